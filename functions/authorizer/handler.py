@@ -1,0 +1,33 @@
+"""Who calls: the key's SHA-256 is looked up; the answer covers the whole stage and is cached by the gateway."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from shared import bootstrap, config
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    bootstrap.settings(config.Authorizer)
+    headers = event.get("headers") or {}
+    key = next((value for name, value in headers.items() if name.lower() == "x-api-key"), "")
+    found = bootstrap.key_directory().get(hashlib.sha256(key.encode()).hexdigest())
+    if found is None or "revokedAt" in found:
+        # API Gateway turns exactly this message into its 401 response.
+        raise Exception("Unauthorized")
+    return {
+        "principalId": found["accountId"],
+        "usageIdentifierKey": found["usagePlanKey"],
+        "context": {"accountId": found["accountId"], "scopes": " ".join(found["scopes"])},
+        "policyDocument": {
+            "Version": "2012-10-17",
+            "Statement": [
+                {"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": _stage_of(event["methodArn"])}
+            ],
+        },
+    }
+
+
+def _stage_of(method_arn: str) -> str:
+    return "/".join(method_arn.split("/")[:2]) + "/*"

@@ -1,0 +1,36 @@
+"""Worker of the queue `calls`: outside, it asks for a claim, calls the provider once and reports."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from pydantic import TypeAdapter
+from shared.adapters.webhook_signature import url_mac
+
+from shared import bootstrap, config
+from shared.domain.messages import ProviderCall
+from shared.usecases.call_provider import call_provider
+
+_processor = BatchProcessor(event_type=EventType.SQS)
+
+
+def handler(event: dict[str, Any], context: Any) -> Any:
+    bootstrap.settings(config.CallProvider)
+    return process_partial_response(event, _work, _processor, context)
+
+
+def _work(record: Any) -> None:
+    message = TypeAdapter(ProviderCall).validate_python(json.loads(record.body))
+    call_provider(
+        message, inside=bootstrap.inside(), provider=bootstrap.provider(), reports=bootstrap.reports(),
+        webhook_url=_webhook_url,
+    )  # fmt: skip
+
+
+def _webhook_url(job_id: str, attempt_id: str) -> str:
+    settings = bootstrap.settings(config.CallProvider)
+    base = bootstrap.value_of(settings.public_base_url).rstrip("/")
+    mac = url_mac(bootstrap.value_of(settings.webhook_url_key).encode(), job_id, attempt_id)
+    return f"{base}/webhook/replicate?job={job_id}&attempt={attempt_id}&mac={mac}"

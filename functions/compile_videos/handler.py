@@ -1,0 +1,149 @@
+"""Compile by script, by videos or by clips; and the worker of the queue `compile`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+from uuid import UUID
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.api_gateway import Router
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from pydantic import Field
+
+from shared import bootstrap, config, http
+from shared.domain.errors import InvalidRequest, Mistake
+from shared.domain.jobs import Caller, Job, JobStatus, snapshot
+from shared.usecases.compile_film import FilmMaker
+from shared.usecases.compile_videos import ClipSource, CompileRequest, may_run_inline, request_compile
+from shared.usecases.read_status import present
+
+router = Router()  # type: ignore[no-untyped-call]
+MAX_SERIAL = 2**31 - 1
+
+
+class ClipBody(http.Wire):
+    video_id: int | str | None = None
+    job_id: str | None = None
+
+
+class ScriptCompileBody(http.Wire):
+    output_format: Literal["mp4"] = "mp4"
+    quality: Literal["source", "high", "medium", "low"] = "source"
+    reencode: bool = False
+    webhook_url: str | None = Field(default=None, max_length=2000, pattern=r"^https://")
+
+
+class CompileBody(ScriptCompileBody):
+    script_id: int | None = Field(default=None, ge=1, le=MAX_SERIAL)
+    video_ids: list[int | str] | None = Field(default=None, min_length=1, max_length=200)
+    clips: list[ClipBody] | None = Field(default=None, min_length=1, max_length=200)
+
+
+@router.post("/api/scripts/<script_id>/compile")
+def post_script_compile(script_id: str) -> Response[str]:
+    caller = http.caller_of(router, "compile")
+    body = http.body_of(router, ScriptCompileBody)
+    number = http.path_number(script_id, "script")
+    return _compile(_request("POST /api/scripts/{scriptId}/compile", body, script_id=number), caller)
+
+
+@router.post("/compile-videos")
+def post_compile() -> Response[str]:
+    caller = http.caller_of(router, "compile")
+    body = http.body_of(router, CompileBody)
+    named = [name for name in ("script_id", "video_ids", "clips") if getattr(body, name) is not None]
+    if len(named) != 1:
+        problem = "name the clips by exactly one of scriptId, videoIds, clips"
+        raise InvalidRequest(f"Please {problem}.", details=[Mistake("clips", problem)])
+    request = _request(
+        "POST /compile-videos", body, script_id=body.script_id,
+        video_ids=[_serial(v, f"videoIds.{n}") for n, v in enumerate(body.video_ids or [])],
+        clips=[_clip(clip, n) for n, clip in enumerate(body.clips or [])],
+    )  # fmt: skip
+    return _compile(request, caller)
+
+
+def _request(route: str, body: ScriptCompileBody, **named: Any) -> CompileRequest:
+    return CompileRequest(
+        route, output_format=body.output_format, quality=body.quality, reencode=body.reencode,
+        webhook_url=body.webhook_url, idempotency_key=http.idempotency_key(router), **named,
+    )  # fmt: skip
+
+
+def _compile(request: CompileRequest, caller: Caller) -> Response[str]:
+    job = request_compile(
+        request, caller, records=bootstrap.records(), clock=bootstrap.clock(), aftermath=bootstrap.aftermath()
+    )
+    if may_run_inline(job):
+        _film_maker().compile(job.id)
+        with bootstrap.records().transaction() as tx:
+            job = tx.job(caller.account_id, job.id) or job
+    if job.status is JobStatus.COMPLETED:
+        return http.answer(200, {"success": True, "message": "Video compilation completed", "data": _data(job)})
+    if job.status is JobStatus.FAILED:
+        raise InvalidRequest(job.error_message or "", code=job.error_code)
+    status_url = f"{http.base_url(router)}/status/{job.id}"
+    data = {
+        "jobId": str(job.id), "status": "processing", "statusUrl": status_url,
+        "estimatedTime": float(job.estimated_seconds or 0),
+    }  # fmt: skip
+    return http.answer(202, {"success": True, "data": data}, {"Location": status_url})
+
+
+def _data(job: Job) -> dict[str, Any]:
+    shown = present(snapshot(job), bootstrap.media())
+    result = shown["result"]
+    return {
+        "scriptId": job.script_id,
+        "videoCount": job.result["videoCount"],
+        "totalDuration": float(job.duration_seconds or 0),
+        "compiledVideoUrl": result["originalUrl"],
+        "thumbnailUrl": result["thumbnailUrl"],
+        "fileSize": job.size_bytes,
+        "jobId": str(job.id),
+        "duration": job.result["workMs"],
+        "strategy": job.result["strategy"],
+        "breakdown": job.result["breakdown"],
+        "outputs": [{"url": result["originalUrl"], "format": job.output_format, "fileSize": job.size_bytes}],
+        "verification": job.result["verification"],
+    }
+
+
+def _clip(clip: ClipBody, number: int) -> ClipSource:
+    if (clip.video_id is None) == (clip.job_id is None):
+        problem = "name the clip by exactly one of videoId, jobId"
+        raise InvalidRequest(f"Please {problem}.", details=[Mistake(f"clips.{number}", problem)])
+    if clip.video_id is not None:
+        return ClipSource(video_id=_serial(clip.video_id, f"clips.{number}.videoId"))
+    return ClipSource(job_id=http.path_id(str(clip.job_id), "job"))
+
+
+def _serial(value: int | str, path: str) -> int:
+    """The documents give video ids as text; numbers are taken as well."""
+    text = str(value)
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) <= MAX_SERIAL:
+        raise InvalidRequest(f"{path} is no video id.", details=[Mistake(path, "must be a video id")])
+    return int(text)
+
+
+def _film_maker() -> FilmMaker:
+    return FilmMaker(
+        records=bootstrap.records(), media=bootstrap.media(), clock=bootstrap.clock(),
+        aftermath=bootstrap.aftermath(), workplace=bootstrap.workplace, lease_seconds=bootstrap.LEASE_SECONDS,
+    )  # fmt: skip
+
+
+def _work(record: Any) -> None:
+    _film_maker().compile(UUID(json.loads(record.body)["jobId"]))
+
+
+_processor = BatchProcessor(event_type=EventType.SQS)
+_api = http.api_handler(router, lambda: bootstrap.settings(config.CompileVideos).cors_origins)
+
+
+def handler(event: dict[str, Any], context: Any) -> Any:
+    bootstrap.lambda_seconds_left(context)
+    if "Records" in event:
+        return process_partial_response(event, _work, _processor, context)
+    return _api(event, context)

@@ -1,0 +1,149 @@
+"""POST /generate-media, the registry, cancel and retry."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.api_gateway import Router
+from pydantic import AfterValidator, Field
+
+from shared import bootstrap, config, http
+from shared.domain.catalog import Model
+from shared.domain.jobs import Caller, Job, snapshot
+from shared.usecases import control, generate_media
+from shared.usecases.compile_videos import CompileRequest, request_compile
+from shared.usecases.read_status import StatusReader, await_end, present
+
+router = Router()  # type: ignore[no-untyped-call]
+USER_ID = r"^(?!\.{1,2}$)[A-Za-z0-9._@-]{1,128}$"
+MAX_SERIAL = 2**31 - 1
+
+
+def _https(url: str) -> str:
+    if urlsplit(url).scheme != "https" or not urlsplit(url).hostname:
+        raise ValueError("must be an https URL")
+    return url
+
+
+class GenerateBody(http.Wire):
+    user_id: str = Field(pattern=USER_ID)
+    media_type: Literal["image", "video", "audio", "text"]
+    model_id: str = Field(min_length=1, max_length=200)
+    parameters: dict[str, Any]
+    script_id: int | None = Field(default=None, ge=1, le=MAX_SERIAL)
+    section_id: int | None = Field(default=None, ge=1, le=MAX_SERIAL)
+    webhook_url: Annotated[str, AfterValidator(_https)] | None = Field(default=None, max_length=2000)
+    metadata: dict[str, Any] = Field(default_factory=dict)
+
+
+@router.post("/generate-media")
+def post_generate_media() -> Response[str]:
+    caller = http.caller_of(router, "generate")
+    body = http.body_of(router, GenerateBody)
+    request = generate_media.GenerateRequest(
+        user_id=body.user_id, media_type=body.media_type, model_id=body.model_id, parameters=body.parameters,
+        script_id=body.script_id, section_id=body.section_id, webhook_url=body.webhook_url,
+        metadata=body.metadata, idempotency_key=http.idempotency_key(router),
+    )  # fmt: skip
+    return _accepted(_generate(request, caller), caller)
+
+
+@router.get("/models")
+def get_models() -> Response[str]:
+    http.caller_of(router, "read")
+    catalog = bootstrap.catalog()
+    models = {kind: {name: _shown(m) for name, m in of.items()} for kind, of in catalog.models.items()}
+    return http.answer(200, {"models": models})
+
+
+@router.get("/models/<media_type>/<model_id>")
+def get_model(media_type: str, model_id: str) -> Response[str]:
+    http.caller_of(router, "read")
+    return http.answer(200, _shown(bootstrap.catalog().find(media_type, model_id)))
+
+
+@router.post("/jobs/<job_id>/cancel")
+def post_cancel(job_id: str) -> Response[str]:
+    caller = http.caller_of(router, "generate")
+    job, charge = control.cancel_job(
+        http.path_id(job_id, "job"), caller, records=bootstrap.records(), clock=bootstrap.clock(),
+        aftermath=bootstrap.aftermath(),
+    )  # fmt: skip
+    return http.answer(200, {**present(snapshot(job), bootstrap.media()), "charge": charge})
+
+
+@router.post("/jobs/<job_id>/retry")
+def post_retry(job_id: str) -> Response[str]:
+    caller = http.caller_of(router, "generate")
+    key = http.idempotency_key(router)
+    job = control.retry_job(
+        http.path_id(job_id, "job"), caller, records=bootstrap.records(),
+        again=lambda old: _again(old, caller, key),
+    )  # fmt: skip
+    return _accepted(job, caller)
+
+
+def _again(old: Job, caller: Caller, key: str | None) -> Job:
+    asked = old.request
+    if old.kind == "generate":
+        request = generate_media.GenerateRequest(
+            user_id=old.user_id, media_type=asked["mediaType"], model_id=asked["modelId"],
+            parameters=asked["parameters"], script_id=asked["scriptId"], section_id=asked["sectionId"],
+            position=asked["position"], webhook_url=asked["webhookUrl"], metadata=asked["metadata"],
+            idempotency_key=key, retry_of=old.id,
+        )  # fmt: skip
+        return _generate(request, caller)
+    return request_compile(
+        CompileRequest.of_stored(asked, old, key), caller, records=bootstrap.records(),
+        clock=bootstrap.clock(), aftermath=bootstrap.aftermath(),
+    )  # fmt: skip
+
+
+def _generate(request: generate_media.GenerateRequest, caller: Caller) -> Job:
+    return generate_media.generate_media(
+        request, caller, records=bootstrap.records(), catalog=bootstrap.catalog(), clock=bootstrap.clock(),
+        aftermath=bootstrap.aftermath(),
+    )  # fmt: skip
+
+
+def _accepted(job: Job, caller: Caller) -> Response[str]:
+    """202 and the job; 200 and the result when it ended within `Prefer: wait`."""
+    status_url = f"{http.base_url(router)}/status/{job.id}"
+    waited = http.wait_seconds(router)
+    if waited:
+        reader = StatusReader(
+            records=bootstrap.records(), live=bootstrap.live_view(), cache=bootstrap.status_cache(),
+            aftermath=bootstrap.aftermath(),
+        )  # fmt: skip
+        view = await_end(lambda: reader.read(job.id, caller), waited)
+        if view["completedAt"]:
+            return http.answer(200, {**present(view, bootstrap.media()), "statusUrl": status_url})
+    body = {
+        "jobId": str(job.id),
+        "status": job.status.value,
+        "estimatedTime": float(job.estimated_seconds or 0),
+        "estimatedCost": float(job.estimated_cost_usd),
+        "statusUrl": status_url,
+    }
+    return http.answer(202, body, {"Location": status_url})
+
+
+def _shown(model: Model) -> dict[str, Any]:
+    return {
+        "modelId": model.model_id,
+        "mediaType": model.media_type,
+        "version": model.version,
+        "provider": model.provider,
+        "pricing": float(model.price_usd),
+        "pricingUnit": model.pricing_unit,
+        "estimatedTime": float(model.estimated_seconds),
+        "supportedParams": list(model.supported),
+        "defaults": dict(model.defaults),
+        "limits": {name: dict(limit) for name, limit in model.limits.items()},
+        "firstFrameParam": model.first_frame_param,
+    }
+
+
+handler = http.api_handler(router, lambda: bootstrap.settings(config.GenerateMedia).cors_origins)

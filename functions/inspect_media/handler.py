@@ -1,0 +1,28 @@
+"""Worker of the queue `inspect`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from uuid import UUID
+
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+
+from shared import bootstrap, config
+from shared.usecases.inspect_media import Inspector
+
+_processor = BatchProcessor(event_type=EventType.SQS)
+
+
+def handler(event: dict[str, Any], context: Any) -> Any:
+    bootstrap.settings(config.InspectMedia)
+    bootstrap.lambda_seconds_left(context)
+    return process_partial_response(event, _work, _processor, context)
+
+
+def _work(record: Any) -> None:
+    inspector = Inspector(
+        records=bootstrap.records(), media=bootstrap.media(), clock=bootstrap.clock(),
+        aftermath=bootstrap.aftermath(), workplace=bootstrap.workplace, lease_seconds=bootstrap.LEASE_SECONDS,
+    )  # fmt: skip
+    inspector.inspect(UUID(json.loads(record.body)["jobId"]))

@@ -1,0 +1,148 @@
+"""Scripts, section videos, approve and reject."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.api_gateway import Router
+from pydantic import Field
+
+from shared import bootstrap, config, http
+from shared.domain.errors import InvalidRequest, Mistake
+from shared.domain.jobs import Caller, Job
+from shared.domain.scripts import SectionVideo
+from shared.usecases import review_clips
+from shared.usecases.generate_media import GenerateRequest, generate_media
+
+router = Router()  # type: ignore[no-untyped-call]
+MAX_SERIAL = 2**31 - 1
+PAGE, LONGEST_PAGE, DEEPEST = 100, 500, 1_000_000
+STATUSES = ("pending", "generating", "completed", "approved", "rejected", "failed", "cancelled")
+
+
+class ScriptBody(http.Wire):
+    section_id: int = Field(ge=1, le=MAX_SERIAL)
+    script_content: str | None = Field(default=None, max_length=500_000)
+
+
+class PlaceBody(http.Wire):
+    position: int
+
+
+class ApproveBody(http.Wire):
+    pass
+
+
+class RejectBody(http.Wire):
+    reason: str | None = Field(default=None, max_length=2000)
+    regenerate: bool = False
+    parameters: dict[str, Any] | None = None
+
+
+@router.post("/api/scripts")
+def post_script() -> Response[str]:
+    caller = http.caller_of(router, "review")
+    body = http.body_of(router, ScriptBody)
+    script = review_clips.create_script(body.section_id, body.script_content, caller, records=bootstrap.records())
+    return http.answer(201, {"success": True, "data": review_clips.present_script(script, bootstrap.media())})
+
+
+@router.get("/api/scripts")
+def get_scripts() -> Response[str]:
+    caller = http.caller_of(router, "read")
+    limit = max(http.query_number(router, "limit", PAGE, LONGEST_PAGE), 1)
+    before = http.query_number(router, "cursor", 0, MAX_SERIAL) or None
+    with bootstrap.records().transaction() as tx:
+        scripts = tx.scripts(caller.account_id, before, limit + 1)
+    shown = [review_clips.present_script(script, bootstrap.media()) for script in scripts[:limit]]
+    cursor = str(scripts[limit - 1].id) if len(scripts) > limit else None
+    return http.answer(200, {"success": True, "data": shown, "nextCursor": cursor})
+
+
+@router.get("/api/scripts/<script_id>")
+def get_script(script_id: str) -> Response[str]:
+    caller = http.caller_of(router, "read")
+    script, videos = review_clips.read_script(
+        http.path_number(script_id, "script"), caller, records=bootstrap.records()
+    )
+    data = review_clips.present_script(script, bootstrap.media())
+    data["videos"] = [_shown(video) for video in videos]
+    return http.answer(200, {"success": True, "data": data})
+
+
+@router.get("/api/section-videos")
+def get_videos() -> Response[str]:
+    caller = http.caller_of(router, "read")
+    limit = max(http.query_number(router, "limit", PAGE, LONGEST_PAGE), 1)
+    offset = http.query_number(router, "cursor", 0, DEEPEST)
+    status = http.query(router, "status")
+    if status is not None and status not in STATUSES:
+        problem = f"must be one of {', '.join(STATUSES)}"
+        raise InvalidRequest(f"status {problem}.", details=[Mistake("status", problem)])
+    with bootstrap.records().transaction() as tx:
+        videos = tx.videos(
+            caller.account_id, script_id=_number("scriptId"), section_id=_number("sectionId"),
+            user_id=http.query(router, "userId"), status=status, after=offset, limit=limit + 1,
+        )  # fmt: skip
+    cursor = str(offset + limit) if len(videos) > limit else None
+    return http.answer(
+        200, {"success": True, "data": [_shown(video) for video in videos[:limit]], "nextCursor": cursor}
+    )
+
+
+@router.patch("/api/section-videos/<video_id>")
+def patch_video(video_id: str) -> Response[str]:
+    caller = http.caller_of(router, "review")
+    body = http.body_of(router, PlaceBody)
+    number = http.path_number(video_id, "section video")
+    video = review_clips.place(number, body.position, caller, records=bootstrap.records())
+    return http.answer(200, {"success": True, "data": _shown(video)})
+
+
+@router.post("/api/section-videos/<video_id>/approve")
+def post_approve(video_id: str) -> Response[str]:
+    caller = http.caller_of(router, "review")
+    http.body_of(router, ApproveBody)
+    number = http.path_number(video_id, "section video")
+    video = review_clips.approve(number, caller, records=bootstrap.records(), clock=bootstrap.clock())
+    data = {"videoId": str(video.id), "status": video.status}
+    return http.answer(200, {"success": True, "message": "Video approved successfully", "data": data})
+
+
+@router.post("/api/section-videos/<video_id>/reject")
+def post_reject(video_id: str) -> Response[str]:
+    caller = http.caller_of(router, "review")
+    body = http.body_of(router, RejectBody)
+    video, job = review_clips.reject(
+        http.path_number(video_id, "section video"), body.reason, caller, records=bootstrap.records(),
+        regenerate=(lambda clip, old: _regenerate(clip, old, body, caller)) if body.regenerate else None,
+    )  # fmt: skip
+    data = {"videoId": str(video.id), "status": video.status}
+    if job is not None:
+        data["jobId"] = str(job.id)
+    return http.answer(200, {"success": True, "message": "Video rejected", "data": data})
+
+
+def _regenerate(clip: SectionVideo, old: Job, body: RejectBody, caller: Caller) -> Job:
+    request = GenerateRequest(
+        user_id=clip.user_id, media_type="video", model_id=old.request["modelId"],
+        parameters={**old.request["parameters"], **(body.parameters or {})}, script_id=clip.script_id,
+        section_id=clip.section_id, position=clip.position, webhook_url=old.webhook_url,
+        metadata=old.metadata, idempotency_key=http.idempotency_key(router), retry_of=old.id,
+    )  # fmt: skip
+    return generate_media(
+        request, caller, records=bootstrap.records(), catalog=bootstrap.catalog(), clock=bootstrap.clock(),
+        aftermath=bootstrap.aftermath(),
+    )  # fmt: skip
+
+
+def _number(name: str) -> int | None:
+    return http.query_number(router, name, 0, MAX_SERIAL) or None
+
+
+def _shown(video: SectionVideo) -> dict[str, Any]:
+    return review_clips.present_video(video, bootstrap.media())
+
+
+handler = http.api_handler(router, lambda: bootstrap.settings(config.Review).cors_origins)

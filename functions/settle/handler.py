@@ -1,0 +1,44 @@
+"""The inside's ear: answers claims of outside functions and takes their reports."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from uuid import UUID
+
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from pydantic import TypeAdapter
+
+from shared import bootstrap, config
+from shared.domain.messages import Report
+from shared.usecases.settle import Settler
+
+_processor = BatchProcessor(event_type=EventType.SQS)
+
+
+def handler(event: dict[str, Any], context: Any) -> Any:
+    bootstrap.settings(config.Settle)
+    if "Records" in event:
+        return process_partial_response(event, _take, _processor, context)
+    return _answer(event)
+
+
+def _answer(question: dict[str, Any]) -> Any:
+    job_id = UUID(question["jobId"])
+    match question["action"]:
+        case "claim_call":
+            return _settler().claim_call(job_id, UUID(question["attemptId"]))
+        case "claim_store":
+            return _settler().claim_store(job_id, UUID(question["attemptId"]), question["owner"])
+        case "renew":
+            return _settler().renew(job_id, question["owner"])
+    raise ValueError(f"no such action: {question['action']!r}")
+
+
+def _take(record: Any) -> None:
+    report: Report = TypeAdapter(Report).validate_python(json.loads(record.body))
+    _settler().take(report)
+
+
+def _settler() -> Settler:
+    return Settler(bootstrap.records(), bootstrap.clock(), bootstrap.aftermath(), lease_seconds=bootstrap.LEASE_SECONDS)

@@ -1,0 +1,28 @@
+"""Worker of the queue `store`: outside, it reads a prediction again and fetches what it made."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from pydantic import TypeAdapter
+
+from shared import bootstrap, config
+from shared.domain.messages import StoreMedia
+from shared.usecases.store_media import store_media
+
+_processor = BatchProcessor(event_type=EventType.SQS)
+
+
+def handler(event: dict[str, Any], context: Any) -> Any:
+    bootstrap.settings(config.StoreMedia)
+    return process_partial_response(event, _work, _processor, context)
+
+
+def _work(record: Any) -> None:
+    message = TypeAdapter(StoreMedia).validate_python(json.loads(record.body))
+    store_media(
+        message, inside=bootstrap.inside(), provider=bootstrap.provider(), downloader=bootstrap.downloader(),
+        media=bootstrap.media(), reports=bootstrap.reports(), heartbeat=bootstrap.heartbeat,
+    )  # fmt: skip

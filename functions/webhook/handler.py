@@ -1,0 +1,52 @@
+"""Replicate's callback: signature and MAC are checked without any store, ids are queued, 200 within a second."""
+
+from __future__ import annotations
+
+import json
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.api_gateway import Router
+
+from shared import bootstrap, config, http
+from shared.adapters import webhook_signature
+from shared.domain.errors import InvalidRequest, TooLarge, Unauthorized
+from shared.domain.messages import WebhookReceived
+
+router = Router()  # type: ignore[no-untyped-call]
+NO_ID = "00000000-0000-0000-0000-000000000000"
+
+
+@router.post("/webhook")
+@router.post("/webhook/replicate")
+def post_webhook() -> Response[str]:
+    settings = bootstrap.settings(config.Webhook)
+    raw = (router.current_event.decoded_body or "").encode()
+    if len(raw) > http.BODY_LIMIT_BYTES:
+        raise TooLarge("A webhook's body is at most 1 MB.")
+    secrets = bootstrap.value_of(settings.replicate_webhook_secret).split(",")
+    webhook_id = webhook_signature.verify(router.current_event.headers or {}, raw, secrets, bootstrap.clock().now())
+    job_id, attempt_id = _named(bootstrap.value_of(settings.webhook_url_key).encode())
+    bootstrap.reports().send(_report(webhook_id, raw, job_id, attempt_id))
+    return http.answer(200, {"received": True})
+
+
+def _named(key: bytes) -> tuple[str, str]:
+    """Job and attempt of the URL. Raises Unauthorized when the MAC is not ours; none named is parked."""
+    job_id, attempt_id, mac = (http.query(router, name) for name in ("job", "attempt", "mac"))
+    if job_id is None and attempt_id is None and mac is None:
+        return NO_ID, NO_ID
+    if not webhook_signature.url_mac_matches(key, job_id or "", attempt_id or "", mac or ""):
+        raise Unauthorized("This webhook's URL was not made here.")
+    return str(job_id), str(attempt_id)
+
+
+def _report(webhook_id: str, raw: bytes, job_id: str, attempt_id: str) -> WebhookReceived:
+    try:
+        body = json.loads(raw)
+        provider_id, status = str(body["id"])[:64], str(body["status"])[:32]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise InvalidRequest("A webhook's body is the prediction as a JSON object.") from error
+    return WebhookReceived("replicate", webhook_id, provider_id, status, job_id, attempt_id)
+
+
+handler = http.api_handler(router, lambda: "")

@@ -1,0 +1,162 @@
+"""DynamoDB, SQS, Lambda, SSM and Secrets Manager, each behind a port of ours. Clients are made once, late."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from shared.domain.errors import DependencyDown
+from shared.domain.messages import Report, body_of
+from shared.ports import Clock
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_sqs import SQSClient
+
+KEPT_AFTER_END = timedelta(days=7)
+LONGEST_DELAY_SECONDS = 900
+_DOWN = (BotoCoreError, ClientError)
+
+
+def _down(what: str) -> DependencyDown:
+    return DependencyDown(
+        f"{what} does not answer; try again in a moment.", code="dependency_down", retry_after_seconds=5
+    )
+
+
+class DynamoLiveView:
+    """Implements `LiveView` on `vsl-{stage}-realtime-jobs`."""
+
+    def __init__(self, client: DynamoDBClient, table: str, clock: Clock) -> None:
+        self._client, self._table, self._clock = client, table, clock
+
+    def put(self, snapshot: Mapping[str, Any]) -> None:
+        item: dict[str, Any] = {
+            "jobId": {"S": snapshot["jobId"]},
+            "version": {"N": str(snapshot["version"])},
+            "accountId": {"S": snapshot["accountId"]},
+            "snapshot": {"S": json.dumps(snapshot)},
+        }
+        if snapshot["completedAt"]:
+            item["expiresAt"] = {"N": str(int((self._clock.now() + KEPT_AFTER_END).timestamp()))}
+        try:
+            self._client.put_item(
+                TableName=self._table,
+                Item=item,
+                ConditionExpression="attribute_not_exists(jobId) OR #v < :v",
+                ExpressionAttributeNames={"#v": "version"},
+                ExpressionAttributeValues={":v": item["version"]},
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                raise _down("The live view") from error
+        except BotoCoreError as error:
+            raise _down("The live view") from error
+
+    def get(self, job_id: UUID) -> Mapping[str, Any] | None:
+        try:
+            answer = self._client.get_item(TableName=self._table, Key={"jobId": {"S": str(job_id)}})
+        except _DOWN as error:
+            raise _down("The live view") from error
+        item = answer.get("Item")
+        if item is None or self._expired(item):
+            return None
+        found: Mapping[str, Any] = json.loads(item["snapshot"]["S"])
+        return found
+
+    def _expired(self, item: Mapping[str, Any]) -> bool:
+        # DynamoDB removes expired items hours late.
+        return "expiresAt" in item and int(item["expiresAt"]["N"]) <= self._clock.now().timestamp()
+
+
+class DynamoKeyDirectory:
+    """Implements `KeyDirectory` on `vsl-{stage}-api-keys`."""
+
+    def __init__(self, client: DynamoDBClient, table: str) -> None:
+        self._client, self._table = client, table
+
+    def put(self, key: Mapping[str, Any]) -> None:
+        item: dict[str, Any] = {name: {"S": str(key[name])} for name in ("keyHash", "accountId", "usagePlanKey")}
+        item["scopes"] = {"S": " ".join(key["scopes"])}
+        if key.get("revokedAt"):
+            item["revokedAt"] = {"S": str(key["revokedAt"])}
+        try:
+            self._client.put_item(TableName=self._table, Item=item)
+        except _DOWN as error:
+            raise _down("The key directory") from error
+
+    def get(self, key_hash: str) -> Mapping[str, Any] | None:
+        try:
+            answer = self._client.get_item(TableName=self._table, Key={"keyHash": {"S": key_hash}})
+        except _DOWN as error:
+            raise _down("The key directory") from error
+        item = answer.get("Item")
+        if item is None:
+            return None
+        plain = {name: next(iter(value.values())) for name, value in item.items()}
+        return {**plain, "scopes": str(plain["scopes"]).split()}
+
+
+class SqsQueue:
+    """Implements `Queue`; `urls` maps topic to queue URL."""
+
+    def __init__(self, client: SQSClient, urls: Mapping[str, str]) -> None:
+        self._client, self._urls = client, dict(urls)
+
+    def send(self, topic: str, body: Mapping[str, Any], delay_seconds: int = 0) -> None:
+        try:
+            self._client.send_message(
+                QueueUrl=self._urls[topic],
+                MessageBody=json.dumps(body, default=_plain),
+                DelaySeconds=min(max(delay_seconds, 0), LONGEST_DELAY_SECONDS),
+            )
+        except _DOWN as error:
+            raise _down("The queue") from error
+
+    def carries(self, topic: str) -> bool:
+        """Whether this function may send to the topic."""
+        return topic in self._urls
+
+
+class SqsReports:
+    """Implements `Reports` on the queue `reports`."""
+
+    def __init__(self, client: SQSClient, url: str) -> None:
+        self._queue = SqsQueue(client, {"reports": url})
+
+    def send(self, report: Report) -> None:
+        self._queue.send("reports", body_of(report))
+
+
+class SettleFunction:
+    """Implements `Inside`: the synchronous invoke of `settle`."""
+
+    def __init__(self, client: LambdaClient, function: str) -> None:
+        self._client, self._function = client, function
+
+    def ask(self, question: Mapping[str, Any]) -> Mapping[str, Any]:
+        try:
+            answer = self._client.invoke(
+                FunctionName=self._function, Payload=json.dumps(question, default=_plain).encode()
+            )
+            body = json.loads(answer["Payload"].read() or b"null")
+        except (*_DOWN, ValueError) as error:
+            raise _down("The inside") from error
+        if answer.get("FunctionError") or not isinstance(body, dict) or "verdict" not in body:
+            raise _down("The inside")
+        return body
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, (UUID, datetime)):
+        return str(value)
+    raise TypeError(f"no JSON form for {type(value).__name__}")

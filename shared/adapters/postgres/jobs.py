@@ -1,0 +1,133 @@
+"""Jobs, their leases and history."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from shared.adapters.postgres.rows import JOB_COLUMNS, Rows, assignments, column_value, to_job
+from shared.domain.jobs import Job, JobStatus, iso, sources_of
+from shared.ports import JobFilter
+
+_COLUMNS = ", ".join(JOB_COLUMNS)
+_WRITTEN = tuple(name for name in JOB_COLUMNS if name != "updated_at")
+_OPEN = "status IN ('pending', 'generating', 'processing')"
+# Who holds a lease moves the job; whoever finds it lapsed may take it.
+_INSERT = (
+    f"INSERT INTO vsl.jobs ({', '.join(_WRITTEN)}) VALUES ({', '.join(f'%({n})s' for n in _WRITTEN)}) "
+    f"ON CONFLICT (account_id, route, idempotency_key) DO NOTHING RETURNING {_COLUMNS}"
+)
+
+
+class JobRows(Rows):
+    """Statements on `vsl.jobs` and `vsl.job_events`."""
+
+    def insert_job(self, job: Job) -> Job | None:
+        row = self.one(_INSERT, {name: column_value(getattr(job, name)) for name in _WRITTEN})
+        return to_job(row) if row else None
+
+    def job_by_key(self, account_id: UUID, route: str, key: str) -> Job | None:
+        row = self.one(
+            f"SELECT {_COLUMNS} FROM vsl.jobs WHERE account_id = %(account)s AND route = %(route)s "
+            "AND idempotency_key = %(key)s",
+            {"account": account_id, "route": route, "key": key},
+        )
+        return to_job(row) if row else None
+
+    def job(self, account_id: UUID, job_id: UUID) -> Job | None:
+        row = self.one(
+            f"SELECT {_COLUMNS} FROM vsl.jobs WHERE account_id = %(account)s AND id = %(id)s",
+            {"account": account_id, "id": job_id},
+        )
+        return to_job(row) if row else None
+
+    def lock_job(self, job_id: UUID) -> Job | None:
+        row = self.one(f"SELECT {_COLUMNS} FROM vsl.jobs WHERE id = %(id)s FOR UPDATE", {"id": job_id})
+        return to_job(row) if row else None
+
+    def jobs(self, account_id: UUID, narrow: JobFilter) -> Sequence[Job]:
+        created_at, job_id = narrow.before or (None, None)
+        rows = self.all(
+            f"SELECT {_COLUMNS} FROM vsl.jobs WHERE account_id = %(account)s"
+            " AND (%(user)s::text IS NULL OR user_id = %(user)s)"
+            " AND (%(status)s::vsl.job_status IS NULL OR status = %(status)s::vsl.job_status)"
+            " AND (%(kind)s::text IS NULL OR kind = %(kind)s)"
+            " AND (%(from)s::timestamptz IS NULL OR created_at >= %(from)s)"
+            " AND (%(to)s::timestamptz IS NULL OR created_at < %(to)s)"
+            " AND (%(at)s::timestamptz IS NULL OR (created_at, id) < (%(at)s, %(id)s::uuid))"
+            " ORDER BY created_at DESC, id DESC LIMIT %(limit)s",
+            {
+                "account": account_id, "user": narrow.user_id, "status": narrow.status, "kind": narrow.kind,
+                "from": narrow.created_from, "to": narrow.created_to, "at": created_at, "id": job_id,
+                "limit": narrow.limit,
+            },
+        )  # fmt: skip
+        return [to_job(row) for row in rows]
+
+    def move_job(self, job: Job, to: JobStatus, **changes: Any) -> Job | None:
+        finished = "completed_at = now(), lease_owner = NULL, lease_until = NULL, " if to.finished else ""
+        row = self.one(
+            f"UPDATE vsl.jobs SET {assignments(changes, JOB_COLUMNS)} {finished} status = %(_to)s, "
+            "version = version + 1, updated_at = now(), started_at = coalesce(started_at, now()) "
+            "WHERE id = %(_id)s AND account_id = %(_account)s AND version = %(_version)s "
+            f"AND status = ANY(%(_sources)s::vsl.job_status[]) RETURNING {_COLUMNS}",
+            {
+                **{name: column_value(value) for name, value in changes.items()},
+                "_to": to.value, "_id": job.id, "_account": job.account_id, "_version": job.version,
+                "_sources": [source.value for source in sources_of(to)],
+            },
+        )  # fmt: skip
+        return to_job(row) if row else None
+
+    def touch_job(self, job: Job, **changes: Any) -> Job | None:
+        row = self.one(
+            f"UPDATE vsl.jobs SET {assignments(changes, JOB_COLUMNS)} version = version + 1, updated_at = now() "
+            f"WHERE id = %(_id)s AND account_id = %(_account)s AND {_OPEN} RETURNING {_COLUMNS}",
+            {
+                **{name: column_value(value) for name, value in changes.items()},
+                "_id": job.id, "_account": job.account_id,
+            },
+        )  # fmt: skip
+        return to_job(row) if row else None
+
+    def take_lease(self, job_id: UUID, owner: str, seconds: int) -> Job | None:
+        row = self.one(
+            "UPDATE vsl.jobs SET lease_owner = %(owner)s, lease_until = now() + make_interval(secs => %(seconds)s), "
+            f"version = version + 1, updated_at = now() WHERE id = %(id)s AND {_OPEN} "
+            "AND (lease_until IS NULL OR lease_until < now() OR lease_owner = %(owner)s) "
+            f"RETURNING {_COLUMNS}",
+            {"id": job_id, "owner": owner, "seconds": seconds},
+        )
+        return to_job(row) if row else None
+
+    def renew_lease(self, job_id: UUID, owner: str, seconds: int) -> bool:
+        touched = self.run(
+            "UPDATE vsl.jobs SET lease_until = now() + make_interval(secs => %(seconds)s) "
+            f"WHERE id = %(id)s AND lease_owner = %(owner)s AND {_OPEN}",
+            {"id": job_id, "owner": owner, "seconds": seconds},
+        )
+        return touched == 1
+
+    def add_event(self, job: Job, name: str, details: Mapping[str, Any] | None = None) -> None:
+        self.run(
+            "INSERT INTO vsl.job_events (account_id, job_id, name, status, details) "
+            "VALUES (%(account)s, %(job)s, %(name)s, %(status)s, %(details)s)",
+            {
+                "account": job.account_id, "job": job.id, "name": name, "status": job.status.value,
+                "details": Jsonb(dict(details or {})),
+            },
+        )  # fmt: skip
+
+    def events(self, account_id: UUID, job_id: UUID) -> Sequence[Mapping[str, Any]]:
+        rows = self.all(
+            "SELECT name, status, details, created_at FROM vsl.job_events "
+            "WHERE account_id = %(account)s AND job_id = %(job)s ORDER BY id",
+            {"account": account_id, "job": job_id},
+        )
+        return [
+            {"name": r["name"], "status": r["status"], "details": r["details"], "at": iso(r["created_at"])}
+            for r in rows
+        ]

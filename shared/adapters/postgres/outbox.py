@@ -1,0 +1,75 @@
+"""What goes out after a commit, and which webhooks came in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from shared.adapters.postgres.rows import Rows
+from shared.domain.jobs import Job
+from shared.ports import Announcement
+
+
+class OutboxRows(Rows):
+    """Statements on `vsl.outbox`, `vsl.webhook_inbox` and `vsl.storage_operations`."""
+
+    def announce(self, job: Job, topic: str, body: Mapping[str, Any], delay_seconds: int = 0) -> None:
+        self.run(
+            "INSERT INTO vsl.outbox (account_id, job_id, topic, body, due_at) VALUES (%(account)s, %(job)s, "
+            "%(topic)s, %(body)s, now() + make_interval(secs => %(delay)s))",
+            {
+                "account": job.account_id, "job": job.id, "topic": topic, "body": Jsonb(dict(body)),
+                "delay": delay_seconds,
+            },
+        )  # fmt: skip
+
+    def unsent(self, job_id: UUID | None, limit: int) -> Sequence[Announcement]:
+        rows = self.all(
+            "SELECT id, topic, body, due_at FROM vsl.outbox WHERE sent_at IS NULL AND due_at <= now() "
+            "AND topic <> 'events' AND (%(job)s::uuid IS NULL OR job_id = %(job)s) "
+            "ORDER BY due_at, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED",
+            {"job": job_id, "limit": limit},
+        )
+        return [Announcement(**row) for row in rows]
+
+    def mark_sent(self, ids: Sequence[int]) -> None:
+        self.run("UPDATE vsl.outbox SET sent_at = now() WHERE id = ANY(%(ids)s)", {"ids": list(ids)})
+
+    def record_webhook(
+        self, provider: str, webhook_id: str, provider_id: str, provider_status: str, *,
+        job_id: UUID | None, attempt_id: UUID | None, parked: bool,
+    ) -> bool:  # fmt: skip
+        written = self.run(
+            "INSERT INTO vsl.webhook_inbox (provider, webhook_id, provider_id, provider_status, job_id, "
+            "attempt_id, parked) VALUES (%(provider)s, %(webhook)s, %(id)s, %(status)s, %(job)s, %(attempt)s, "
+            "%(parked)s) ON CONFLICT (provider, webhook_id) DO NOTHING",
+            {
+                "provider": provider, "webhook": webhook_id, "id": provider_id, "status": provider_status,
+                "job": job_id, "attempt": attempt_id, "parked": parked,
+            },
+        )  # fmt: skip
+        return written == 1
+
+    def unpark(self, provider: str, provider_id: str) -> bool:
+        touched = self.run(
+            "UPDATE vsl.webhook_inbox SET parked = false "
+            "WHERE provider = %(provider)s AND provider_id = %(id)s AND parked",
+            {"provider": provider, "id": provider_id},
+        )
+        return touched > 0
+
+    def log_storage(
+        self, job: Job, operation: str, key: str, *, success: bool, size_bytes: int | None, duration_ms: int
+    ) -> None:  # fmt: skip
+        self.run(
+            "INSERT INTO vsl.storage_operations (account_id, job_id, operation, bucket, key, success, "
+            "size_bytes, duration_ms) VALUES (%(account)s, %(job)s, %(operation)s, %(bucket)s, %(key)s, "
+            "%(success)s, %(size)s, %(duration)s)",
+            {
+                "account": job.account_id, "job": job.id, "operation": operation, "bucket": job.s3_bucket or "",
+                "key": key, "success": success, "size": size_bytes, "duration": duration_ms,
+            },
+        )  # fmt: skip

@@ -1,0 +1,57 @@
+"""What the minute sweep looks for. Rows another sweep holds are skipped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from shared.adapters.postgres.rows import ATTEMPT_COLUMNS, JOB_COLUMNS, Rows, to_attempt, to_job
+from shared.domain.jobs import Attempt, Job
+
+_JOBS = ", ".join(JOB_COLUMNS)
+_OPEN = "status IN ('pending', 'generating', 'processing')"
+_SETTLE_FIRST_SECONDS = 5
+
+
+class SweepRows(Rows):
+    """Statements of `reconcile`."""
+
+    def lapsed(self, limit: int) -> Sequence[Job]:
+        # Without a lease and still for a minute: its message was lost with its queue.
+        return self._jobs(
+            f"{_OPEN} AND (lease_until < now() OR (lease_until IS NULL AND updated_at < now() - interval '60 seconds'"
+            " AND NOT EXISTS (SELECT FROM vsl.provider_attempts a WHERE a.job_id = vsl.jobs.id"
+            " AND a.state NOT IN ('rejected', 'finished'))))",
+            limit,
+        )
+
+    def overdue(self, limit: int) -> Sequence[Job]:
+        return self._jobs(f"{_OPEN} AND deadline_at < now()", limit)
+
+    def attempts_to_check(self, limit: int) -> Sequence[Attempt]:
+        rows = self.all(
+            f"SELECT {', '.join(ATTEMPT_COLUMNS)} FROM vsl.provider_attempts "
+            "WHERE state IN ('written', 'claimed', 'accepted') AND next_check_at <= now() "
+            "ORDER BY next_check_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED",
+            {"limit": limit},
+        )
+        return [to_attempt(row) for row in rows]
+
+    def unpublished(self, limit: int) -> Sequence[Job]:
+        return self._jobs(
+            f"published_version < version AND updated_at < now() - interval '{_SETTLE_FIRST_SECONDS} seconds'",
+            limit,
+        )
+
+    def mark_published(self, job_id: UUID, version: int) -> None:
+        self.run(
+            "UPDATE vsl.jobs SET published_version = %(version)s WHERE id = %(id)s AND published_version < %(version)s",
+            {"id": job_id, "version": version},
+        )
+
+    def _jobs(self, where: str, limit: int) -> Sequence[Job]:
+        rows = self.all(
+            f"SELECT {_JOBS} FROM vsl.jobs WHERE {where} ORDER BY updated_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED",
+            {"limit": limit},
+        )
+        return [to_job(row) for row in rows]

@@ -1,0 +1,99 @@
+"""The private media bucket."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from shared.domain.errors import DependencyDown, NotFound
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_ABSENT = ("404", "NoSuchKey", "NotFound")
+_TAKEN = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
+MULTIPART_FROM_BYTES = 64 * 1024 * 1024
+
+
+class S3MediaStore:
+    """Implements `MediaStore`. The client must sign with SigV4 (see `bootstrap.py`)."""
+
+    def __init__(self, client: S3Client, bucket: str) -> None:
+        self._client, self._bucket = client, bucket
+
+    @property
+    def bucket(self) -> str:
+        return self._bucket
+
+    def download(self, key: str, path: Path) -> int:
+        try:
+            self._client.download_file(self._bucket, key, str(path))
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _ABSENT:
+                raise NotFound("The media is no longer in the bucket.", code="media_missing") from error
+            raise _down() from error
+        except BotoCoreError as error:
+            raise _down() from error
+        return path.stat().st_size
+
+    def upload(self, path: Path, key: str, content_type: str) -> int:
+        from boto3.exceptions import S3UploadFailedError
+
+        try:
+            self._client.upload_file(str(path), self._bucket, key, ExtraArgs={"ContentType": content_type})
+        except (ClientError, BotoCoreError, S3UploadFailedError) as error:
+            raise _down() from error
+        return path.stat().st_size
+
+    def write_once(self, key: str, body: BinaryIO, content_type: str) -> None:
+        try:
+            self._client.put_object(Bucket=self._bucket, Key=key, Body=body, ContentType=content_type, IfNoneMatch="*")
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in _TAKEN:
+                raise _down() from error
+        except BotoCoreError as error:
+            raise _down() from error
+
+    def write_text(self, key: str, text: str) -> None:
+        """Writes a small text once."""
+        self.write_once(key, io.BytesIO(text.encode()), "text/plain")
+
+    def head(self, key: str) -> Mapping[str, Any] | None:
+        try:
+            answer = self._client.head_object(Bucket=self._bucket, Key=key)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _ABSENT:
+                return None
+            raise _down() from error
+        except BotoCoreError as error:
+            raise _down() from error
+        return {"sizeBytes": answer["ContentLength"], "contentType": answer["ContentType"]}
+
+    def delete(self, keys: Sequence[str]) -> None:
+        try:
+            for key in keys:
+                self._client.delete_object(Bucket=self._bucket, Key=key)
+        except (ClientError, BotoCoreError) as error:
+            raise _down() from error
+
+    def keys(self, prefix: str) -> Sequence[str]:
+        try:
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
+            return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+        except (ClientError, BotoCoreError) as error:
+            raise _down() from error
+
+    def signed_url(self, key: str, seconds: int = 3600) -> str:
+        return self._client.generate_presigned_url(
+            "get_object", Params={"Bucket": self._bucket, "Key": key}, ExpiresIn=seconds
+        )
+
+
+def _down() -> DependencyDown:
+    return DependencyDown(
+        "The media store does not answer; try again in a moment.", code="storage_down", retry_after_seconds=5
+    )

@@ -1,0 +1,249 @@
+"""The only file where a port meets an adapter. Everything is made at first use and kept."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import UUID
+
+from shared import config
+from shared.adapters.clock import SystemClock
+from shared.ports import Clock, Encoder, Records
+
+if TYPE_CHECKING:
+    from shared.adapters.aws import SqsQueue
+    from shared.adapters.redis_cache import RedisStatusCache
+    from shared.adapters.s3 import S3MediaStore
+    from shared.domain.catalog import Catalog
+    from shared.usecases.aftermath import Aftermath
+    from shared.usecases.inspect_media import Place
+
+T = TypeVar("T")
+LEASE_SECONDS = 60
+BEAT_SECONDS = 20.0
+STOP_CHECK_SECONDS = 1.5
+TOPICS = ("calls", "store", "inspect", "compile")
+SOURCE_ROOT = Path(__file__).resolve().parent.parent
+MAX_OUTPUT_BYTES = 2 * 1024**3
+
+
+@cache
+def settings(kind: type[T]) -> T:
+    """The function's settings, read once."""
+    return config.load(kind, os.environ)
+
+
+@cache
+def clock() -> Clock:
+    return SystemClock()
+
+
+@cache
+def aws(service: str) -> Any:
+    """A boto3 client; S3 signs with SigV4, which is not boto3's default for presigned URLs everywhere."""
+    import boto3
+    from botocore.config import Config
+
+    s3 = {"s3": {"addressing_style": "path"}} if os.environ.get("AWS_ENDPOINT_URL_S3") else {}
+    options: Any = {"connect_timeout": 3, "retries": {"mode": "standard", "max_attempts": 3}, **s3}
+    if service == "s3":
+        options["signature_version"] = "s3v4"
+    if service == "lambda":
+        # A claim that is asked twice is answered `resolve`; that is safe, but a create must not wait for it.
+        options |= {"read_timeout": 20, "retries": {"mode": "standard", "max_attempts": 1}}
+    return boto3.client(service, config=Config(**options))
+
+
+@cache
+def records() -> Records:
+    from shared.adapters.postgres.connection import PostgresRecords
+
+    return PostgresRecords(os.environ["DATABASE_URL"], _database_token)
+
+
+@cache
+def status_cache() -> RedisStatusCache:
+    from shared.adapters.redis_cache import RedisStatusCache, connect
+
+    url = os.environ["REDIS_URL"]
+    return RedisStatusCache(lambda: connect(url), clock())
+
+
+@cache
+def live_view() -> Any:
+    from shared.adapters.aws import DynamoLiveView
+
+    return DynamoLiveView(aws("dynamodb"), os.environ["DYNAMODB_TABLE"], clock())
+
+
+@cache
+def key_directory() -> Any:
+    from shared.adapters.aws import DynamoKeyDirectory
+
+    return DynamoKeyDirectory(aws("dynamodb"), os.environ["API_KEYS_TABLE"])
+
+
+@cache
+def queue() -> SqsQueue:
+    """The queues this function may send to."""
+    from shared.adapters.aws import SqsQueue
+
+    urls = {topic: os.environ.get(f"{topic.upper()}_QUEUE_URL", "") for topic in TOPICS}
+    return SqsQueue(aws("sqs"), {topic: url for topic, url in urls.items() if url})
+
+
+@cache
+def reports() -> Any:
+    from shared.adapters.aws import SqsReports
+
+    return SqsReports(aws("sqs"), os.environ["REPORTS_QUEUE_URL"])
+
+
+@cache
+def inside() -> Any:
+    from shared.adapters.aws import SettleFunction
+
+    return SettleFunction(aws("lambda"), os.environ["SETTLE_FUNCTION"])
+
+
+@cache
+def media() -> S3MediaStore:
+    from shared.adapters.s3 import S3MediaStore
+
+    return S3MediaStore(aws("s3"), os.environ["S3_BUCKET"])
+
+
+@cache
+def aftermath() -> Aftermath:
+    from shared.usecases.aftermath import Aftermath
+
+    return Aftermath(records=records(), queue=queue(), live=live_view(), cache=status_cache())
+
+
+@cache
+def catalog() -> Catalog:
+    """The registry: MODELS_CONFIG (JSON text or an `s3:bucket/key` address) over config/models.json."""
+    from shared.domain.catalog import parse_catalog
+
+    text = os.environ.get("MODELS_CONFIG", "")
+    if text.startswith("s3:"):
+        bucket, _, key = text.removeprefix("s3:").lstrip("/").partition("/")
+        text = aws("s3").get_object(Bucket=bucket, Key=key)["Body"].read().decode()
+    return parse_catalog(json.loads(text or (SOURCE_ROOT / "config" / "models.json").read_text("utf8")))
+
+
+def value_of(address: str) -> str:
+    """A setting that may be a `secret:` or `ssm:` address; cached a minute, as secrets are rotated."""
+    from aws_lambda_powertools.utilities import parameters
+
+    if address.startswith("secret:"):
+        return str(parameters.get_secret(address.removeprefix("secret:"), max_age=60))
+    if address.startswith("ssm:"):
+        return str(parameters.get_parameter(address.removeprefix("ssm:"), max_age=60))
+    return address
+
+
+@cache
+def provider() -> Any:
+    from shared.adapters.replicate_provider import ReplicateProvider
+
+    token = os.environ["REPLICATE_API_TOKEN"]
+    return ReplicateProvider(lambda: value_of(token), os.environ["REPLICATE_BASE_URL"])
+
+
+@cache
+def downloader() -> Any:
+    from shared.adapters.downloader import GuardedDownloader
+
+    origins = frozenset(o for o in os.environ["PROVIDER_OUTPUT_ORIGINS"].split(",") if o)
+    return GuardedDownloader(
+        allowed_origins=origins, max_bytes=MAX_OUTPUT_BYTES, wall_seconds=600, min_bytes_per_second=10_000
+    )
+
+
+@contextmanager
+def heartbeat(renew: Callable[[], bool], beat_seconds: float = BEAT_SECONDS) -> Iterator[threading.Event]:
+    """Renews a lease from a thread of its own; the event is set once the lease is lost."""
+    from shared.domain.errors import DependencyDown
+    from shared.observability import logger
+
+    lost, over = threading.Event(), threading.Event()
+
+    def beat() -> None:
+        while not over.wait(beat_seconds):
+            try:
+                if not renew():
+                    lost.set()
+                    return
+            except DependencyDown as error:
+                logger.warning("heartbeat_missed", extra={"reason": error.code})
+
+    thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield lost
+    finally:
+        over.set()
+        thread.join(timeout=5)
+
+
+@contextmanager
+def workplace(job_id: UUID, owner: str) -> Iterator[Place]:
+    """A private folder, and an encoder that stops within two seconds of losing the lease or of a cancel."""
+    from shared.adapters.postgres.connection import PostgresRecords
+    from shared.usecases.inspect_media import Place
+
+    # A connection of its own: the worker's may be inside a transaction when a beat is due.
+    own = PostgresRecords(os.environ["DATABASE_URL"], _database_token)
+
+    def renew() -> bool:
+        with own.transaction() as tx:
+            return tx.renew_lease(job_id, owner, LEASE_SECONDS)
+
+    folder = Path(tempfile.mkdtemp(prefix="work-"))
+    try:
+        with heartbeat(renew, STOP_CHECK_SECONDS) as lost:
+            yield Place(folder, _encoder(lost.is_set))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def lambda_seconds_left(context: Any) -> None:
+    """Tells the encoder how long this invocation may last."""
+    _deadline["of"] = lambda: context.get_remaining_time_in_millis() / 1000
+
+
+_deadline: dict[str, Callable[[], float]] = {"of": lambda: 900.0}
+
+
+def _encoder(should_stop: Callable[[], bool]) -> Encoder:
+    from shared.adapters.ffmpeg import FfmpegEncoder
+
+    return FfmpegEncoder(shutil.which("ffmpeg") or "", seconds_left=lambda: _deadline["of"](), should_stop=should_stop)
+
+
+def _database_token(database_url: str) -> str:
+    """An IAM token for a database URL without a password: a local signature, valid for 15 minutes."""
+    from urllib.parse import urlsplit
+
+    url = urlsplit(database_url)
+    return str(
+        aws("rds").generate_db_auth_token(DBHostname=url.hostname, Port=url.port or 5432, DBUsername=url.username)
+    )
+
+
+def apply_migrations(database_url: str) -> list[str]:
+    """Names of the migrations applied now."""
+    from urllib.parse import urlsplit
+
+    from shared.adapters.postgres.migrations import apply_migrations as apply
+
+    return apply(database_url, password=None if urlsplit(database_url).password else _database_token(database_url))

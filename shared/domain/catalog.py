@@ -1,0 +1,188 @@
+"""The registry of models: what each takes, what it costs and how long it takes. Data decides, not code."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from difflib import get_close_matches
+from typing import Any
+
+from shared.domain.errors import InvalidRequest, Mistake, NotFound
+
+MEDIA_TYPES = ("image", "video", "audio", "text")
+PRICING_UNITS = ("run", "second", "image", "token")
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "string": (str,), "integer": (int,), "number": (int, float), "boolean": (bool,),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One entry of the registry. Prices in USD a `pricing_unit`; times in seconds."""
+
+    media_type: str
+    model_id: str
+    version: str
+    provider: str
+    price_usd: Decimal
+    pricing_unit: str
+    estimated_seconds: Decimal
+    supported: tuple[str, ...]
+    defaults: Mapping[str, Any]
+    limits: Mapping[str, Mapping[str, Any]]
+    first_frame_param: str | None = None
+    size_to: str | None = None
+
+    def resolve(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The parameters to send: given over defaults. Raises InvalidRequest naming every mistake."""
+        parameters, mistakes = self._sized(dict(given))
+        mistakes += [
+            Mistake(f"parameters.{name}", unknown_sentence(name, self.supported))
+            for name in parameters
+            if name not in self.supported
+        ]
+        resolved = {**self.defaults, **parameters}
+        for name, limit in self.limits.items():
+            problem = _problem(resolved.get(name), limit)
+            if problem:
+                mistakes.append(Mistake(f"parameters.{name}", problem))
+        if mistakes:
+            raise InvalidRequest(f"Some parameters do not fit {self.model_id}; `details` names each.", details=mistakes)
+        return resolved
+
+    def estimate_usd(self, parameters: Mapping[str, Any]) -> Decimal:
+        """What a run with these parameters costs at most, in USD."""
+        units = {
+            "run": 1,
+            "second": parameters.get("duration", 1),
+            "image": parameters.get("num_outputs", 1),
+            "token": parameters.get("max_tokens", 1) + len(str(parameters.get("prompt", ""))) // 3,
+        }[self.pricing_unit]
+        return (self.price_usd * Decimal(str(units))).quantize(Decimal("0.000001"))
+
+    def _sized(self, parameters: dict[str, Any]) -> tuple[dict[str, Any], list[Mistake]]:
+        """Width and height become the nearest ratio where the model knows only ratios."""
+        if self.size_to is None or not {"width", "height"} & parameters.keys():
+            return parameters, []
+        width, height = parameters.pop("width", 1024), parameters.pop("height", 1024)
+        if not (_is_size(width) and _is_size(height)):
+            return parameters, [Mistake("parameters.width", "width and height must be whole numbers above 0")]
+        ratios = self.limits[self.size_to]["enum"]
+        parameters.setdefault(self.size_to, min(ratios, key=lambda ratio: _distance(ratio, width / height)))
+        return parameters, []
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """All models by media type and id."""
+
+    models: Mapping[str, Mapping[str, Model]]
+
+    def model(self, media_type: str, model_id: str) -> Model:
+        """The model. Raises NotFound with the nearest known name."""
+        of_type = self.models.get(media_type, {})
+        if model_id in of_type:
+            return of_type[model_id]
+        elsewhere = [kind for kind, models in self.models.items() if model_id in models]
+        if elsewhere:
+            sentence = f"{model_id} makes {elsewhere[0]}, not {media_type}: send mediaType {elsewhere[0]}."
+            raise InvalidRequest(sentence, code="wrong_media_type", details=[Mistake("mediaType", sentence)])
+        sentence = f"There is no {media_type} model {model_id!r}" + _nearest(model_id, of_type) + "."
+        raise InvalidRequest(sentence, code="unknown_model", details=[Mistake("modelId", sentence)])
+
+    def find(self, media_type: str, model_id: str) -> Model:
+        """The model for a GET. Raises NotFound."""
+        try:
+            return self.models[media_type][model_id]
+        except KeyError:
+            raise NotFound(
+                f"There is no {media_type} model {model_id!r}: GET /models lists them.", code="unknown_model"
+            ) from None
+
+
+def parse_catalog(config: Mapping[str, Any]) -> Catalog:
+    """The registry from its JSON form (see docs/api.md). Raises InvalidRequest naming every bad entry."""
+    models: dict[str, dict[str, Model]] = {}
+    mistakes: list[Mistake] = []
+    for media_type, entries in config.items():
+        if media_type not in MEDIA_TYPES:
+            mistakes.append(Mistake(media_type, unknown_sentence(media_type, MEDIA_TYPES)))
+            continue
+        for model_id, entry in entries.items():
+            try:
+                models.setdefault(media_type, {})[model_id] = _model(media_type, model_id, entry)
+            except (KeyError, ValueError, TypeError, ArithmeticError) as error:
+                mistakes.append(Mistake(f"{media_type}.{model_id}", f"bad or missing {error}"))
+    if mistakes:
+        raise InvalidRequest("The model registry (MODELS_CONFIG) is wrong.", details=mistakes)
+    return Catalog(models)
+
+
+def unknown_sentence(name: str, known: Iterable[str]) -> str:
+    """`unknown field; did you mean ...?`"""
+    return "unknown field" + _nearest(name, known)
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    names = list(known)
+    close = get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(names)}"
+
+
+def _model(media_type: str, model_id: str, entry: Mapping[str, Any]) -> Model:
+    unit = entry.get("pricingUnit", "run")
+    if unit not in PRICING_UNITS:
+        raise ValueError(f"pricingUnit {unit!r}")
+    return Model(
+        media_type=media_type,
+        model_id=model_id,
+        version=str(entry["version"]),
+        provider=entry.get("provider", "replicate"),
+        price_usd=Decimal(str(entry["pricing"])),
+        pricing_unit=unit,
+        estimated_seconds=Decimal(str(entry["estimatedTime"])),
+        supported=tuple(entry["supportedParams"]),
+        defaults=dict(entry.get("defaults", {})),
+        limits=dict(entry.get("limits", {})),
+        first_frame_param=entry.get("firstFrameParam"),
+        size_to=entry.get("sizeTo"),
+    )
+
+
+def _problem(value: Any, limit: Mapping[str, Any]) -> str | None:
+    if value is None:
+        return "is required" if limit.get("required") else None
+    kind = limit.get("type", "string")
+    if not isinstance(value, _TYPES[kind]) or (isinstance(value, bool) and kind != "boolean"):
+        return f"must be of type {kind}"
+    if "enum" in limit and value not in limit["enum"]:
+        return f"must be one of {', '.join(map(str, limit['enum']))}"
+    if isinstance(value, str):
+        return _text_problem(value, limit)
+    return _range_problem(value, limit)
+
+
+def _text_problem(value: str, limit: Mapping[str, Any]) -> str | None:
+    if limit.get("required") and not value.strip():
+        return "must not be empty"
+    longest = limit.get("maxLength", 100_000)
+    return f"must have at most {longest} characters" if len(value) > longest else None
+
+
+def _range_problem(value: float, limit: Mapping[str, Any]) -> str | None:
+    if not math.isfinite(value):
+        return "must be a finite number"
+    if value < limit.get("minimum", -math.inf) or value > limit.get("maximum", math.inf):
+        return f"must be between {limit.get('minimum', '-')} and {limit.get('maximum', '-')}"
+    return None
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= 65536
+
+
+def _distance(ratio: str, wanted: float) -> float:
+    across, down = ratio.split(":")
+    return abs(math.log(int(across) / int(down) / wanted))

@@ -1,0 +1,118 @@
+"""Every error the product can answer with: a stable code, a sentence that says what to do, details by path."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One thing wrong in a request. `path` is dotted, as in `parameters.duration`."""
+
+    path: str
+    message: str
+
+
+class ProductError(Exception):
+    """Base of all errors with a stable code; `http.py` maps the class to a status once."""
+
+    code = "internal"
+
+    def __init__(
+        self,
+        sentence: str,
+        *,
+        code: str | None = None,
+        details: Sequence[Mistake] = (),
+        retry_after_seconds: int | None = None,
+    ) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+        self.code = code or type(self).code
+        self.details = tuple(details)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class MalformedRequest(ProductError):
+    """The body is no JSON object."""
+
+    code = "malformed_json"
+
+
+class Forbidden(ProductError):
+    """The key lacks the scope the route asks for."""
+
+    code = "missing_scope"
+
+
+class OverBudget(ProductError):
+    """The account's or user's budget does not cover the estimate."""
+
+    code = "budget_exceeded"
+
+
+class NotFound(ProductError):
+    """There is no such thing in the caller's account."""
+
+    code = "not_found"
+
+
+class Conflict(ProductError):
+    """The thing exists but is in a state that does not allow the action."""
+
+    code = "conflict"
+
+
+class TooLarge(ProductError):
+    """A body or a media file is over its limit."""
+
+    code = "too_large"
+
+
+class InvalidRequest(ProductError):
+    """Well-formed but wrong; `details` names each mistake."""
+
+    code = "invalid_request"
+
+
+class Unauthorized(ProductError):
+    """A signature or key does not match."""
+
+    code = "unauthorized"
+
+
+class ProviderRefused(ProductError):
+    """The provider answered that it will not do this; asking again would not help."""
+
+    code = "provider_refused"
+
+
+class ProviderBusy(ProductError):
+    """The provider throttles or fails for now and has made nothing."""
+
+    code = "provider_busy"
+
+
+class AnswerLost(ProductError):
+    """The provider may or may not have acted: never repeat the call, ask what became of it."""
+
+    code = "answer_lost"
+
+
+class BadMedia(ProductError):
+    """A file is not the media it claims to be, or is beyond what is handled."""
+
+    code = "bad_media"
+
+
+class OutputGone(ProductError):
+    """The provider no longer has the output."""
+
+    code = "output_expired"
+
+
+class DependencyDown(ProductError):
+    """A store or queue does not answer; nothing was recorded."""
+
+    code = "dependency_down"

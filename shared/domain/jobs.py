@@ -1,0 +1,177 @@
+"""Jobs, their attempts and their legal transitions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+SNAPSHOT_FORMAT = 1
+
+
+class JobStatus(StrEnum):
+    """`pending -> generating | processing -> completed | failed | cancelled | timeout`."""
+
+    PENDING = "pending"
+    GENERATING = "generating"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    TIMEOUT = "timeout"
+
+    @property
+    def finished(self) -> bool:
+        return self in FINISHED
+
+
+FINISHED = frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.TIMEOUT})
+_OPEN_ENDS = frozenset({JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.TIMEOUT})
+
+LEGAL: Mapping[JobStatus, frozenset[JobStatus]] = {
+    JobStatus.PENDING: frozenset({JobStatus.GENERATING, JobStatus.PROCESSING}) | _OPEN_ENDS,
+    JobStatus.GENERATING: frozenset({JobStatus.GENERATING, JobStatus.PROCESSING}) | _OPEN_ENDS,
+    JobStatus.PROCESSING: frozenset({JobStatus.PROCESSING, JobStatus.COMPLETED}) | _OPEN_ENDS,
+    **{end: frozenset() for end in FINISHED},
+}
+
+
+def sources_of(target: JobStatus) -> tuple[JobStatus, ...]:
+    """The states from which `target` may be reached; SQL repeats them in its WHERE."""
+    return tuple(source for source, targets in LEGAL.items() if target in targets)
+
+
+class AttemptState(StrEnum):
+    """`written -> claimed -> accepted | rejected -> finished`."""
+
+    WRITTEN = "written"
+    CLAIMED = "claimed"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    FINISHED = "finished"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls: decided by the authorizer alone."""
+
+    account_id: UUID
+    scopes: frozenset[str]
+    client_ip: str | None = None
+    user_agent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One call of a provider that may cost money; a row before the call is made."""
+
+    id: UUID
+    account_id: UUID
+    job_id: UUID
+    number: int
+    provider: str
+    request: Mapping[str, Any]
+    reserved_usd: Decimal
+    state: AttemptState = AttemptState.WRITTEN
+    provider_id: str | None = None
+    claimed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A row of `vsl.jobs`. Keys, never URLs; money in USD; times in UTC."""
+
+    id: UUID
+    account_id: UUID
+    user_id: str
+    kind: str
+    route: str
+    request: Mapping[str, Any]
+    request_hash: str
+    created_at: datetime
+    deadline_at: datetime
+    estimated_cost_usd: Decimal = Decimal(0)
+    status: JobStatus = JobStatus.PENDING
+    response_type: str = "async"
+    current_step: str = "pending"
+    idempotency_key: str | None = None
+    progress: int | None = None
+    media_type: str | None = None
+    model_id: str | None = None
+    script_id: int | None = None
+    section_id: int | None = None
+    output_format: str | None = None
+    width: int | None = None
+    height: int | None = None
+    duration_seconds: Decimal | None = None
+    estimated_seconds: Decimal | None = None
+    actual_seconds: Decimal | None = None
+    actual_cost_usd: Decimal | None = None
+    s3_bucket: str | None = None
+    s3_key: str | None = None
+    thumbnail_key: str | None = None
+    content_type: str | None = None
+    size_bytes: int | None = None
+    result: Mapping[str, Any] = field(default_factory=dict)
+    error_code: str | None = None
+    error_message: str | None = None
+    retry_count: int = 0
+    retry_of: UUID | None = None
+    webhook_url: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    client_ip: str | None = None
+    user_agent: str | None = None
+    version: int = 1
+    lease_owner: str | None = None
+    lease_until: datetime | None = None
+    cancel_requested_at: datetime | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    updated_at: datetime | None = None
+
+
+def snapshot(job: Job) -> dict[str, Any]:
+    """The job as the live view and the cache hold it: JSON values and keys, no URLs, with its version."""
+    return {
+        "format": SNAPSHOT_FORMAT,
+        "version": job.version,
+        "accountId": str(job.account_id),
+        "jobId": str(job.id),
+        "kind": job.kind,
+        "status": job.status.value,
+        "progress": 100 if job.status is JobStatus.COMPLETED else job.progress,
+        "currentStep": job.current_step,
+        "mediaType": job.media_type,
+        "modelId": job.model_id,
+        "userId": job.user_id,
+        "scriptId": job.script_id,
+        "key": job.s3_key,
+        "thumbnailKey": job.thumbnail_key,
+        "contentType": job.content_type,
+        "fileSize": job.size_bytes,
+        "width": job.width,
+        "height": job.height,
+        "duration": _number(job.duration_seconds),
+        "result": dict(job.result),
+        "error": {"code": job.error_code, "message": job.error_message} if job.error_code else None,
+        "estimatedTime": _number(job.estimated_seconds),
+        "estimatedCost": _number(job.estimated_cost_usd),
+        "actualCost": _number(job.actual_cost_usd),
+        "retryOf": str(job.retry_of) if job.retry_of else None,
+        "createdAt": iso(job.created_at),
+        "startedAt": iso(job.started_at),
+        "completedAt": iso(job.completed_at),
+    }
+
+
+def iso(moment: datetime | None) -> str | None:
+    """ISO 8601 UTC with Z and milliseconds, or None."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z" if moment else None
+
+
+def _number(value: Decimal | None) -> float | None:
+    return None if value is None else float(value)

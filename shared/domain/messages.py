@@ -1,0 +1,142 @@
+"""What functions tell each other: ids and small facts, never media. One frozen shape a message."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderCall:
+    """Queue `calls`: make (or, when claimed before, resolve) the attempt's call, or cancel it at the provider."""
+
+    jobId: str
+    attemptId: str
+    action: Literal["create", "cancel"] = "create"
+    providerId: str | None = None
+    waits: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StoreMedia:
+    """Queue `store`: read the prediction again and fetch what it made."""
+
+    jobId: str
+    attemptId: str
+    attemptNumber: int
+    providerId: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobMessage:
+    """Queues `inspect` and `compile`: do this job's work if nobody else holds its lease."""
+
+    jobId: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallAccepted:
+    """Report: the provider made the prediction `providerId`."""
+
+    jobId: str
+    attemptId: str
+    providerId: str
+    providerStatus: str
+    type: Literal["call.accepted"] = "call.accepted"
+
+
+@dataclass(frozen=True, slots=True)
+class CallRejected:
+    """Report: the provider made nothing. `retryable` says whether a new attempt may help."""
+
+    jobId: str
+    attemptId: str
+    code: str
+    message: str
+    retryable: bool
+    retryAfterSeconds: int = 0
+    type: Literal["call.rejected"] = "call.rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class CallUnresolved:
+    """Report: whether the provider made something could not be found out yet; it is asked again later."""
+
+    jobId: str
+    attemptId: str
+    message: str
+    type: Literal["call.unresolved"] = "call.unresolved"
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookReceived:
+    """Report: an authentic webhook came. Its body is a hint: the prediction is read again before use."""
+
+    provider: str
+    webhookId: str
+    providerId: str
+    providerStatus: str
+    jobId: str
+    attemptId: str
+    type: Literal["webhook.received"] = "webhook.received"
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionSeen:
+    """Report: the prediction was read and has not succeeded (yet). `providerStatus` in the provider's words."""
+
+    jobId: str
+    attemptId: str
+    providerId: str
+    providerStatus: str
+    message: str | None = None
+    progress: int | None = None
+    predictSeconds: float | None = None
+    type: Literal["prediction.seen"] = "prediction.seen"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredOutput:
+    """One output in `incoming/`: its key, what was counted and hashed while it came in."""
+
+    key: str
+    sizeBytes: int
+    sha256: str
+    contentType: str
+
+
+@dataclass(frozen=True, slots=True)
+class MediaStored:
+    """Report: all outputs of the prediction are in `incoming/`."""
+
+    jobId: str
+    attemptId: str
+    providerId: str
+    outputs: Sequence[StoredOutput] = field(default_factory=tuple)
+    text: str | None = None
+    predictSeconds: float | None = None
+    durationMs: int = 0
+    type: Literal["media.stored"] = "media.stored"
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFailed:
+    """Report: the prediction succeeded but its output cannot be had; `final` when asking again is useless."""
+
+    jobId: str
+    attemptId: str
+    code: str
+    message: str
+    final: bool
+    predictSeconds: float | None = None
+    type: Literal["store.failed"] = "store.failed"
+
+
+Report = CallAccepted | CallRejected | CallUnresolved | WebhookReceived | PredictionSeen | MediaStored | StoreFailed
+Message = ProviderCall | StoreMedia | JobMessage | Report
+
+
+def body_of(message: Message) -> Mapping[str, Any]:
+    """The message as JSON values."""
+    return asdict(message)

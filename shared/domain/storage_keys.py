@@ -1,0 +1,28 @@
+"""Where each object lives in the media bucket. Keys are made here alone; a client's file name never is a part."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+EXTENSIONS = {
+    "video/mp4": "mp4", "video/quicktime": "mov", "video/webm": "webm", "video/x-matroska": "mkv",
+    "image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "image/gif": "gif",
+    "audio/mpeg": "mp3", "audio/wav": "wav", "audio/mp4": "m4a", "audio/flac": "flac", "audio/ogg": "ogg",
+    "text/plain": "txt",
+}  # fmt: skip
+
+
+def incoming_key(job_id: UUID, attempt_number: int, output: int) -> str:
+    """Write-once place of what came from outside, before anything has looked into it."""
+    return f"incoming/{job_id}/{attempt_number}/{output}"
+
+
+def generated_folder(account_id: UUID, user_id: str, created_at: datetime, job_id: UUID) -> str:
+    """Folder of a generated job's media, with no slash at its end."""
+    return f"generated/{account_id}/{user_id}/{created_at:%Y/%m/%d}/{job_id}"
+
+
+def compiled_folder(account_id: UUID, script_id: int | None, job_id: UUID) -> str:
+    """Folder of a compiled film, with no slash at its end."""
+    return f"compiled/{account_id}/{script_id if script_id is not None else 'clips'}/{job_id}"

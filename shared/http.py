@@ -1,0 +1,215 @@
+"""HTTP at the edge: the resolver, the caller, strict wire models, and errors mapped to statuses once."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+from uuid import UUID
+
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, CORSConfig, Response
+from aws_lambda_powertools.event_handler.api_gateway import Router
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.alias_generators import to_camel
+
+from shared.domain import errors
+from shared.domain.catalog import unknown_sentence
+from shared.domain.errors import Forbidden, InvalidRequest, MalformedRequest, Mistake, NotFound, TooLarge
+from shared.domain.jobs import Caller
+from shared.observability import logger
+
+M = TypeVar("M", bound="Wire")
+BODY_LIMIT_BYTES = 1_000_000
+LONGEST_WAIT_SECONDS = 25
+STATUS_OF: Mapping[type[errors.ProductError], int] = {
+    errors.MalformedRequest: 400,
+    errors.Unauthorized: 401,
+    errors.OverBudget: 402,
+    errors.Forbidden: 403,
+    errors.NotFound: 404,
+    errors.Conflict: 409,
+    errors.OutputGone: 410,
+    errors.TooLarge: 413,
+    errors.InvalidRequest: 422,
+    errors.BadMedia: 422,
+    errors.ProviderRefused: 502,
+    errors.ProviderBusy: 503,
+    errors.AnswerLost: 502,
+    errors.DependencyDown: 503,
+}
+ALLOWED_HEADERS = ["X-API-Key", "Idempotency-Key", "Prefer", "If-None-Match", "Content-Type"]
+EXPOSED_HEADERS = ["ETag", "Retry-After", "Location"]
+_KEY = re.compile(r"[\x20-\x7e]{1,255}")
+_WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,3})(?:$|[,;\s])")
+
+
+class Wire(BaseModel):
+    """Base of bodies on the wire: camelCase, no field beyond the known."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", strict=True)
+
+
+def api_handler(router: Router, cors_origins: Callable[[], str]) -> Callable[[Any, Any], dict[str, Any]]:
+    """A Lambda handler over the router's routes; the resolver is built at the first event."""
+    built: list[APIGatewayRestResolver] = []
+
+    def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
+        if not built:
+            built.append(_resolver(router, cors_origins()))
+        logger.set_correlation_id(event.get("requestContext", {}).get("requestId"))
+        return built[0].resolve(event, context)
+
+    return handle
+
+
+def caller_of(router: Router, scope: str) -> Caller:
+    """Who calls, as the authorizer said. Raises Forbidden without the scope."""
+    context = router.current_event.request_context
+    said = router.current_event.raw_event["requestContext"].get("authorizer") or {}
+    scopes = frozenset(str(said.get("scopes", "")).split())
+    if scope not in scopes:
+        raise Forbidden(f"This key lacks the scope {scope!r}: use or make a key that has it.")
+    return Caller(UUID(said["accountId"]), scopes, context.identity.source_ip, context.identity.user_agent)
+
+
+def body_of(router: Router, model: type[M]) -> M:
+    """The body as a wire model. Raises MalformedRequest, TooLarge, InvalidRequest with every mistake."""
+    text = router.current_event.decoded_body or "{}"
+    if len(text.encode()) > BODY_LIMIT_BYTES:
+        raise TooLarge("The body is over 1 MB: upload media with POST /api/uploads and name it by s3Key.")
+    try:
+        value = json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise MalformedRequest("The body is not valid JSON: send one JSON object.") from error
+    if not isinstance(value, dict):
+        raise MalformedRequest("The body must be one JSON object.")
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise InvalidRequest(
+            "Some fields are wrong; `details` names each.",
+            details=[_mistake(model, e) for e in error.errors()],
+        ) from error
+
+
+def path_id(text: str, what: str) -> UUID:
+    """A UUID out of the path. Raises NotFound: a malformed id names nothing."""
+    try:
+        return UUID(text)
+    except ValueError:
+        raise NotFound(f"There is no {what} {text[:64]!r}.") from None
+
+
+def path_number(text: str, what: str) -> int:
+    """A serial id out of the path. Raises NotFound."""
+    if re.fullmatch(r"[1-9]\d{0,8}", text) is None:
+        raise NotFound(f"There is no {what} {text[:64]!r}.")
+    return int(text)
+
+
+def query_number(router: Router, name: str, default: int, highest: int) -> int:
+    """A number from 0 to `highest` out of the query. Raises InvalidRequest."""
+    text = query(router, name)
+    if text is None:
+        return default
+    if not text.isascii() or not text.isdigit() or int(text) > highest:
+        problem = f"must be a whole number from 0 to {highest}"
+        raise InvalidRequest(f"{name} {problem}.", details=[Mistake(name, problem)])
+    return int(text)
+
+
+def query(router: Router, name: str) -> str | None:
+    """A query parameter."""
+    return (router.current_event.query_string_parameters or {}).get(name)
+
+
+def idempotency_key(router: Router) -> str | None:
+    """The Idempotency-Key header. Raises InvalidRequest when it is not 1 to 255 printable characters."""
+    key = header(router, "idempotency-key")
+    if key is not None and _KEY.fullmatch(key) is None:
+        problem = "must be 1 to 255 printable ASCII characters"
+        raise InvalidRequest(f"Idempotency-Key {problem}.", details=[Mistake("Idempotency-Key", problem)])
+    return key
+
+
+def wait_seconds(router: Router) -> int:
+    """N of `Prefer: wait=N`, 0 without; more than 25 counts as 25."""
+    found = _WAIT.search(header(router, "prefer") or "")
+    return min(int(found[1]), LONGEST_WAIT_SECONDS) if found else 0
+
+
+def header(router: Router, name: str) -> str | None:
+    """A header by its lower-case name."""
+    headers: Mapping[str, str] = router.current_event.headers or {}
+    return next((value for key, value in headers.items() if key.lower() == name), None)
+
+
+def base_url(router: Router) -> str:
+    """Where this API was called, without a slash at its end; custom domains included."""
+    event = router.current_event
+    context = event.raw_event["requestContext"]
+    prefix = context["path"].removesuffix(event.path)
+    return f"{header(router, 'x-forwarded-proto') or 'https'}://{context['domainName']}{prefix}"
+
+
+def answer(status: int, body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response[str]:
+    """A JSON answer."""
+    return Response(
+        status_code=status,
+        content_type="application/json",
+        body=json.dumps(body, separators=(",", ":")),
+        headers=dict(headers or {}),
+    )
+
+
+def _resolver(router: Router, cors_origins: str) -> APIGatewayRestResolver:
+    origins = [origin for origin in cors_origins.split(",") if origin] or ["null"]
+    resolver = APIGatewayRestResolver(
+        cors=CORSConfig(
+            allow_origin=origins[0], extra_origins=origins[1:], allow_headers=ALLOWED_HEADERS,
+            expose_headers=EXPOSED_HEADERS, max_age=600,
+        )
+    )  # fmt: skip
+    resolver.include_router(router)
+
+    @resolver.not_found
+    def no_route(_: Exception) -> Response[str]:
+        return _error(resolver, NotFound("There is no such route: see GET /openapi.json."))
+
+    @resolver.exception_handler(errors.ProductError)
+    def product_error(error: errors.ProductError) -> Response[str]:
+        return _error(resolver, error)
+
+    @resolver.exception_handler(Exception)
+    def unexpected(error: Exception) -> Response[str]:
+        logger.exception("unexpected_error")
+        return _error(resolver, errors.ProductError("This went wrong on our side; send the same request again."))
+
+    return resolver
+
+
+def _error(resolver: APIGatewayRestResolver, error: errors.ProductError) -> Response[str]:
+    status = next((STATUS_OF[kind] for kind in type(error).__mro__ if kind in STATUS_OF), 500)
+    body = {
+        "success": False,
+        "error": error.sentence,
+        "code": error.code,
+        "details": [{"path": mistake.path, "message": mistake.message} for mistake in error.details],
+        "requestId": resolver.current_event.raw_event["requestContext"].get("requestId"),
+    }
+    retry = {"Retry-After": str(error.retry_after_seconds)} if error.retry_after_seconds else {}
+    logger.info("refused", extra={"status": status, "code": error.code})
+    return answer(status, body, retry)
+
+
+def _mistake(model: type[Wire], error: Any) -> Mistake:
+    path = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        known = [field.alias or name for name, field in model.model_fields.items()]
+        return Mistake(path, unknown_sentence(str(error["loc"][-1]), known))
+    return Mistake(path, error["msg"])
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")

@@ -1,0 +1,360 @@
+"""What the use cases need from the world, in the product's own words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+from uuid import UUID
+
+from shared.domain.jobs import Attempt, AttemptState, Job, JobStatus
+from shared.domain.messages import Report
+from shared.domain.scripts import Script, SectionVideo
+from shared.media.probe import MediaFacts
+
+
+class Clock(Protocol):
+    """The only source of time."""
+
+    def now(self) -> datetime:
+        """The moment, in UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """An outbox row: `body` goes to the queue named `topic` once `due_at` has come."""
+
+    id: int
+    topic: str
+    body: Mapping[str, Any]
+    due_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """Narrows a page of jobs; `before` is the (created_at, id) of the last row already seen."""
+
+    user_id: str | None = None
+    status: str | None = None
+    kind: str | None = None
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+    before: tuple[datetime, UUID] | None = None
+    limit: int = 50
+
+
+class Transaction(Protocol):
+    """One transaction over the truth. All of it is committed or none. Raises DependencyDown."""
+
+    # jobs
+    def insert_job(self, job: Job) -> Job | None:
+        """Writes the job; None when its idempotency key is taken in this account and route."""
+
+    def job_by_key(self, account_id: UUID, route: str, key: str) -> Job | None:
+        """The job that took this idempotency key."""
+
+    def job(self, account_id: UUID, job_id: UUID) -> Job | None:
+        """The account's job."""
+
+    def lock_job(self, job_id: UUID) -> Job | None:
+        """The job of any account, locked until the end; for workers, never for callers."""
+
+    def jobs(self, account_id: UUID, narrow: JobFilter) -> Sequence[Job]:
+        """A page of the account's jobs, newest first."""
+
+    def move_job(self, job: Job, to: JobStatus, **changes: Any) -> Job | None:
+        """Moves a job where that is legal and its version unchanged; None when it is not."""
+
+    def touch_job(self, job: Job, **changes: Any) -> Job | None:
+        """Changes columns of an unfinished job without moving it; None when it is finished."""
+
+    def take_lease(self, job_id: UUID, owner: str, seconds: int) -> Job | None:
+        """Leases an unfinished job by the database's clock; None while another owner holds it."""
+
+    def renew_lease(self, job_id: UUID, owner: str, seconds: int) -> bool:
+        """Prolongs the owner's lease; False when it was lost or the job has finished."""
+
+    def add_event(self, job: Job, name: str, details: Mapping[str, Any] | None = None) -> None:
+        """Adds to the job's history."""
+
+    def events(self, account_id: UUID, job_id: UUID) -> Sequence[Mapping[str, Any]]:
+        """The job's history, oldest first."""
+
+    # attempts
+    def insert_attempt(self, attempt: Attempt) -> None:
+        """Writes an attempt before its call."""
+
+    def lock_attempt(self, attempt_id: UUID) -> Attempt | None:
+        """The attempt, locked until the end."""
+
+    def attempts(self, job_id: UUID) -> Sequence[Attempt]:
+        """The job's attempts, first to last."""
+
+    def attempt_by_provider_id(self, provider: str, provider_id: str) -> Attempt | None:
+        """The attempt that made this prediction."""
+
+    def change_attempt(self, attempt: Attempt, to: AttemptState, **changes: Any) -> None:
+        """Sets an attempt's state and columns."""
+
+    # outbox and inbox
+    def announce(self, job: Job, topic: str, body: Mapping[str, Any], delay_seconds: int = 0) -> None:
+        """Writes an outbox row: it goes out after the commit, or with the sweep."""
+
+    def unsent(self, job_id: UUID | None, limit: int) -> Sequence[Announcement]:
+        """Rows that are due and unsent, of one job or of all, locked and skipping those others hold."""
+
+    def mark_sent(self, ids: Sequence[int]) -> None:
+        """The rows have been handed to their queues."""
+
+    def record_webhook(
+        self, provider: str, webhook_id: str, provider_id: str, provider_status: str, *,
+        job_id: UUID | None, attempt_id: UUID | None, parked: bool,
+    ) -> bool:  # fmt: skip
+        """Notes a delivery; False when this webhook id was recorded before."""
+
+    def unpark(self, provider: str, provider_id: str) -> bool:
+        """True when a terminal webhook of this prediction was parked; it no longer is."""
+
+    # money
+    def reserve(self, account_id: UUID, user_id: str, amount_usd: Decimal) -> None:
+        """Reserves against the account's and user's budgets. Raises OverBudget; nothing is written then."""
+
+    def settle_cost(self, job: Job, attempt: Attempt | None, actual_usd: Decimal) -> None:
+        """Turns a reservation into what was spent, once an attempt."""
+
+    def add_estimate(self, job: Job, attempt: Attempt | None, amount_usd: Decimal) -> None:
+        """Ledger entry of what was expected."""
+
+    # scripts and section videos
+    def insert_script(self, account_id: UUID, section_id: int, content: str | None) -> Script:
+        """Makes a script."""
+
+    def script(self, account_id: UUID, script_id: int) -> Script | None:
+        """The account's script."""
+
+    def scripts(self, account_id: UUID, before: int | None, limit: int) -> Sequence[Script]:
+        """A page of scripts, newest first."""
+
+    def set_compiled(self, account_id: UUID, script_id: int, key: str, job_id: UUID) -> None:
+        """Notes the script's film."""
+
+    def insert_video(self, job: Job, *, section_id: int, script_id: int | None, position: int | None) -> SectionVideo:
+        """Makes the section video of a job; last of its script when `position` is None."""
+
+    def video(self, account_id: UUID, video_id: int) -> SectionVideo | None:
+        """The account's section video."""
+
+    def videos(
+        self, account_id: UUID, *, script_id: int | None = None, section_id: int | None = None,
+        user_id: str | None = None, status: str | None = None, after: int | None = None, limit: int = 500,
+    ) -> Sequence[SectionVideo]:  # fmt: skip
+        """Section videos; of a script by position then id, else newest first."""
+
+    def videos_by_id(self, account_id: UUID, ids: Sequence[int]) -> Sequence[SectionVideo]:
+        """The account's videos among `ids`, in no order."""
+
+    def move_video(
+        self, account_id: UUID, video_id: int, sources: Sequence[str], to: str, reason: str | None = None
+    ) -> SectionVideo | None:
+        """Moves a video from one of `sources`; None when it is in another state or absent."""
+
+    def place_video(self, account_id: UUID, video_id: int, position: int) -> SectionVideo | None:
+        """Sets the video's place in its script."""
+
+    def follow_job(self, job: Job) -> None:
+        """Brings the section video of a generated clip to its job's state."""
+
+    # accounts
+    def insert_account(self, account_id: UUID, name: str, usage_plan_key: str, usage_plan_key_id: str) -> None:
+        """Makes an account. Raises Conflict when the name is taken."""
+
+    def insert_key(self, key_id: UUID, account_id: UUID, key_hash: str, scopes: Sequence[str]) -> None:
+        """Makes a key. Raises NotFound without such an account."""
+
+    def revoke_key(self, key_id: UUID) -> bool:
+        """Revokes; False when there is no such key. Again is the same."""
+
+    def keys(self, account_id: UUID | None = None) -> Sequence[Mapping[str, Any]]:
+        """Keys with their account's usage plan key, oldest first."""
+
+    def accounts(self) -> Sequence[Mapping[str, Any]]:
+        """All accounts, oldest first."""
+
+    # sweeps
+    def lapsed(self, limit: int) -> Sequence[Job]:
+        """Unfinished jobs whose lease has run out, locked."""
+
+    def overdue(self, limit: int) -> Sequence[Job]:
+        """Unfinished jobs past their deadline, locked."""
+
+    def attempts_to_check(self, limit: int) -> Sequence[Attempt]:
+        """Attempts whose next check is due, locked."""
+
+    def unpublished(self, limit: int) -> Sequence[Job]:
+        """Jobs whose live view is behind by more than a few seconds."""
+
+    def mark_published(self, job_id: UUID, version: int) -> None:
+        """The live view holds this version."""
+
+    def log_storage(
+        self, job: Job, operation: str, key: str, *, success: bool, size_bytes: int | None, duration_ms: int
+    ) -> None:
+        """Notes an operation on S3."""
+
+
+class Records(Protocol):
+    """The truth."""
+
+    def transaction(self) -> AbstractContextManager[Transaction]:
+        """Opens a transaction; commits when left without an error. Raises DependencyDown."""
+
+    def ping(self) -> None:
+        """Raises DependencyDown when the truth does not answer."""
+
+
+class Queue(Protocol):
+    """The queues by topic. At least once, in no order."""
+
+    def send(self, topic: str, body: Mapping[str, Any], delay_seconds: int = 0) -> None:
+        """Sends one message, at most 900 s late. Raises DependencyDown."""
+
+
+class Reports(Protocol):
+    """The way from outside to inside that needs no answer."""
+
+    def send(self, report: Report) -> None:
+        """Queues a report. Raises DependencyDown."""
+
+
+class Inside(Protocol):
+    """The way from outside to inside that needs an answer at once."""
+
+    def ask(self, question: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Asks `settle`. Raises DependencyDown when it cannot answer."""
+
+
+class LiveView(Protocol):
+    """Snapshots of jobs for quick reading; an older version never replaces a newer one."""
+
+    def put(self, snapshot: Mapping[str, Any]) -> None:
+        """Writes where the held version is lower. Raises DependencyDown."""
+
+    def get(self, job_id: UUID) -> Mapping[str, Any] | None:
+        """The snapshot unless it has expired. Raises DependencyDown."""
+
+
+class StatusCache(LiveView, Protocol):
+    """Like the live view, and never in the way: an outage is a miss."""
+
+
+class KeyDirectory(Protocol):
+    """The projection of API keys which the authorizer reads."""
+
+    def put(self, key: Mapping[str, Any]) -> None:
+        """Writes one key: keyHash, accountId, scopes, usagePlanKey, revokedAt."""
+
+    def get(self, key_hash: str) -> Mapping[str, Any] | None:
+        """One key by the SHA-256 of its text."""
+
+
+class MediaStore(Protocol):
+    """The private bucket. Every method raises DependencyDown when it does not answer."""
+
+    @property
+    def bucket(self) -> str:
+        """Its name."""
+
+    def download(self, key: str, path: Path) -> int:
+        """Fetches an object into a file; its bytes. Raises NotFound."""
+
+    def upload(self, path: Path, key: str, content_type: str) -> int:
+        """Puts a file; its bytes."""
+
+    def write_once(self, key: str, body: BinaryIO, content_type: str) -> None:
+        """Puts a stream unless the key is taken already, which is no error."""
+
+    def write_text(self, key: str, text: str) -> None:
+        """Puts a small text unless the key is taken already."""
+
+    def head(self, key: str) -> Mapping[str, Any] | None:
+        """`{sizeBytes, contentType}` or None."""
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Removes objects; absent ones are no error."""
+
+    def keys(self, prefix: str) -> Sequence[str]:
+        """All keys below a prefix."""
+
+    def signed_url(self, key: str, seconds: int = 3600) -> str:
+        """A SigV4 URL for GET, the same within a signing window."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a provider says of one call. `status` is one of running, succeeded, failed, canceled, aborted."""
+
+    id: str
+    status: str
+    provider_status: str
+    outputs: Sequence[str] = ()
+    text: str | None = None
+    error: str | None = None
+    progress: int | None = None
+    predict_seconds: float | None = None
+    removed: bool = False
+
+
+class Provider(Protocol):
+    """A maker of media. Raises ProviderRefused, ProviderBusy (nothing made), AnswerLost (nobody knows)."""
+
+    def create(self, request: Mapping[str, Any], webhook_url: str, cancel_after_seconds: int) -> Prediction:
+        """Makes one prediction; never repeats the call."""
+
+    def find(self, request: Mapping[str, Any], webhook_url: str, since: datetime) -> Prediction | None:
+        """The prediction which an unanswered create made, when that is certain. None: not (yet) to be seen."""
+
+    def get(self, provider_id: str) -> Prediction:
+        """Reads a prediction. Raises NotFound."""
+
+    def cancel(self, provider_id: str) -> None:
+        """Asks the provider to stop; a finished prediction is no error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A file brought in from the internet."""
+
+    path: Path
+    size_bytes: int
+    sha256: str
+    content_type: str
+
+
+class Downloader(Protocol):
+    """The guarded way to a URL that somebody else named."""
+
+    def fetch(self, url: str, folder: Path) -> Fetched:
+        """Brings one file. Raises BadMedia, TooLarge, OutputGone (final) or DependencyDown (try again)."""
+
+
+class Encoder(Protocol):
+    """FFmpeg, kept in. Raises BadMedia with a reason."""
+
+    def probe(self, path: Path) -> MediaFacts:
+        """What the file is, from its packets, not its headers."""
+
+    def verify(self, path: Path) -> MediaFacts:
+        """Probes and decodes the whole file; frames counted are frames decoded."""
+
+    def thumbnail(self, path: Path, target: Path) -> None:
+        """Writes a JPEG of at most 640 pixels across."""
+
+    def join(self, clips: Sequence[Path], target: Path) -> None:
+        """Joins like clips without re-encoding."""
+
+    def conform(self, clip: Path, facts: MediaFacts, like: MediaFacts, target: Path) -> None:
+        """Re-encodes a clip to the size, rate and sound of `like`."""

@@ -1,0 +1,69 @@
+"""Outside: make, resolve or cancel one provider call, as the inside allows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from shared.domain.errors import AnswerLost, NotFound, ProviderBusy, ProviderRefused
+from shared.domain.messages import CallAccepted, CallRejected, CallUnresolved, ProviderCall, Report
+from shared.observability import logger
+from shared.ports import Inside, Prediction, Provider, Reports
+
+
+def call_provider(
+    message: ProviderCall,
+    *,
+    inside: Inside,
+    provider: Provider,
+    reports: Reports,
+    webhook_url: Callable[[str, str], str],
+) -> None:
+    """One message of queue `calls`. Raises DependencyDown when the inside or the queue does not answer."""
+    if message.action == "cancel":
+        if message.providerId is not None:
+            _cancel(provider, message.providerId)
+        return
+    claim = inside.ask({"action": "claim_call", "jobId": message.jobId, "attemptId": message.attemptId})
+    if claim["verdict"] not in ("go", "resolve"):
+        return
+    url = webhook_url(message.jobId, message.attemptId)
+    act = _create if claim["verdict"] == "go" else _resolve
+    reports.send(act(message, claim, provider, url))
+
+
+def _create(message: ProviderCall, claim: Mapping[str, Any], provider: Provider, url: str) -> Report:
+    ids = (message.jobId, message.attemptId)
+    try:
+        prediction = provider.create(claim["request"], url, claim["cancelAfterSeconds"])
+    except ProviderRefused as error:
+        return CallRejected(*ids, error.code, error.sentence, retryable=False)
+    except ProviderBusy as error:
+        return CallRejected(*ids, error.code, error.sentence, True, error.retry_after_seconds or 0)
+    except AnswerLost as error:
+        logger.warning("call_answer_lost", extra={"jobId": message.jobId})
+        return CallUnresolved(*ids, error.sentence)
+    return _accepted(message, prediction)
+
+
+def _resolve(message: ProviderCall, claim: Mapping[str, Any], provider: Provider, url: str) -> Report:
+    since = datetime.fromisoformat(claim["claimedAt"])
+    try:
+        found = provider.find(claim["request"], url, since)
+    except (ProviderBusy, ProviderRefused, AnswerLost) as error:
+        return CallUnresolved(message.jobId, message.attemptId, error.sentence)
+    if found is None:
+        return CallUnresolved(message.jobId, message.attemptId, "The provider lists no such prediction (yet).")
+    return _accepted(message, found)
+
+
+def _accepted(message: ProviderCall, prediction: Prediction) -> Report:
+    return CallAccepted(message.jobId, message.attemptId, prediction.id, prediction.provider_status)
+
+
+def _cancel(provider: Provider, provider_id: str) -> None:
+    try:
+        provider.cancel(provider_id)
+    except NotFound:
+        logger.info("cancel_of_unknown_prediction")

@@ -1,0 +1,185 @@
+"""Approved clips become one film: a job like any other, done at once when quick."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid4
+
+from shared.domain.errors import Conflict, InvalidRequest, Mistake, NotFound
+from shared.domain.jobs import Caller, Job
+from shared.domain.messages import JobMessage, body_of
+from shared.domain.scripts import SectionVideo
+from shared.ports import Clock, Records, Transaction
+from shared.usecases.aftermath import Aftermath
+from shared.usecases.generate_media import hash_of
+
+INLINE_LIMIT_SECONDS = 20
+DELAY_OF_INLINE_SECONDS = 30
+DEADLINE = timedelta(minutes=30)
+MOST_CLIPS = 200
+COPY_SECONDS_PER_FILM_SECOND = Decimal("0.1")
+ENCODE_SECONDS_PER_FILM_SECOND = Decimal("1.0")
+COMPILABLE = ("approved",)
+
+
+@dataclass(frozen=True, slots=True)
+class ClipSource:
+    """One clip as a caller names it: a section video or a finished job of the account."""
+
+    video_id: int | None = None
+    job_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CompileRequest:
+    """What to join: exactly one of `script_id`, `video_ids`, `clips`."""
+
+    route: str
+    script_id: int | None = None
+    video_ids: Sequence[int] = ()
+    clips: Sequence[ClipSource] = ()
+    output_format: str = "mp4"
+    quality: str = "source"
+    reencode: bool = False
+    webhook_url: str | None = None
+    idempotency_key: str | None = None
+    retry_of: UUID | None = None
+
+    @classmethod
+    def of_stored(cls, asked: Mapping[str, Any], job: Job, idempotency_key: str | None) -> CompileRequest:
+        """The request a job's row keeps, to be made again."""
+        clips = [ClipSource(clip["videoId"], UUID(clip["jobId"]) if clip["jobId"] else None) for clip in asked["clips"]]
+        return cls(
+            job.route, asked["scriptId"], asked["videoIds"], clips, asked["outputFormat"], asked["quality"],
+            asked["reencode"], job.webhook_url, idempotency_key, job.id,
+        )  # fmt: skip
+
+
+def request_compile(
+    request: CompileRequest, caller: Caller, *, records: Records, clock: Clock, aftermath: Aftermath
+) -> Job:
+    """The compile job, written and queued; one that may be done inline is queued with a delay.
+
+    Raises NotFound, InvalidRequest, Conflict (`nothing_approved`, `not_completed`, `idempotency_conflict`).
+    """
+    with records.transaction() as tx:
+        sources = _sources(tx, request, caller)
+        job = _new_job(request, caller, sources, clock)
+        written = tx.insert_job(job)
+        if written is None:
+            return _same_request(tx, job)
+        inline = (written.estimated_seconds or 0) <= INLINE_LIMIT_SECONDS
+        delay_seconds = DELAY_OF_INLINE_SECONDS if inline else 0
+        tx.announce(written, "compile", body_of(JobMessage(str(written.id))), delay_seconds)
+        tx.add_event(written, "job.created", {"clips": len(sources)})
+    return aftermath.of(written)
+
+
+def may_run_inline(job: Job) -> bool:
+    """Whether the caller can wait for this job."""
+    return not job.status.finished and (job.estimated_seconds or 0) <= INLINE_LIMIT_SECONDS
+
+
+def _sources(tx: Transaction, request: CompileRequest, caller: Caller) -> list[dict[str, Any]]:
+    if request.script_id is not None:
+        return _of_script(tx, request.script_id, caller)
+    clips = [ClipSource(video_id=video_id) for video_id in request.video_ids] or list(request.clips)
+    if not clips or len(clips) > MOST_CLIPS:
+        sentence = f"name 1 to {MOST_CLIPS} clips: scriptId, videoIds or clips"
+        raise InvalidRequest(f"Nothing to compile: {sentence}.", details=[Mistake("clips", sentence)])
+    return [_of_clip(tx, clip, caller) for clip in clips]
+
+
+def _of_script(tx: Transaction, script_id: int, caller: Caller) -> list[dict[str, Any]]:
+    if tx.script(caller.account_id, script_id) is None:
+        raise NotFound(f"There is no script {script_id}: POST /api/scripts makes one.")
+    videos = tx.videos(caller.account_id, script_id=script_id, status="approved")
+    if not videos:
+        raise Conflict(
+            "No clip of this script is approved: POST /api/section-videos/{videoId}/approve first.",
+            code="nothing_approved",
+        )
+    return [_of_video(tx, video) for video in videos]
+
+
+def _of_clip(tx: Transaction, clip: ClipSource, caller: Caller) -> dict[str, Any]:
+    if clip.video_id is not None:
+        video = tx.video(caller.account_id, clip.video_id)
+        if video is None:
+            raise NotFound(f"There is no section video {clip.video_id}.")
+        if video.status not in COMPILABLE:
+            raise Conflict(
+                f"Section video {video.id} is {video.status}: only approved clips are compiled.",
+                code="not_approved",
+            )
+        return _of_video(tx, video)
+    assert clip.job_id is not None
+    job = tx.job(caller.account_id, clip.job_id)
+    if job is None:
+        raise NotFound(f"There is no job {clip.job_id}.")
+    if job.s3_key is None or not (job.content_type or "").startswith("video/"):
+        raise Conflict(f"Job {job.id} is {job.status.value} and has no video to compile.", code="not_completed")
+    return _of_job(job, None)
+
+
+def _of_video(tx: Transaction, video: SectionVideo) -> dict[str, Any]:
+    job = tx.job(video.account_id, video.job_id) if video.job_id else None
+    if job is not None:
+        return _of_job(job, video.id)
+    return {"videoId": video.id, "key": video.key, "seconds": 10.0, "format": None}
+
+
+def _of_job(job: Job, video_id: int | None) -> dict[str, Any]:
+    return {
+        "videoId": video_id,
+        "key": job.s3_key,
+        "seconds": float(job.duration_seconds or 0),
+        "format": [job.width, job.height, job.content_type, job.model_id],
+    }
+
+
+def _new_job(request: CompileRequest, caller: Caller, sources: Sequence[Mapping[str, Any]], clock: Clock) -> Job:
+    alike = len({str(source["format"]) for source in sources}) == 1 and not request.reencode
+    pace = COPY_SECONDS_PER_FILM_SECOND if alike else ENCODE_SECONDS_PER_FILM_SECOND
+    film_seconds = Decimal(str(sum(source["seconds"] for source in sources)))
+    body = {
+        "scriptId": request.script_id, "videoIds": list(request.video_ids),
+        "clips": [{"videoId": clip.video_id, "jobId": str(clip.job_id) if clip.job_id else None} for clip in request.clips],
+        "outputFormat": request.output_format, "quality": request.quality, "reencode": request.reencode,
+    }  # fmt: skip
+    now = clock.now()
+    return Job(
+        id=uuid4(),
+        account_id=caller.account_id,
+        user_id="-",
+        kind="compile",
+        route=request.route,
+        idempotency_key=request.idempotency_key,
+        request={**body, "sources": [dict(source) for source in sources]},
+        request_hash=hash_of(body),
+        media_type="video",
+        script_id=request.script_id,
+        output_format=request.output_format,
+        estimated_seconds=1 + film_seconds * pace,
+        webhook_url=request.webhook_url,
+        retry_of=request.retry_of,
+        client_ip=caller.client_ip,
+        user_agent=caller.user_agent,
+        created_at=now,
+        deadline_at=now + DEADLINE,
+    )
+
+
+def _same_request(tx: Transaction, job: Job) -> Job:
+    assert job.idempotency_key is not None
+    earlier = tx.job_by_key(job.account_id, job.route, job.idempotency_key)
+    if earlier is None or earlier.request_hash != job.request_hash:
+        raise Conflict(
+            "This Idempotency-Key was used for another body: send a new key for a new request.",
+            code="idempotency_conflict",
+        )
+    return earlier

@@ -1,0 +1,62 @@
+"""Cancel and retry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from uuid import UUID
+
+from shared.domain.errors import Conflict, NotFound
+from shared.domain.jobs import Attempt, AttemptState, Caller, Job, JobStatus
+from shared.domain.messages import ProviderCall, body_of
+from shared.ports import Clock, Records, Transaction
+from shared.usecases.aftermath import Aftermath
+from shared.usecases.ending import end_job
+
+
+def cancel_job(
+    job_id: UUID, caller: Caller, *, records: Records, clock: Clock, aftermath: Aftermath
+) -> tuple[Job, str]:
+    """The cancelled job and its charge: `none`, or `pending` until the provider has said what it cost.
+
+    Raises NotFound, Conflict when the job has finished.
+    """
+    with records.transaction() as tx:
+        if tx.job(caller.account_id, job_id) is None:
+            raise NotFound(f"There is no job {job_id}.")
+        job = tx.lock_job(job_id)
+        assert job is not None
+        if job.status.finished:
+            raise Conflict(f"The job has {job.status.value} already; there is nothing to cancel.", code="finished")
+        open_attempts = [
+            a for a in tx.attempts(job_id) if a.state not in (AttemptState.REJECTED, AttemptState.FINISHED)
+        ]
+        charges = [_stop(tx, job, attempt) for attempt in open_attempts]
+        ended = end_job(
+            tx, job, JobStatus.CANCELLED, clock=clock, cancel_requested_at=clock.now(),
+            error_code="cancelled", error_message="The job was cancelled by its account.",
+        )  # fmt: skip
+        assert ended is not None
+    return aftermath.of(ended), "pending" if "pending" in charges else "none"
+
+
+def retry_job(job_id: UUID, caller: Caller, *, records: Records, again: Callable[[Job], Job]) -> Job:
+    """A new job with the same request, made by `again`. Raises NotFound, Conflict while the job runs."""
+    with records.transaction() as tx:
+        job = tx.job(caller.account_id, job_id)
+    if job is None:
+        raise NotFound(f"There is no job {job_id}.")
+    if not job.status.finished:
+        raise Conflict(f"The job is {job.status.value}: cancel it first or wait for its end.", code="not_finished")
+    return again(job)
+
+
+def _stop(tx: Transaction, job: Job, attempt: Attempt) -> str:
+    if attempt.state is AttemptState.WRITTEN:
+        tx.change_attempt(attempt, AttemptState.REJECTED, error_code="cancelled")
+        tx.settle_cost(job, attempt, Decimal(0))
+        return "none"
+    if attempt.provider_id is not None:
+        message = ProviderCall(str(job.id), str(attempt.id), "cancel", attempt.provider_id)
+        tx.announce(job, "calls", body_of(message))
+    return "pending"

@@ -1,0 +1,54 @@
+"""How jobs end: one place moves them, brings their clip along, writes history and announces the event."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from shared.domain.jobs import Job, JobStatus, iso
+from shared.observability import (
+    JOBS_COMPLETED,
+    JOBS_FAILED,
+    PROCESSING_TIME,
+    count,
+    job_fields,
+    logger,
+    seconds,
+)
+from shared.ports import Clock, Transaction
+
+EVENT_NAMES = {
+    JobStatus.COMPLETED: "job.completed",
+    JobStatus.FAILED: "job.failed",
+    JobStatus.CANCELLED: "job.cancelled",
+    JobStatus.TIMEOUT: "job.failed",
+}
+
+
+def end_job(tx: Transaction, job: Job, to: JobStatus, *, clock: Clock, **changes: Any) -> Job | None:
+    """Moves a locked job to an end; None when it had ended before. `job` must be the row as locked in `tx`."""
+    taken = Decimal(str(round((clock.now() - job.created_at).total_seconds(), 3)))
+    ended = tx.move_job(job, to, actual_seconds=max(taken, Decimal(0)), **changes)
+    if ended is None:
+        return None
+    tx.follow_job(ended)
+    tx.add_event(ended, EVENT_NAMES[to], {"code": ended.error_code} if ended.error_code else None)
+    tx.announce(ended, "events", _event(ended, clock))
+    count(JOBS_COMPLETED if to is JobStatus.COMPLETED else JOBS_FAILED, kind=ended.kind)
+    seconds(PROCESSING_TIME, float(taken), kind=ended.kind)
+    logger.info("job_ended", extra={**job_fields(ended), "action": EVENT_NAMES[to], "duration": float(taken)})
+    return ended
+
+
+def fail_job(tx: Transaction, job: Job, code: str, message: str, *, clock: Clock) -> Job | None:
+    """Ends a locked job as failed with a code and a sentence."""
+    return end_job(tx, job, JobStatus.FAILED, clock=clock, error_code=code, error_message=message)
+
+
+def _event(job: Job, clock: Clock) -> dict[str, Any]:
+    name = "compile.completed" if (job.kind, job.status) == ("compile", JobStatus.COMPLETED) else None
+    return {
+        "type": name or EVENT_NAMES[job.status],
+        "timestamp": iso(clock.now()),
+        "data": {"jobId": str(job.id), "kind": job.kind, "status": job.status.value, "code": job.error_code},
+    }

@@ -1,0 +1,149 @@
+"""A request for media becomes a job: row, attempt, reservation and announcement in one transaction."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from shared.domain.catalog import Catalog, Model
+from shared.domain.errors import Conflict, NotFound
+from shared.domain.jobs import Attempt, Caller, Job
+from shared.domain.messages import ProviderCall, body_of
+from shared.domain.scripts import Script
+from shared.observability import JOBS_STARTED, count, job_fields, logger
+from shared.ports import Clock, Records, Transaction
+from shared.usecases.aftermath import Aftermath
+
+ROUTE = "POST /generate-media"
+SHORTEST_DEADLINE, LONGEST_DEADLINE = timedelta(minutes=5), timedelta(hours=1)
+DEADLINE_FACTOR = 10
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateRequest:
+    """What a caller asks for. `parameters` as given, before the registry has checked them."""
+
+    user_id: str
+    media_type: str
+    model_id: str
+    parameters: Mapping[str, Any]
+    script_id: int | None = None
+    section_id: int | None = None
+    position: int | None = None
+    webhook_url: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    idempotency_key: str | None = None
+    retry_of: UUID | None = None
+
+
+def generate_media(
+    request: GenerateRequest,
+    caller: Caller,
+    *,
+    records: Records,
+    catalog: Catalog,
+    clock: Clock,
+    aftermath: Aftermath,
+) -> Job:
+    """The job, new or the one its idempotency key made before.
+
+    Raises InvalidRequest, NotFound (script), Conflict (key used for another body), OverBudget, DependencyDown.
+    """
+    model = catalog.model(request.media_type, request.model_id)
+    parameters = model.resolve(request.parameters)
+    job = _new_job(request, caller, model, parameters, clock)
+    attempt = new_attempt(job, 1, model, parameters)
+    with records.transaction() as tx:
+        script = _script(tx, caller, request)
+        written = tx.insert_job(job)
+        if written is None:
+            return _same_request(tx, job)
+        tx.reserve(job.account_id, job.user_id, attempt.reserved_usd)
+        tx.insert_attempt(attempt)
+        tx.add_estimate(written, attempt, attempt.reserved_usd)
+        if model.media_type == "video" and (script is not None or request.section_id is not None):
+            section_id = request.section_id or (script.section_id if script else 0)
+            tx.insert_video(written, section_id=section_id, script_id=request.script_id, position=request.position)
+        tx.announce(written, "calls", body_of(ProviderCall(str(job.id), str(attempt.id))))
+        tx.add_event(written, "job.created")
+    count(JOBS_STARTED, mediaType=model.media_type)
+    logger.info("generation_requested", extra={**job_fields(written), "action": "generation_requested"})
+    return aftermath.of(written)
+
+
+def new_attempt(job: Job, number: int, model: Model, parameters: Mapping[str, Any]) -> Attempt:
+    """An attempt as it is written before its call."""
+    return Attempt(
+        id=uuid4(),
+        account_id=job.account_id,
+        job_id=job.id,
+        number=number,
+        provider=model.provider,
+        request={"version": model.version, "input": dict(parameters)},
+        reserved_usd=model.estimate_usd(parameters),
+    )
+
+
+def hash_of(request: Mapping[str, Any]) -> str:
+    """SHA-256 of a request's canonical JSON."""
+    return hashlib.sha256(json.dumps(request, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _new_job(
+    request: GenerateRequest, caller: Caller, model: Model, parameters: Mapping[str, Any], clock: Clock
+) -> Job:
+    now = clock.now()
+    wanted = timedelta(seconds=float(model.estimated_seconds) * DEADLINE_FACTOR)
+    body = {
+        "userId": request.user_id, "mediaType": request.media_type, "modelId": request.model_id,
+        "parameters": dict(request.parameters), "scriptId": request.script_id, "sectionId": request.section_id,
+        "position": request.position, "webhookUrl": request.webhook_url, "metadata": dict(request.metadata),
+    }  # fmt: skip
+    return Job(
+        id=uuid4(),
+        account_id=caller.account_id,
+        user_id=request.user_id,
+        kind="generate",
+        route=ROUTE,
+        idempotency_key=request.idempotency_key,
+        request=body,
+        request_hash=hash_of(body),
+        media_type=model.media_type,
+        model_id=model.model_id,
+        script_id=request.script_id,
+        section_id=request.section_id,
+        estimated_seconds=model.estimated_seconds,
+        estimated_cost_usd=model.estimate_usd(parameters),
+        retry_of=request.retry_of,
+        webhook_url=request.webhook_url,
+        metadata=request.metadata,
+        client_ip=caller.client_ip,
+        user_agent=caller.user_agent,
+        created_at=now,
+        deadline_at=now + min(max(wanted, SHORTEST_DEADLINE), LONGEST_DEADLINE),
+    )
+
+
+def _script(tx: Transaction, caller: Caller, request: GenerateRequest) -> Script | None:
+    if request.script_id is None:
+        return None
+    script = tx.script(caller.account_id, request.script_id)
+    if script is None:
+        raise NotFound(f"There is no script {request.script_id}: POST /api/scripts makes one.")
+    return script
+
+
+def _same_request(tx: Transaction, job: Job) -> Job:
+    assert job.idempotency_key is not None
+    earlier = tx.job_by_key(job.account_id, job.route, job.idempotency_key)
+    if earlier is None or earlier.request_hash != job.request_hash:
+        raise Conflict(
+            "This Idempotency-Key was used for another body: send a new key for a new request.",
+            code="idempotency_conflict",
+        )
+    return earlier

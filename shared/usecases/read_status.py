@@ -1,0 +1,136 @@
+"""Reading jobs: cache, live view, truth, in this order; URLs are signed on the way out."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from shared.domain.errors import DependencyDown, NotFound
+from shared.domain.jobs import FINISHED, Caller, Job, snapshot
+from shared.observability import CACHE_HIT_RATE, count
+from shared.ports import Clock, JobFilter, LiveView, MediaStore, Records, StatusCache
+from shared.usecases.aftermath import Aftermath
+
+SIGNING_WINDOW_SECONDS = 900
+POLL_SECONDS = 0.25
+
+
+class StatusReader:
+    """Finds a job's snapshot where it is quickest to have."""
+
+    def __init__(self, *, records: Records, live: LiveView, cache: StatusCache, aftermath: Aftermath) -> None:
+        self._records, self._live, self._cache, self._aftermath = records, live, cache, aftermath
+
+    def read(self, job_id: UUID, caller: Caller) -> Mapping[str, Any]:
+        """The snapshot. Raises NotFound, also for another account's job; DependencyDown."""
+        found = self._cache.get(job_id)
+        count(CACHE_HIT_RATE, 1 if found else 0)
+        if found is None:
+            found = self._from_live_view(job_id)
+        if found is None:
+            return self._from_truth(job_id, caller)
+        if found["accountId"] != str(caller.account_id):
+            raise _unknown(job_id)
+        return found
+
+    def _from_live_view(self, job_id: UUID) -> Mapping[str, Any] | None:
+        try:
+            found = self._live.get(job_id)
+        except DependencyDown:
+            return None
+        if found is not None:
+            self._cache.put(found)
+        return found
+
+    def _from_truth(self, job_id: UUID, caller: Caller) -> Mapping[str, Any]:
+        with self._records.transaction() as tx:
+            job = tx.job(caller.account_id, job_id)
+        if job is None:
+            raise _unknown(job_id)
+        view = snapshot(job)
+        self._cache.put(view)
+        if job.status.finished:
+            self._aftermath.of(job)
+        return view
+
+
+def await_end(read: Callable[[], Mapping[str, Any]], seconds: int) -> Mapping[str, Any]:
+    """Reads until the job has ended or the seconds are over; the last snapshot."""
+    give_up = time.monotonic() + seconds
+    view = read()
+    while view["status"] not in FINISHED and time.monotonic() < give_up:
+        time.sleep(POLL_SECONDS)
+        view = read()
+    return view
+
+
+def list_jobs(caller: Caller, narrow: JobFilter, *, records: Records) -> Sequence[Job]:
+    """A page of the account's jobs, newest first."""
+    with records.transaction() as tx:
+        return tx.jobs(caller.account_id, narrow)
+
+
+def job_events(job_id: UUID, caller: Caller, *, records: Records) -> Sequence[Mapping[str, Any]]:
+    """A job's history. Raises NotFound."""
+    with records.transaction() as tx:
+        if tx.job(caller.account_id, job_id) is None:
+            raise _unknown(job_id)
+        return tx.events(caller.account_id, job_id)
+
+
+def present(view: Mapping[str, Any], media: MediaStore) -> dict[str, Any]:
+    """A snapshot as callers see it: signed URLs instead of keys, nothing of the inside."""
+    shown = {
+        name: view[name]
+        for name in (
+            "jobId", "kind", "status", "progress", "currentStep", "mediaType", "modelId", "userId", "scriptId",
+            "estimatedTime", "estimatedCost", "createdAt",
+        )
+    }  # fmt: skip
+    for optional in ("actualCost", "startedAt", "completedAt", "retryOf", "error"):
+        if view.get(optional) is not None:
+            shown[optional] = view[optional]
+    if view["status"] == "completed":
+        shown["result"] = _result(view, media)
+        if "breakdown" in view["result"]:
+            shown["breakdown"] = view["result"]["breakdown"]
+    return shown
+
+
+def etag(view: Mapping[str, Any], clock: Clock) -> str:
+    """Changes with the row's version and, as URLs in it do, with the signing window."""
+    window = int(clock.now().timestamp()) // SIGNING_WINDOW_SECONDS
+    return '"' + hashlib.sha256(f"{view['jobId']}:{view['version']}:{window}".encode()).hexdigest()[:32] + '"'
+
+
+def _result(view: Mapping[str, Any], media: MediaStore) -> dict[str, Any]:
+    outputs = [_output(output, media) for output in view["result"].get("outputs", [])]
+    result: dict[str, Any] = {
+        "originalUrl": media.signed_url(view["key"]),
+        "thumbnailUrl": media.signed_url(view["thumbnailKey"]) if view["thumbnailKey"] else None,
+        "fileSize": view["fileSize"],
+        "contentType": view["contentType"],
+        "outputs": outputs,
+    }
+    for name in ("width", "height", "duration"):
+        if view[name] is not None:
+            result[name] = view[name]
+    for name in ("strategy", "verification", "videoCount"):
+        if name in view["result"]:
+            result[name] = view["result"][name]
+    return result
+
+
+def _output(output: Mapping[str, Any], media: MediaStore) -> dict[str, Any]:
+    shown = {name: value for name, value in output.items() if name not in ("key", "thumbnailKey")}
+    shown["url"] = media.signed_url(output["key"])
+    if "thumbnailKey" in output:
+        shown["thumbnailUrl"] = media.signed_url(output["thumbnailKey"])
+    return shown
+
+
+def _unknown(job_id: UUID) -> NotFound:
+    return NotFound(f"There is no job {job_id}.")

@@ -1,0 +1,128 @@
+"""Scripts, their clips in order, and a person's verdict on each clip."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from shared.domain.errors import Conflict, InvalidRequest, Mistake, NotFound
+from shared.domain.jobs import Caller, Job, iso
+from shared.domain.scripts import APPROVABLE, REJECTABLE, Script, SectionVideo
+from shared.ports import Clock, MediaStore, Records, Transaction
+
+SORTS = 100_000
+
+
+def create_script(section_id: int, content: str | None, caller: Caller, *, records: Records) -> Script:
+    """A new script of the account."""
+    with records.transaction() as tx:
+        return tx.insert_script(caller.account_id, section_id, content)
+
+
+def read_script(script_id: int, caller: Caller, *, records: Records) -> tuple[Script, list[SectionVideo]]:
+    """The script with its clips in order. Raises NotFound."""
+    with records.transaction() as tx:
+        script = tx.script(caller.account_id, script_id)
+        if script is None:
+            raise unknown_script(script_id)
+        return script, list(tx.videos(caller.account_id, script_id=script_id))
+
+
+def approve(video_id: int, caller: Caller, *, records: Records, clock: Clock) -> SectionVideo:
+    """The approved clip. Raises NotFound, Conflict `not_completed` naming its state."""
+    with records.transaction() as tx:
+        video = tx.move_video(caller.account_id, video_id, APPROVABLE, "approved")
+        if video is None:
+            raise _not_movable(tx, caller, video_id, "approved")
+        _announce_verdict(tx, video, clock)
+        return video
+
+
+def reject(
+    video_id: int,
+    reason: str | None,
+    caller: Caller,
+    *,
+    records: Records,
+    regenerate: Callable[[SectionVideo, Job], Job] | None = None,
+) -> tuple[SectionVideo, Job | None]:
+    """The rejected clip and, when asked for, the job that makes it anew. Raises NotFound, Conflict."""
+    with records.transaction() as tx:
+        video = tx.move_video(caller.account_id, video_id, REJECTABLE, "rejected", reason)
+        if video is None:
+            raise _not_movable(tx, caller, video_id, "rejected")
+        job = tx.job(caller.account_id, video.job_id) if video.job_id else None
+    if regenerate is None:
+        return video, None
+    if job is None:
+        raise Conflict("This clip was not generated here: upload another in its place.", code="not_generated")
+    return video, regenerate(video, job)
+
+
+def place(video_id: int, position: int, caller: Caller, *, records: Records) -> SectionVideo:
+    """The clip at its new place. Raises NotFound, InvalidRequest."""
+    if not 0 <= position <= SORTS:
+        problem = f"must be between 0 and {SORTS}"
+        raise InvalidRequest(f"position {problem}.", details=[Mistake("position", problem)])
+    with records.transaction() as tx:
+        video = tx.place_video(caller.account_id, video_id, position)
+    if video is None:
+        raise unknown_video(video_id)
+    return video
+
+
+def present_video(video: SectionVideo, media: MediaStore) -> dict[str, Any]:
+    """A clip as callers see it."""
+    return {
+        "videoId": str(video.id),
+        "sectionId": video.section_id,
+        "scriptId": video.script_id,
+        "userId": video.user_id,
+        "jobId": str(video.job_id) if video.job_id else None,
+        "position": video.position,
+        "status": video.status,
+        "resultUrl": media.signed_url(video.key) if video.key else None,
+        "thumbnailUrl": media.signed_url(video.thumbnail_key) if video.thumbnail_key else None,
+        "errorMessage": video.error_message,
+        "rejectReason": video.reject_reason,
+        "createdAt": iso(video.created_at),
+        "updatedAt": iso(video.updated_at),
+    }
+
+
+def present_script(script: Script, media: MediaStore) -> dict[str, Any]:
+    """A script as callers see it."""
+    return {
+        "scriptId": script.id,
+        "sectionId": script.section_id,
+        "scriptContent": script.script_content,
+        "compiledVideoUrl": media.signed_url(script.compiled_key) if script.compiled_key else None,
+        "compiledAt": iso(script.compiled_at),
+        "createdAt": iso(script.created_at),
+        "updatedAt": iso(script.updated_at),
+    }
+
+
+def unknown_script(script_id: int) -> NotFound:
+    """There is no such script."""
+    return NotFound(f"There is no script {script_id}: POST /api/scripts makes one.")
+
+
+def unknown_video(video_id: int) -> NotFound:
+    """There is no such clip."""
+    return NotFound(f"There is no section video {video_id}: GET /api/section-videos lists them.")
+
+
+def _not_movable(tx: Transaction, caller: Caller, video_id: int, verdict: str) -> Exception:
+    video = tx.video(caller.account_id, video_id)
+    if video is None:
+        return unknown_video(video_id)
+    return Conflict(f"The clip is {video.status}; only a completed clip can be {verdict}.", code="not_completed")
+
+
+def _announce_verdict(tx: Transaction, video: SectionVideo, clock: Clock) -> None:
+    job = tx.job(video.account_id, video.job_id) if video.job_id else None
+    if job is None:
+        return
+    data: Mapping[str, Any] = {"videoId": str(video.id), "jobId": str(job.id), "status": video.status}
+    tx.announce(job, "events", {"type": "video.approved", "timestamp": iso(clock.now()), "data": data})
