@@ -1,0 +1,1 @@
+"""CDK: what is deployed, one stack a lifetime."""

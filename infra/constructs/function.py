@@ -1,0 +1,124 @@
+"""The one definition of a Lambda: its world, its own role, its environment, its log group."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from aws_cdk import Duration, IgnoreMode, RemovalPolicy, Size, aws_ec2, aws_iam, aws_lambda, aws_logs
+from constructs import Construct
+
+from infra.stages import Stage
+
+ROOT = Path(__file__).resolve().parents[2]
+# Creating the network interfaces of a function in a VPC allows no resource to be named (AWS Lambda guide, VPC).
+VPC_ACTIONS = [
+    "ec2:CreateNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:DeleteNetworkInterface",
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:UnassignPrivateIpAddresses",
+]
+
+
+class World(StrEnum):
+    """Inside: database and cache, no internet. Outside: the internet, neither database nor cache."""
+
+    INSIDE = "inside"
+    OUTSIDE = "outside"
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What every function of a stage is placed into."""
+
+    stage: Stage
+    vpc: aws_ec2.IVpc
+    security_group: aws_ec2.ISecurityGroup
+    dependencies: aws_lambda.ILayerVersion
+    encoder_layers: tuple[aws_lambda.ILayerVersion, ...]
+
+
+class ProductFunction(aws_lambda.Function):
+    """`functions/<name>/handler.py` as `vsl-{stage}-{kebab}`."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        name: str,
+        around: Surroundings,
+        world: World,
+        environment: Mapping[str, str],
+        *,
+        timeout_seconds: int,
+        memory_mb: int,
+        encodes: bool = False,
+    ) -> None:
+        stage, kebab = around.stage, name.replace("_", "-")
+        full_name = f"vsl-{stage.name}-{kebab}"
+        logs = aws_logs.LogGroup(
+            scope, f"{name}-logs", log_group_name=f"/aws/lambda/{full_name}",
+            retention=_retention(stage), removal_policy=RemovalPolicy.DESTROY,
+        )  # fmt: skip
+        role = _role(scope, name, logs, world)
+        placed = {}
+        if world is World.INSIDE:
+            placed = {
+                "vpc": around.vpc,
+                "vpc_subnets": aws_ec2.SubnetSelection(subnet_type=aws_ec2.SubnetType.PRIVATE_ISOLATED),
+                "security_groups": [around.security_group],
+            }
+        super().__init__(
+            scope, name,
+            function_name=full_name,
+            runtime=aws_lambda.Runtime.PYTHON_3_13,
+            architecture=_architecture(stage),
+            handler=f"functions.{name}.handler.handler",
+            code=_code(stage, name),
+            role=role,
+            log_group=logs,
+            timeout=Duration.seconds(timeout_seconds),
+            memory_size=memory_mb,
+            ephemeral_storage_size=Size.mebibytes(stage.encoder_storage_mb) if encodes else None,
+            layers=list(around.encoder_layers) if encodes else [around.dependencies],
+            tracing=aws_lambda.Tracing.DISABLED if stage.is_local else aws_lambda.Tracing.ACTIVE,
+            environment={
+                "STAGE": stage.name, "LOG_LEVEL": "INFO", "POWERTOOLS_SERVICE_NAME": kebab, **environment,
+            },
+            **placed,  # type: ignore[arg-type]
+        )  # fmt: skip
+
+
+def _role(scope: Construct, name: str, logs: aws_logs.LogGroup, world: World) -> aws_iam.Role:
+    role = aws_iam.Role(scope, f"{name}-role", assumed_by=aws_iam.ServicePrincipal("lambda.amazonaws.com"))
+    logs.grant_write(role)
+    if world is World.INSIDE:
+        role.add_to_policy(aws_iam.PolicyStatement(actions=VPC_ACTIONS, resources=["*"]))
+    return role
+
+
+def _code(stage: Stage, name: str) -> aws_lambda.Code:
+    """Only what this function imports, so that each has a hash of its own."""
+    if stage.is_local:
+        # The local runner runs the source tree; the template still needs an asset to point at.
+        return aws_lambda.Code.from_asset(str(ROOT / "functions" / name))
+    return aws_lambda.Code.from_asset(
+        str(ROOT),
+        ignore_mode=IgnoreMode.DOCKER,
+        exclude=[
+            "*", "!shared", "!config", f"!functions/{name}", "!functions/__init__.py", "**/__pycache__",
+        ],
+    )  # fmt: skip
+
+
+def _architecture(stage: Stage) -> aws_lambda.Architecture:
+    arm = stage.architecture == "arm64"
+    return aws_lambda.Architecture.ARM_64 if arm else aws_lambda.Architecture.X86_64
+
+
+def _retention(stage: Stage) -> aws_logs.RetentionDays:
+    year = stage.log_days >= 365
+    return aws_logs.RetentionDays.ONE_YEAR if year else aws_logs.RetentionDays.ONE_MONTH

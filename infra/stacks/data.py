@@ -1,0 +1,65 @@
+"""What must or may survive: PostgreSQL and Redis (managed, or external addresses), the DynamoDB tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_cdk import RemovalPolicy, Stack, aws_dynamodb, aws_ec2, aws_elasticache, aws_rds, aws_ssm
+from constructs import Construct
+
+from infra.stacks.network import NetworkStack
+from infra.stages import Stage
+
+
+class DataStack(Stack):
+    """Tables `jobs` and `api_keys`; in AWS also the cluster and the cache with their SSM addresses."""
+
+    def __init__(self, scope: Construct, construct_id: str, stage: Stage, network: NetworkStack, **kwargs: Any) -> None:
+        super().__init__(scope, construct_id, **kwargs)
+        self.removal = RemovalPolicy.RETAIN if stage.keeps_data else RemovalPolicy.DESTROY
+        self.jobs = self._table(f"vsl-{stage.name}-realtime-jobs", "jobId", stage, ttl="expiresAt")
+        self.api_keys = self._table(f"vsl-{stage.name}-api-keys", "keyHash", stage)
+        self.cluster: aws_rds.DatabaseCluster | None = None
+        if not stage.is_local:
+            self.cluster = self._database(stage, network)
+            self._cache(stage, network)
+
+    def _table(self, name: str, key: str, stage: Stage, ttl: str | None = None) -> aws_dynamodb.Table:
+        recovery = aws_dynamodb.PointInTimeRecoverySpecification(point_in_time_recovery_enabled=True)
+        return aws_dynamodb.Table(
+            self, name.removeprefix(f"vsl-{stage.name}-"), table_name=name,
+            partition_key=aws_dynamodb.Attribute(name=key, type=aws_dynamodb.AttributeType.STRING),
+            billing_mode=aws_dynamodb.BillingMode.PAY_PER_REQUEST, time_to_live_attribute=ttl,
+            point_in_time_recovery_specification=None if stage.is_local else recovery,
+            removal_policy=self.removal,
+        )  # fmt: skip
+
+    def _database(self, stage: Stage, network: NetworkStack) -> aws_rds.DatabaseCluster:
+        cluster = aws_rds.DatabaseCluster(
+            self, "database",
+            engine=aws_rds.DatabaseClusterEngine.aurora_postgres(version=aws_rds.AuroraPostgresEngineVersion.VER_17_4),
+            writer=aws_rds.ClusterInstance.serverless_v2("writer"),
+            serverless_v2_min_capacity=stage.database_min_capacity,
+            serverless_v2_max_capacity=stage.database_max_capacity,
+            vpc=network.vpc, vpc_subnets=aws_ec2.SubnetSelection(subnet_type=aws_ec2.SubnetType.PRIVATE_ISOLATED),
+            default_database_name="vsl", credentials=aws_rds.Credentials.from_generated_secret("vsl"),
+            iam_authentication=True, storage_encrypted=True, deletion_protection=stage.keeps_data,
+            removal_policy=self.removal,
+        )  # fmt: skip
+        cluster.connections.allow_from(network.functions, aws_ec2.Port.tcp(5432), "Inside functions")
+        url = f"postgresql://vsl@{cluster.cluster_endpoint.hostname}:5432/vsl?sslmode=require"
+        self._address("database-url", stage, url)
+        return cluster
+
+    def _cache(self, stage: Stage, network: NetworkStack) -> None:
+        group = aws_ec2.SecurityGroup(self, "cache-group", vpc=network.vpc, description="Cache", allow_all_outbound=False)
+        group.add_ingress_rule(network.functions, aws_ec2.Port.tcp(6379), "Inside functions")
+        network_ids = [subnet.subnet_id for subnet in network.vpc.isolated_subnets]
+        cache = aws_elasticache.CfnServerlessCache(
+            self, "cache", engine="valkey", serverless_cache_name=f"vsl-{stage.name}", major_engine_version="8",
+            subnet_ids=network_ids, security_group_ids=[group.security_group_id],
+        )  # fmt: skip
+        self._address("redis-url", stage, f"rediss://{cache.attr_endpoint_address}:6379")
+
+    def _address(self, name: str, stage: Stage, value: str) -> None:
+        aws_ssm.StringParameter(self, name, parameter_name=f"/vsl/{stage.name}/{name}", string_value=value)

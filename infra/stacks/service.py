@@ -1,0 +1,236 @@
+"""The functions with their queues, grants and schedule; the API stands in api.py."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from aws_cdk import CustomResource, Duration, Stack, aws_events, aws_events_targets, aws_iam, aws_lambda, aws_sqs
+from aws_cdk.aws_lambda_event_sources import SqsEventSource
+from constructs import Construct
+
+from infra.constructs.function import ROOT, ProductFunction, Surroundings, World
+from infra.constructs.layers import dependency_layer, encoder_layers
+from infra.stacks.api import ProductApi
+from infra.stacks.data import DataStack
+from infra.stacks.media import MediaStack
+from infra.stacks.network import NetworkStack
+from infra.stages import Stage
+
+READERS = {
+    "calls": "call_provider",
+    "reports": "settle",
+    "store": "store_media",
+    "inspect": "inspect_media",
+    "compile": "compile_videos",
+}
+VISIBILITY_FACTOR = 6
+
+
+class ServiceStack(Stack):
+    """All functions of a stage. `functions` by folder name, `queues` by topic."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        stage: Stage,
+        network: NetworkStack,
+        data: DataStack,
+        media: MediaStack,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(scope, construct_id, **kwargs)
+        self.stage, self.data, self.media = stage, data, media
+        self.around = Surroundings(
+            stage, network.vpc, network.functions, dependency_layer(self, stage), encoder_layers(self, stage)
+        )
+        self.queues = {topic: self._queue(topic) for topic in READERS}
+        self.functions: dict[str, ProductFunction] = {}
+        self._inside()
+        self._outside()
+        self._read_queues()
+        self._schedule()
+        self._migrations()
+        self.api = ProductApi(self, stage, self.functions)
+
+    def _inside(self) -> None:
+        stage = self.stage
+        origins = {"CORS_ORIGINS": ",".join(stage.cors_origins)}
+        self._live("generate_media", ("calls", "compile"), origins, stage.api_timeout_seconds, stage.api_memory_mb)
+        self._live("status", (), origins, stage.api_timeout_seconds, stage.api_memory_mb)
+        self._live("review", ("calls",), origins, stage.api_timeout_seconds, stage.api_memory_mb)
+        self._live("settle", ("calls", "store", "inspect"), {}, stage.worker_timeout_seconds, stage.worker_memory_mb)
+        keys = {"API_KEYS_TABLE": self.data.api_keys.table_name}
+        self._live(
+            "reconcile", ("calls", "store", "inspect", "compile"), keys, stage.worker_timeout_seconds,
+            stage.worker_memory_mb,
+        )  # fmt: skip
+        encoder = (stage.encoder_timeout_seconds, stage.encoder_memory_mb)
+        self._live("compile_videos", ("compile",), origins, *encoder, encodes=True)
+        self._live("inspect_media", (), {}, *encoder, encodes=True)
+        for name, environment in (("migrate", {}), ("account", keys)):
+            made = self._function(
+                name, World.INSIDE, {"DATABASE_URL": self._address("database-url"), **environment},
+                stage.worker_timeout_seconds, stage.worker_memory_mb,
+            )  # fmt: skip
+            self._grant_database(made)
+        self.data.api_keys.grant_read_write_data(self.functions["account"])
+        self._grant_media()
+
+    def _grant_media(self) -> None:
+        bucket, made = self.media.bucket, self.functions
+        for name in ("generate_media", "status", "review"):
+            bucket.grant_read(made[name])
+        bucket.grant_read(made["compile_videos"])
+        for prefix in ("compiled/*", "derived/*"):
+            bucket.grant_put(made["compile_videos"], prefix)
+            bucket.grant_delete(made["compile_videos"], prefix)
+        bucket.grant_read(made["inspect_media"], "incoming/*")
+        bucket.grant_delete(made["inspect_media"], "incoming/*")
+        bucket.grant_put(made["inspect_media"], "generated/*")
+
+    def _outside(self) -> None:
+        stage, queues = self.stage, self.queues
+        keys = self.data.api_keys
+        authorizer = self._function(
+            "authorizer", World.OUTSIDE, {"API_KEYS_TABLE": keys.table_name}, 10, stage.api_memory_mb
+        )
+        keys.grant_read_data(authorizer)
+        reports = {"REPORTS_QUEUE_URL": queues["reports"].queue_url}
+        url_key = {"WEBHOOK_URL_KEY": self._secret("webhook-url-key")}
+        hook_secret = {"REPLICATE_WEBHOOK_SECRET": self._secret("replicate-webhook-secret")}
+        webhook = self._function(
+            "webhook", World.OUTSIDE, reports | url_key | hook_secret, 10, stage.api_memory_mb
+        )
+        self._grant_secrets(webhook, "webhook-url-key", "replicate-webhook-secret")
+        settle = self.functions["settle"]
+        provider = {
+            "SETTLE_FUNCTION": settle.function_name,
+            "S3_BUCKET": self.media.bucket.bucket_name,
+            "REPLICATE_API_TOKEN": self._secret("replicate-token"),
+            "REPLICATE_BASE_URL": self._provider_setting("replicate-base-url", stage.provider_base_url),
+        }
+        base = f"/vsl/{stage.name}/public-base-url"
+        calls = {"CALLS_QUEUE_URL": queues["calls"].queue_url, "PUBLIC_BASE_URL": f"ssm:{base}"}
+        caller = self._function(
+            "call_provider", World.OUTSIDE, provider | reports | url_key | calls,
+            stage.worker_timeout_seconds, stage.worker_memory_mb,
+        )  # fmt: skip
+        self._grant_secrets(caller, "webhook-url-key", "replicate-token")
+        caller.add_to_role_policy(
+            aws_iam.PolicyStatement(actions=["ssm:GetParameter"], resources=[self._arn("ssm", f"parameter{base}")])
+        )
+        queues["calls"].grant_send_messages(caller)
+        self.media.bucket.grant_read(caller)
+        origins = self._provider_setting("provider-output-origins", ",".join(stage.provider_output_origins))
+        store = self._function(
+            "store_media", World.OUTSIDE, provider | reports | {"PROVIDER_OUTPUT_ORIGINS": origins},
+            stage.store_timeout_seconds, stage.worker_memory_mb,
+        )  # fmt: skip
+        self._grant_secrets(store, "replicate-token")
+        self.media.bucket.grant_put(store, "incoming/*")
+        self.media.bucket.grant_read(store, "incoming/*")
+        for function in (webhook, caller, store):
+            queues["reports"].grant_send_messages(function)
+        for function in (caller, store):
+            settle.grant_invoke(function)
+
+    def _live(
+        self, name: str, topics: tuple[str, ...], environment: dict[str, str], timeout_seconds: int,
+        memory_mb: int, *, encodes: bool = False,
+    ) -> None:  # fmt: skip
+        """An inside function that changes or reads jobs."""
+        made = self._function(
+            name, World.INSIDE,
+            {
+                "DATABASE_URL": self._address("database-url"),
+                "REDIS_URL": self._address("redis-url"),
+                "DYNAMODB_TABLE": self.data.jobs.table_name,
+                "S3_BUCKET": self.media.bucket.bucket_name,
+                **{f"{topic.upper()}_QUEUE_URL": self.queues[topic].queue_url for topic in topics},
+                **environment,
+            },
+            timeout_seconds, memory_mb, encodes=encodes,
+        )  # fmt: skip
+        self._grant_database(made)
+        self.data.jobs.grant_read_write_data(made)
+        for topic in topics:
+            self.queues[topic].grant_send_messages(made)
+
+    def _function(
+        self, name: str, world: World, environment: dict[str, str], timeout_seconds: int, memory_mb: int,
+        *, encodes: bool = False,
+    ) -> ProductFunction:  # fmt: skip
+        self.functions[name] = ProductFunction(
+            self, name, self.around, world, environment, timeout_seconds=timeout_seconds, memory_mb=memory_mb,
+            encodes=encodes,
+        )  # fmt: skip
+        return self.functions[name]
+
+    def _grant_database(self, function: ProductFunction) -> None:
+        if self.data.cluster is not None:
+            self.data.cluster.grant_connect(function, "vsl")
+
+    def _queue(self, topic: str) -> aws_sqs.Queue:
+        numbers = self.stage.queues[topic]
+        dead = aws_sqs.Queue(
+            self, f"{topic}-dlq", queue_name=f"vsl-{self.stage.name}-{topic}-dlq",
+            encryption=aws_sqs.QueueEncryption.SQS_MANAGED, retention_period=Duration.days(14),
+            enforce_ssl=not self.stage.is_local,
+        )  # fmt: skip
+        return aws_sqs.Queue(
+            self, f"{topic}-queue", queue_name=f"vsl-{self.stage.name}-{topic}",
+            encryption=aws_sqs.QueueEncryption.SQS_MANAGED, enforce_ssl=not self.stage.is_local,
+            visibility_timeout=Duration.seconds(self._visibility_seconds(topic)),
+            dead_letter_queue=aws_sqs.DeadLetterQueue(queue=dead, max_receive_count=numbers.max_receive_count),
+        )  # fmt: skip
+
+    def _visibility_seconds(self, topic: str) -> int:
+        stage = self.stage
+        timeouts = {"calls": stage.worker_timeout_seconds, "reports": stage.worker_timeout_seconds}
+        timeouts |= {"store": stage.store_timeout_seconds}
+        return timeouts.get(topic, stage.encoder_timeout_seconds) * VISIBILITY_FACTOR
+
+    def _read_queues(self) -> None:
+        for topic, reader in READERS.items():
+            numbers = self.stage.queues[topic]
+            self.functions[reader].add_event_source(
+                SqsEventSource(
+                    self.queues[topic], batch_size=numbers.batch_size, max_concurrency=numbers.max_concurrency,
+                    report_batch_item_failures=True,
+                )  # fmt: skip
+            )
+
+    def _schedule(self) -> None:
+        rule = aws_events.Rule(self, "each-minute", schedule=aws_events.Schedule.rate(Duration.minutes(1)))
+        rule.add_target(aws_events_targets.LambdaFunction(self.functions["reconcile"], retry_attempts=0))
+
+    def _migrations(self) -> None:
+        files = sorted((ROOT / "shared" / "migrations").glob("*.sql"))
+        digest = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+        migrate = self.functions["migrate"]
+        migrate.add_permission(
+            "cloudformation", principal=aws_iam.ServicePrincipal("cloudformation.amazonaws.com")
+        )
+        CustomResource(self, "schema", service_token=migrate.function_arn, properties={"digest": digest})
+
+    def _address(self, name: str) -> str:
+        """Resolved at deploy: inside functions have no route to SSM."""
+        return f"{{{{resolve:ssm:/vsl/{self.stage.name}/{name}}}}}"
+
+    def _provider_setting(self, name: str, value: str) -> str:
+        """The stand-in's port is known only once the local stack runs."""
+        return self._address(name) if self.stage.is_local else value
+
+    def _secret(self, name: str) -> str:
+        return f"secret:/vsl/{self.stage.name}/{name}"
+
+    def _grant_secrets(self, function: aws_lambda.Function, *names: str) -> None:
+        arns = [self._arn("secretsmanager", f"secret:/vsl/{self.stage.name}/{name}-*") for name in names]
+        function.add_to_role_policy(
+            aws_iam.PolicyStatement(actions=["secretsmanager:GetSecretValue"], resources=arns)
+        )
+
+    def _arn(self, service: str, rest: str) -> str:
+        return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{rest}"

@@ -1,0 +1,191 @@
+"""The main job on the running local stack, as a client would do it: three clips, approved, one film."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import imageio_ffmpeg
+
+PROMPTS = (
+    "A lighthouse at dawn, slow dolly in",
+    "Waves under the cliffs, aerial shot",
+    "The lamp comes on at dusk, close up",
+)
+MODEL = "seedance-1-lite"
+CLIP_SECONDS = 3
+PATIENCE_SECONDS = 180
+ENDED = ("completed", "failed", "cancelled", "timeout")
+
+
+class DemoFailed(Exception):
+    """The main job did not end with a verified film."""
+
+
+@dataclass
+class Client:
+    """Calls the API with the stack's key."""
+
+    base_url: str
+    api_key: str
+
+    def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The JSON answer. Raises DemoFailed with the API's own sentence."""
+        request = urllib.request.Request(
+            self.base_url + path,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"X-API-Key": self.api_key, "Content-Type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=60) as response:
+                answer: dict[str, Any] = json.load(response)
+                return answer
+        except urllib.error.HTTPError as error:
+            raise DemoFailed(
+                f"{method} {path} answered {error.code}: {error.read().decode()[:500]}"
+            ) from error
+
+
+@dataclass
+class Steps:
+    """Prints every step with its time and keeps them for the table."""
+
+    rows: list[tuple[str, float, str]] = field(default_factory=list)
+
+    def run(self, name: str, action: Callable[[], Any], note: Callable[[Any], str] = lambda _: "") -> Any:
+        """Runs one step."""
+        print(f"  {name} ...", end="", flush=True)
+        started = time.monotonic()
+        result = action()
+        taken = time.monotonic() - started
+        self.rows.append((name, taken, note(result)))
+        print(f"\r  {name:<44} {taken:6.2f} s  {note(result)}", flush=True)
+        return result
+
+    def table(self) -> str:
+        """All steps as a Markdown table."""
+        lines = ["| step | seconds | |", "| --- | ---: | --- |"]
+        lines += [f"| {name} | {taken:.2f} | {note} |" for name, taken, note in self.rows]
+        return "\n".join([*lines, f"| **in all** | **{sum(row[1] for row in self.rows):.2f}** | |", ""])
+
+
+def main(state: Path, out: Path) -> int:
+    """Runs the demo against `state/stack.json`; 0 when a verified film lies in `out`."""
+    out.mkdir(parents=True, exist_ok=True)
+    stack = json.loads((state / "stack.json").read_text("utf8"))
+    client, steps = Client(stack["baseUrl"], stack["apiKey"]), Steps()
+    try:
+        _run(client, steps, out)
+    except DemoFailed as error:
+        print(f"\nThe demo failed: {error}", file=sys.stderr)
+        return 1
+    finally:
+        (out / "steps.md").write_text(steps.table(), "utf8")
+    print(f"\n  film           {out / 'film.mp4'}\n  contact sheet  {out / 'contact-sheet.png'}")
+    print(f"  steps          {out / 'steps.md'}")
+    return 0
+
+
+def _run(client: Client, steps: Steps, out: Path) -> None:
+    script = steps.run(
+        "create a script",
+        lambda: client.call("POST", "/api/scripts", {"sectionId": 1, "scriptContent": "The lighthouse"}),
+        lambda made: f"script {made['data']['scriptId']}",
+    )["data"]["scriptId"]
+    jobs = steps.run(
+        "ask for three clips",
+        lambda: [_generate(client, prompt, script) for prompt in PROMPTS],
+        lambda made: f"estimated {sum(job['estimatedCost'] for job in made):.3f} USD",
+    )
+    done = steps.run(
+        "generate, deliver by webhook, store, inspect",
+        lambda: [_ended(client, job["jobId"]) for job in jobs],
+        lambda ended: f"{sum(job['result']['fileSize'] for job in ended) / 1e6:.2f} MB",
+    )
+    videos = client.call("GET", f"/api/section-videos?scriptId={script}")["data"]
+    steps.run(
+        "approve them",
+        lambda: [client.call("POST", f"/api/section-videos/{v['videoId']}/approve", {}) for v in videos],
+        lambda approved: f"{len(approved)} approved",
+    )
+    film = steps.run(
+        "compile the film",
+        lambda: _compiled(client, script),
+        lambda made: f"{made['strategy']}, breakdown {json.dumps(made['breakdown'])}",
+    )
+    steps.run("download the film", lambda: _download(film["compiledVideoUrl"], out / "film.mp4"))
+    for number, job in enumerate(done):
+        _download(job["result"]["originalUrl"], out / f"clip-{number + 1}.mp4")
+    steps.run("count its frames against the clips'", lambda: _same_frames(out), str)
+    steps.run("draw the contact sheet", lambda: _contact_sheet(out))
+
+
+def _generate(client: Client, prompt: str, script_id: int) -> dict[str, Any]:
+    body = {
+        "userId": "demo", "mediaType": "video", "modelId": MODEL, "scriptId": script_id,
+        "parameters": {"prompt": prompt, "duration": CLIP_SECONDS},
+    }  # fmt: skip
+    return client.call("POST", "/generate-media", body)
+
+
+def _ended(client: Client, job_id: str) -> dict[str, Any]:
+    give_up = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < give_up:
+        job = client.call("GET", f"/status/{job_id}?wait=5")
+        if job["status"] == "completed":
+            return job
+        if job["status"] in ENDED:
+            raise DemoFailed(f"job {job_id} is {job['status']}: {job.get('error')}")
+    raise DemoFailed(f"job {job_id} did not end within {PATIENCE_SECONDS} s; see `make logs`")
+
+
+def _compiled(client: Client, script_id: int) -> dict[str, Any]:
+    made: dict[str, Any] = client.call("POST", f"/api/scripts/{script_id}/compile", {"outputFormat": "mp4"})[
+        "data"
+    ]
+    if "compiledVideoUrl" not in made:
+        raise DemoFailed(f"the film is not there: {made}")
+    return made
+
+
+def _download(url: str, path: Path) -> None:
+    with urllib.request.urlopen(url, timeout=60) as response:
+        path.write_bytes(response.read())
+
+
+def _same_frames(out: Path) -> str:
+    clips = [_frames(out / f"clip-{number + 1}.mp4") for number in range(len(PROMPTS))]
+    film = _frames(out / "film.mp4")
+    if film != sum(clips) or film == 0:
+        raise DemoFailed(f"the film has {film} frames, its clips {clips}")
+    return f"{film} = {' + '.join(map(str, clips))}"
+
+
+def _frames(path: Path) -> int:
+    """Frames that decode."""
+    argv = [
+        imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", f"file:{path}",
+        "-map", "0:v:0", "-f", "framecrc", "-",
+    ]  # fmt: skip
+    lines = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
+    return sum(1 for line in lines if line and not line.startswith("#"))
+
+
+def _contact_sheet(out: Path) -> None:
+    frames = _frames(out / "film.mp4")
+    every = max(frames // 12, 1)
+    argv = [
+        imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", "-i", f"file:{out / 'film.mp4'}",
+        "-vf", f"select=not(mod(n\\,{every})),scale=320:-2,tile=4x3:padding=6:margin=6",
+        "-frames:v", "1", "-update", "1", f"file:{out / 'contact-sheet.png'}",
+    ]  # fmt: skip
+    subprocess.run(argv, check=True)
