@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -50,9 +51,7 @@ class Client:
                 answer: dict[str, Any] = json.load(response)
                 return answer
         except urllib.error.HTTPError as error:
-            raise DemoFailed(
-                f"{method} {path} answered {error.code}: {error.read().decode()[:500]}"
-            ) from error
+            raise DemoFailed(f"{method} {path} answered {error.code}: {error.read().decode()[:500]}") from error
 
 
 @dataclass
@@ -149,9 +148,7 @@ def _ended(client: Client, job_id: str) -> dict[str, Any]:
 
 
 def _compiled(client: Client, script_id: int) -> dict[str, Any]:
-    made: dict[str, Any] = client.call("POST", f"/api/scripts/{script_id}/compile", {"outputFormat": "mp4"})[
-        "data"
-    ]
+    made: dict[str, Any] = client.call("POST", f"/api/scripts/{script_id}/compile", {"outputFormat": "mp4"})["data"]
     if "compiledVideoUrl" not in made:
         raise DemoFailed(f"the film is not there: {made}")
     return made
@@ -189,3 +186,9 @@ def _contact_sheet(out: Path) -> None:
         "-frames:v", "1", "-update", "1", f"file:{out / 'contact-sheet.png'}",
     ]  # fmt: skip
     subprocess.run(argv, check=True)
+
+
+if __name__ == "__main__":
+    here = Path(__file__).resolve().parent.parent
+    state = Path(os.environ.get("VSL_LOCAL_DIR", here / ".local"))
+    sys.exit(main(state, here / "out"))

@@ -59,7 +59,7 @@ def aws(service: str) -> Any:
     if service == "lambda":
         # A claim that is asked twice is answered `resolve`; that is safe, but a create must not wait for it.
         options |= {"read_timeout": 20, "retries": {"mode": "standard", "max_attempts": 1}}
-    return boto3.client(service, config=Config(**options))
+    return boto3.client(service, config=Config(**options))  # type: ignore[call-overload]
 
 
 @cache

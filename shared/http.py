@@ -65,12 +65,13 @@ def api_handler(router: Router, cors_origins: Callable[[], str]) -> Callable[[An
 
 def caller_of(router: Router, scope: str) -> Caller:
     """Who calls, as the authorizer said. Raises Forbidden without the scope."""
-    context = router.current_event.request_context
-    said = router.current_event.raw_event["requestContext"].get("authorizer") or {}
+    context = router.current_event.raw_event["requestContext"]
+    said = context.get("authorizer") or {}
     scopes = frozenset(str(said.get("scopes", "")).split())
     if scope not in scopes:
         raise Forbidden(f"This key lacks the scope {scope!r}: use or make a key that has it.")
-    return Caller(UUID(said["accountId"]), scopes, context.identity.source_ip, context.identity.user_agent)
+    identity = context.get("identity") or {}
+    return Caller(UUID(said["accountId"]), scopes, identity.get("sourceIp"), identity.get("userAgent"))
 
 
 def body_of(router: Router, model: type[M]) -> M:
@@ -177,11 +178,11 @@ def _resolver(router: Router, cors_origins: str) -> APIGatewayRestResolver:
     def no_route(_: Exception) -> Response[str]:
         return _error(resolver, NotFound("There is no such route: see GET /openapi.json."))
 
-    @resolver.exception_handler(errors.ProductError)
+    @resolver.exception_handler(errors.ProductError)  # type: ignore[untyped-decorator]
     def product_error(error: errors.ProductError) -> Response[str]:
         return _error(resolver, error)
 
-    @resolver.exception_handler(Exception)
+    @resolver.exception_handler(Exception)  # type: ignore[untyped-decorator]
     def unexpected(error: Exception) -> Response[str]:
         logger.exception("unexpected_error")
         return _error(resolver, errors.ProductError("This went wrong on our side; send the same request again."))

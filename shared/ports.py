@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 from uuid import UUID
 
 from shared.domain.jobs import Attempt, AttemptState, Job, JobStatus
 from shared.domain.messages import Report
 from shared.domain.scripts import Script, SectionVideo
-from shared.media.probe import MediaFacts
+
+if TYPE_CHECKING:
+    from shared.media.plan import Target
+    from shared.media.probe import MediaFacts
 
 
 class Clock(Protocol):
@@ -356,5 +359,5 @@ class Encoder(Protocol):
     def join(self, clips: Sequence[Path], target: Path) -> None:
         """Joins like clips without re-encoding."""
 
-    def conform(self, clip: Path, facts: MediaFacts, like: MediaFacts, target: Path) -> None:
+    def conform(self, clip: Path, facts: MediaFacts, like: Target, target: Path) -> None:
         """Re-encodes a clip to the size, rate and sound of `like`."""

@@ -52,7 +52,9 @@ class DataStack(Stack):
         return cluster
 
     def _cache(self, stage: Stage, network: NetworkStack) -> None:
-        group = aws_ec2.SecurityGroup(self, "cache-group", vpc=network.vpc, description="Cache", allow_all_outbound=False)
+        group = aws_ec2.SecurityGroup(
+            self, "cache-group", vpc=network.vpc, description="Cache", allow_all_outbound=False
+        )
         group.add_ingress_rule(network.functions, aws_ec2.Port.tcp(6379), "Inside functions")
         network_ids = [subnet.subnet_id for subnet in network.vpc.isolated_subnets]
         cache = aws_elasticache.CfnServerlessCache(

@@ -100,9 +100,7 @@ class ServiceStack(Stack):
         reports = {"REPORTS_QUEUE_URL": queues["reports"].queue_url}
         url_key = {"WEBHOOK_URL_KEY": self._secret("webhook-url-key")}
         hook_secret = {"REPLICATE_WEBHOOK_SECRET": self._secret("replicate-webhook-secret")}
-        webhook = self._function(
-            "webhook", World.OUTSIDE, reports | url_key | hook_secret, 10, stage.api_memory_mb
-        )
+        webhook = self._function("webhook", World.OUTSIDE, reports | url_key | hook_secret, 10, stage.api_memory_mb)
         self._grant_secrets(webhook, "webhook-url-key", "replicate-webhook-secret")
         settle = self.functions["settle"]
         provider = {
@@ -197,7 +195,9 @@ class ServiceStack(Stack):
             numbers = self.stage.queues[topic]
             self.functions[reader].add_event_source(
                 SqsEventSource(
-                    self.queues[topic], batch_size=numbers.batch_size, max_concurrency=numbers.max_concurrency,
+                    self.queues[topic],
+                    batch_size=numbers.batch_size,
+                    max_concurrency=numbers.max_concurrency,
                     report_batch_item_failures=True,
                 )  # fmt: skip
             )
@@ -210,9 +210,7 @@ class ServiceStack(Stack):
         files = sorted((ROOT / "shared" / "migrations").glob("*.sql"))
         digest = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
         migrate = self.functions["migrate"]
-        migrate.add_permission(
-            "cloudformation", principal=aws_iam.ServicePrincipal("cloudformation.amazonaws.com")
-        )
+        migrate.add_permission("cloudformation", principal=aws_iam.ServicePrincipal("cloudformation.amazonaws.com"))
         CustomResource(self, "schema", service_token=migrate.function_arn, properties={"digest": digest})
 
     def _address(self, name: str) -> str:
@@ -228,9 +226,7 @@ class ServiceStack(Stack):
 
     def _grant_secrets(self, function: aws_lambda.Function, *names: str) -> None:
         arns = [self._arn("secretsmanager", f"secret:/vsl/{self.stage.name}/{name}-*") for name in names]
-        function.add_to_role_policy(
-            aws_iam.PolicyStatement(actions=["secretsmanager:GetSecretValue"], resources=arns)
-        )
+        function.add_to_role_policy(aws_iam.PolicyStatement(actions=["secretsmanager:GetSecretValue"], resources=arns))
 
     def _arn(self, service: str, rest: str) -> str:
         return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{rest}"

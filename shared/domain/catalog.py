@@ -171,7 +171,7 @@ def _text_problem(value: str, limit: Mapping[str, Any]) -> str | None:
     return f"must have at most {longest} characters" if len(value) > longest else None
 
 
-def _range_problem(value: float, limit: Mapping[str, Any]) -> str | None:
+def _range_problem(value: Any, limit: Mapping[str, Any]) -> str | None:
     if not math.isfinite(value):
         return "must be a finite number"
     if value < limit.get("minimum", -math.inf) or value > limit.get("maximum", math.inf):

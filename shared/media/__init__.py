@@ -1,0 +1,1 @@
+"""The compile engine: probe, plan, FFmpeg command building, verification. No process is started here."""

@@ -148,7 +148,7 @@ def _new_job(request: CompileRequest, caller: Caller, sources: Sequence[Mapping[
     film_seconds = Decimal(str(sum(source["seconds"] for source in sources)))
     body = {
         "scriptId": request.script_id, "videoIds": list(request.video_ids),
-        "clips": [{"videoId": clip.video_id, "jobId": str(clip.job_id) if clip.job_id else None} for clip in request.clips],
+        "clips": [_named(clip) for clip in request.clips],
         "outputFormat": request.output_format, "quality": request.quality, "reencode": request.reencode,
     }  # fmt: skip
     now = clock.now()
@@ -172,6 +172,10 @@ def _new_job(request: CompileRequest, caller: Caller, sources: Sequence[Mapping[
         created_at=now,
         deadline_at=now + DEADLINE,
     )
+
+
+def _named(clip: ClipSource) -> dict[str, Any]:
+    return {"videoId": clip.video_id, "jobId": str(clip.job_id) if clip.job_id else None}
 
 
 def _same_request(tx: Transaction, job: Job) -> Job:

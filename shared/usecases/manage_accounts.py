@@ -78,7 +78,7 @@ def _project(records: Records, directory: KeyDirectory, account_id: UUID | None 
                 "scopes": key["scopes"],
                 "usagePlanKey": key["usage_plan_key"],
                 "revokedAt": iso(key["revoked_at"]),
-            }  # fmt: skip
+            }
         )
     return len(keys)
 

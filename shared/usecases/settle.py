@@ -65,6 +65,8 @@ class Settler:
             else:
                 tx.change_attempt(attempt, AttemptState.CLAIMED, check_in_seconds=CLAIM_CHECK_SECONDS)
                 changed = tx.move_job(job, JobStatus.GENERATING, current_step="generating")
+                if changed is not None:
+                    tx.follow_job(changed)
                 verdict = {
                     "verdict": "go",
                     "request": dict(attempt.request),
@@ -131,7 +133,7 @@ class Settler:
             return None
         if attempt.state is AttemptState.CLAIMED:
             # The webhook overtook the answer of the call; its URL names the attempt, so nothing is in doubt.
-            self._accepted(tx, job, attempt, report.providerId, report.providerStatus)
+            return self._accepted(tx, job, attempt, report.providerId, report.providerStatus)
         if report.providerStatus in PROVIDER_ENDS:
             _announce_store(tx, job, attempt, report.providerId)
         return job

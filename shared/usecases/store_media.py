@@ -44,7 +44,7 @@ def store_media(
 
     def renew() -> bool:
         question = {"action": "renew", "jobId": message.jobId, "owner": owner}
-        return inside.ask(question)["verdict"] == "go"
+        return bool(inside.ask(question)["verdict"] == "go")
 
     with heartbeat(renew):
         reports.send(_look(message, verdict, provider, downloader, media))

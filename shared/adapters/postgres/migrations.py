@@ -23,7 +23,7 @@ def apply_migrations(database_url: str, folder: Path = FOLDER, password: str | N
             "CREATE TABLE IF NOT EXISTS vsl.schema_migration "
             "(name text PRIMARY KEY, sha256 text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
         )
-        known = dict(connection.execute("SELECT name, sha256 FROM vsl.schema_migration").fetchall())
+        known: dict[str, str] = dict(connection.execute("SELECT name, sha256 FROM vsl.schema_migration").fetchall())
         return [path.name for path in sorted(folder.glob("*.sql")) if _apply(connection, path, known)]
 
 
@@ -37,6 +37,6 @@ def _apply(connection: psycopg.Connection[tuple[str, str]], path: Path, known: d
                 code="migration_changed",
             )
         return False
-    connection.execute(text)  # type: ignore[call-overload]
+    connection.execute(text)
     connection.execute("INSERT INTO vsl.schema_migration (name, sha256) VALUES (%s, %s)", (path.name, digest))
     return True

@@ -26,15 +26,15 @@ class Rows:
 
     def one(self, statement: str, values: Mapping[str, Any]) -> dict[str, Any] | None:
         """The first row, or None."""
-        return self.cursor.execute(statement, values).fetchone()  # type: ignore[arg-type]
+        return self.cursor.execute(statement, values).fetchone()
 
     def all(self, statement: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Every row."""
-        return self.cursor.execute(statement, values).fetchall()  # type: ignore[arg-type]
+        return self.cursor.execute(statement, values).fetchall()
 
     def run(self, statement: str, values: Mapping[str, Any]) -> int:
         """How many rows were touched."""
-        return self.cursor.execute(statement, values).rowcount  # type: ignore[arg-type]
+        return self.cursor.execute(statement, values).rowcount
 
 
 def to_job(row: Mapping[str, Any]) -> Job:

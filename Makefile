@@ -1,0 +1,52 @@
+# Every target sets up what it needs; see `make help`.
+SHELL := /bin/bash
+PYTHON := .venv/bin/python
+STAGE ?= dev
+SOURCES := $(wildcard shared functions infra local operate bench tests app.py)
+TYPED := $(wildcard shared functions infra local operate app.py)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup up down clean logs status demo test check format synth accounts
+
+help: ## This list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+setup: ## Install dependencies into .venv (done by every other target when needed)
+	@local/setup.sh
+
+up: setup ## Start the local stack in the background and print its addresses
+	@$(PYTHON) -m local up
+
+down: setup ## Stop the local stack; its data stays
+	@$(PYTHON) -m local down
+
+clean: setup ## Stop the local stack and delete its data (dependencies stay)
+	@$(PYTHON) -m local clean
+
+logs: setup ## Follow the logs; PART=gateway or a function's name for one of them
+	@$(PYTHON) -m local logs $(PART)
+
+status: setup ## Say what runs, or what ended it
+	@$(PYTHON) -m local status
+
+demo: setup ## Run the main job on the local stack and leave the film in out/ (KEEP=1 leaves the stack up)
+	@$(PYTHON) -m local demo $(ARGS)
+
+test: setup ## Run all tests, on a local stack of their own
+	@$(PYTHON) -m pytest $(ARGS)
+
+check: setup ## Lint, formatting, types and the rules of the house
+	@$(PYTHON) -m ruff check $(SOURCES)
+	@$(PYTHON) -m ruff format --check --quiet $(SOURCES)
+	@$(PYTHON) -m mypy $(TYPED)
+	@$(PYTHON) -m pytest -q tests/unit/test_house_rules.py
+
+format: setup ## Format the sources and mend what the linter can
+	@$(PYTHON) -m ruff check --fix --quiet $(SOURCES)
+	@$(PYTHON) -m ruff format --quiet $(SOURCES)
+
+synth: setup ## Synthesize STAGE (default dev) and print where the assembly is
+	@$(PYTHON) -m local synth $(STAGE)
+
+accounts: setup ## Accounts of the local stack: make accounts ARGS="list" (see operate/accounts.py)
+	@$(PYTHON) -m local accounts $(ARGS)

@@ -1,0 +1,206 @@
+"""What the user asks of the stack: up, down, clean, logs, demo, synth, accounts."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from local.keeper import explain, running_keeper
+from local.layout import MARK_VARIABLE, STATE_VARIABLE, Layout, read_json
+from local.ports import Ports, is_free
+from local.processes import marked, send, wait_until
+from local.synth import synthesize
+
+START_SECONDS = 180.0
+STOP_SECONDS = 60.0
+SLOW_STEP_SECONDS = 2.0
+SHOWN_ADDRESSES = ("baseUrl", "apiKey", "providerUrl", "s3Endpoint", "databaseUrl", "redisUrl")
+# Tools of the checkout (other environments, the synth cache) share .local with the default state.
+_TOOLS = ("venv-ministack", "assembly")
+
+
+def up(layout: Layout, *, with_parent: bool = False) -> int:
+    """Brings the stack up in the background and prints its addresses; one that runs is left as it is.
+
+    `with_parent` ties its life to this process.
+    """
+    if running_keeper(layout):
+        if not _wait_for_stack(layout, None):
+            return 1
+        print("The local stack runs already.")
+    else:
+        started = time.monotonic()
+        if not _wait_for_stack(layout, _start_keeper(layout, with_parent)):
+            return 1
+        print(f"The local stack is up after {time.monotonic() - started:.1f} s.")
+    _print_addresses(layout)
+    return 0
+
+
+def down(layout: Layout) -> int:
+    """Stops the stack and makes sure that no process and no port of it is left."""
+    keeper = running_keeper(layout)
+    if keeper:
+        send(keeper, signal.SIGTERM)
+        wait_until(lambda: running_keeper(layout) is None, STOP_SECONDS)
+    for process in marked(MARK_VARIABLE, str(layout.state)):
+        send(process, signal.SIGKILL)
+    if not wait_until(lambda: not _left_behind(layout), timeout_seconds=5):
+        print(f"Still there: {', '.join(_left_behind(layout))}", file=sys.stderr)
+        return 1
+    print("The local stack is down." if keeper else "No local stack runs.")
+    return 0
+
+
+def clean(layout: Layout) -> int:
+    """Stops the stack and deletes its state: database, media, logs, ports, keys."""
+    if down(layout) != 0:
+        return 1
+    for entry in layout.state.iterdir() if layout.state.exists() else []:
+        if layout.state != layout.tools or entry.name not in _TOOLS:
+            _delete(entry)
+    _delete(layout.outside)
+    return 0
+
+
+def logs(layout: Layout, part: str | None) -> int:
+    """Follows the logs of the parts and functions, or of one of them, until interrupted."""
+    found = sorted(layout.logs.rglob("*.log"))
+    chosen = [str(log) for log in found if part in (None, log.stem)]
+    if not chosen:
+        names = ", ".join(log.stem for log in found) or "none yet"
+        print(f"No log of {part or 'any part'}; there are: {names}", file=sys.stderr)
+        return 1
+    return subprocess.run(["tail", "-n", "20", "-F", *chosen]).returncode
+
+
+def status(layout: Layout) -> int:
+    """Says whether the stack runs, and what ended it when it does not; 0 when it is usable."""
+    if running_keeper(layout) and layout.stack_file.exists():
+        _print_addresses(layout)
+        return 0
+    failure = read_json(layout.status_file).get("failure")
+    print(explain(layout, failure) if failure else "No local stack runs.")
+    return 1
+
+
+def demo(layout: Layout, arguments: Sequence[str]) -> int:
+    """Runs the demo on the stack; stops the stack afterwards unless it ran before or KEEP=1."""
+    ran_before = running_keeper(layout) is not None
+    if up(layout) != 0:
+        return 1
+    done = subprocess.run([sys.executable, "-m", "local.demo", *arguments], cwd=layout.root)
+    if ran_before or os.environ.get("KEEP") == "1":
+        return done.returncode
+    return down(layout) or done.returncode
+
+
+def synth(layout: Layout, stage: str) -> int:
+    """Synthesizes a stage and prints where its assembly is."""
+    assembly = synthesize(layout, stage)
+    print(assembly.directory)
+    return 0
+
+
+def accounts(layout: Layout, arguments: Sequence[str]) -> int:
+    """The operator's account commands against the local stack."""
+    stack = read_json(layout.stack_file)
+    if not stack:
+        print("No local stack runs: `make up` starts it.", file=sys.stderr)
+        return 1
+    return subprocess.run(
+        [sys.executable, "-m", "operate.accounts", "--stage", stack["stage"], *arguments],
+        cwd=layout.root,
+        env={**os.environ, **operator_environment(stack)},
+    ).returncode
+
+
+def operator_environment(stack: dict[str, Any]) -> dict[str, str]:
+    """Environment by which any AWS tool talks to the local stack as its operator."""
+    return {
+        "AWS_ENDPOINT_URL": stack["awsEndpoint"],
+        "AWS_ACCESS_KEY_ID": stack["awsAccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": stack["awsSecretAccessKey"],
+        "AWS_REGION": stack["region"],
+        "AWS_DEFAULT_REGION": stack["region"],
+    }
+
+
+def _start_keeper(layout: Layout, with_parent: bool) -> subprocess.Popen[bytes]:
+    """In a session of its own, so that neither Ctrl-C nor a closing terminal ends the stack."""
+    layout.logs.mkdir(parents=True, exist_ok=True)
+    layout.stack_file.unlink(missing_ok=True)
+    with open(layout.log_of("supervisor"), "ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "local", "run", *(["--with-parent"] if with_parent else [])],
+            cwd=layout.root,
+            env={**os.environ, STATE_VARIABLE: str(layout.state)},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            # A terminal is kept to name a part that crashes later; a pipe would keep its reader waiting.
+            stderr=None if sys.stderr.isatty() else log,
+            start_new_session=True,
+        )
+
+
+def _wait_for_stack(layout: Layout, keeper: subprocess.Popen[bytes] | None) -> bool:
+    """Waits for the stack file, naming slow steps; explains a failure."""
+    shown: set[str] = set()
+
+    def settled() -> bool:
+        _show_slow_step(layout, shown)
+        return layout.stack_file.exists() or _has_ended(layout, keeper)
+
+    wait_until(settled, START_SECONDS, pause_seconds=0.05)
+    if layout.stack_file.exists():
+        return True
+    failure = read_json(layout.status_file).get("failure")
+    log = layout.log_of("supervisor")
+    print(explain(layout, failure) if failure else f"The stack did not come up: see {log}", file=sys.stderr)
+    return False
+
+
+def _has_ended(layout: Layout, keeper: subprocess.Popen[bytes] | None) -> bool:
+    return (keeper is None or keeper.poll() is not None) and running_keeper(layout) is None
+
+
+def _show_slow_step(layout: Layout, shown: set[str]) -> None:
+    status = read_json(layout.status_file)
+    step = status.get("step")
+    if step and step not in shown and time.time() - status["stepStartedAt"] > SLOW_STEP_SECONDS:
+        shown.add(step)
+        print(f"  {step} ...", flush=True)
+
+
+def _print_addresses(layout: Layout) -> None:
+    stack = read_json(layout.stack_file)
+    for name in SHOWN_ADDRESSES:
+        print(f"  {name:<12} {stack.get(name)}")
+    print(f"  more in {_short(layout.stack_file)}; `make logs`, `make down`")
+
+
+def _left_behind(layout: Layout) -> list[str]:
+    processes = [f"process {process}" for process in marked(MARK_VARIABLE, str(layout.state))]
+    kept = read_json(layout.ports_file)
+    ports = [kept[field.name] for field in fields(Ports) if field.name in kept]
+    return processes + [f"port {port}" for port in ports if not is_free(port)]
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _short(path: Path) -> Path:
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path

@@ -1,0 +1,168 @@
+"""Deploys the synthesized stacks to the local AWS services, after what a stage needs beforehand."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.exceptions import ClientError
+
+from local.ministack import (
+    ACCESS_KEY_ID,
+    REGION,
+    Ministack,
+    Template,
+    bucket_imports,
+    in_this_account,
+    mended,
+    only_buckets,
+)
+from local.processes import wait_until
+from local.supervisor import StackFailed
+from local.synth import Assembly
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_s3 import S3Client
+
+TEMPLATE_BUCKET = f"vsl-local-templates-{REGION}"
+LONGEST_INLINE_TEMPLATE_BYTES = 51_200
+DEPLOY_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Services:
+    """Clients of the local AWS services with the account's root credentials."""
+
+    session: boto3.Session
+    endpoint_url: str
+
+    def put_parameters(self, values: Mapping[str, str]) -> None:
+        """Sets SSM parameters: name -> value."""
+        client = self.session.client("ssm", endpoint_url=self.endpoint_url)
+        for name, value in values.items():
+            client.put_parameter(Name=name, Value=value, Type="String", Overwrite=True)
+
+    def put_secrets(self, values: Mapping[str, str]) -> None:
+        """Makes secrets: name -> value. The services keep none over a restart, so they are always new."""
+        client = self.session.client("secretsmanager", endpoint_url=self.endpoint_url)
+        for name, value in values.items():
+            client.create_secret(Name=name, SecretString=value)
+
+    def deploy(self, assembly: Assembly) -> None:
+        """Deploys every stack in order. Raises StackFailed with the reasons the services gave."""
+        storage = self.session.client("s3", endpoint_url=self.endpoint_url)
+        formation = self.session.client("cloudformation", endpoint_url=self.endpoint_url)
+        for stack in assembly.stacks:
+            _upload_assets(storage, assembly.zip_assets(stack))
+            template = mended(json.loads(assembly.template_file(stack).read_text()))
+            _StackDeployment(stack, template, formation, storage, self.endpoint_url).run()
+
+
+def connect_services(ministack: Ministack) -> Services:
+    """Clients for this emulator; nothing of the user's own AWS configuration is read."""
+    session = boto3.Session(
+        aws_access_key_id=ACCESS_KEY_ID,
+        aws_secret_access_key=ministack.secret_access_key,
+        region_name=REGION,
+    )
+    return Services(session=session, endpoint_url=ministack.url)
+
+
+@dataclass(frozen=True)
+class _StackDeployment:
+    name: str
+    template: Template
+    formation: CloudFormationClient
+    storage: S3Client
+    endpoint_url: str
+
+    def run(self) -> None:
+        imports = bucket_imports(self.template)
+        if imports:
+            self._adopt(imports)
+            self._apply(self.formation.update_stack)
+        else:
+            self._apply(self.formation.create_stack)
+
+    def _adopt(self, imports: list[dict[str, Any]]) -> None:
+        """Makes missing buckets and takes them into a new stack, which works for kept ones as well."""
+        for entry in imports:
+            _ensure_bucket(self.storage, entry["ResourceIdentifier"]["BucketName"])
+        change = self.formation.create_change_set(
+            StackName=self.name,
+            ChangeSetName="adopt",
+            ChangeSetType="IMPORT",
+            ResourcesToImport=imports,  # type: ignore[arg-type]
+            TemplateBody=json.dumps(only_buckets(self.template)),
+        )
+        self._wait(lambda: self._change_set(change["Id"]) == "CREATE_COMPLETE")
+        self.formation.execute_change_set(ChangeSetName=change["Id"])
+        self._wait(lambda: self._status() == "IMPORT_COMPLETE")
+
+    def _apply(self, operation: Any) -> None:
+        body = json.dumps(self.template)
+        source = {"TemplateBody": body}
+        if len(body.encode()) > LONGEST_INLINE_TEMPLATE_BYTES:
+            source = {"TemplateURL": self._upload_template(body)}
+        operation(StackName=self.name, Capabilities=["CAPABILITY_NAMED_IAM"], **source)
+        self._wait(lambda: self._status() in ("CREATE_COMPLETE", "UPDATE_COMPLETE"))
+
+    def _upload_template(self, body: str) -> str:
+        _ensure_bucket(self.storage, TEMPLATE_BUCKET)
+        key = f"{self.name}.template.json"
+        self.storage.put_object(Bucket=TEMPLATE_BUCKET, Key=key, Body=body.encode())
+        return f"{self.endpoint_url}/{TEMPLATE_BUCKET}/{key}"
+
+    def _wait(self, done: Any) -> None:
+        if not wait_until(done, DEPLOY_SECONDS, pause_seconds=0.05):
+            raise StackFailed(f"stack {self.name} was not deployed within {DEPLOY_SECONDS:g} s")
+
+    def _change_set(self, change_set: str) -> str:
+        found = self.formation.describe_change_set(ChangeSetName=change_set)
+        if found["Status"] == "FAILED":
+            raise StackFailed(f"stack {self.name}: {found.get('StatusReason', 'import refused')}")
+        return found["Status"]
+
+    def _status(self) -> str:
+        """The stack's status. Raises StackFailed once it can only be a failure."""
+        stack = self.formation.describe_stacks(StackName=self.name)["Stacks"][0]
+        status = stack["StackStatus"]
+        if status.endswith("FAILED") or "ROLLBACK" in status:
+            reasons = [stack.get("StackStatusReason", ""), *self._failures()]
+            raise StackFailed(f"stack {self.name}: {status}\n" + "\n".join(filter(None, reasons)))
+        return status
+
+    def _failures(self) -> list[str]:
+        """One line for each resource that failed, with what the services or the function said."""
+        events = self.formation.describe_stack_events(StackName=self.name)["StackEvents"]
+        failed = [
+            f"  {event['LogicalResourceId']} ({event['ResourceType']}): {event['ResourceStatusReason']}"
+            for event in reversed(events)
+            if event["ResourceStatus"].endswith("FAILED") and event.get("ResourceStatusReason")
+        ]
+        return list(dict.fromkeys(failed))
+
+
+def _upload_assets(storage: S3Client, assets: Iterable[tuple[str, str]]) -> None:
+    """An archive of nothing under each asset's key: functions run from the source tree, not from it."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as content:
+        content.writestr("README", "The local stack runs functions from the source tree.\n")
+    for bucket, key in assets:
+        name = in_this_account(bucket)
+        _ensure_bucket(storage, name)
+        storage.put_object(Bucket=name, Key=key, Body=archive.getvalue())
+
+
+def _ensure_bucket(storage: S3Client, name: str) -> None:
+    try:
+        storage.create_bucket(Bucket=name)
+    except ClientError as refused:
+        if refused.response["Error"].get("Code") != "BucketAlreadyOwnedByYou":
+            raise

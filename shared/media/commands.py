@@ -1,0 +1,97 @@
+"""FFmpeg's arguments. Inputs are our own files by absolute `file:` names; no user's text ever gets in here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from shared.media.plan import Target
+from shared.media.probe import MediaFacts
+
+FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,mpegts,wav,mp3,flac,ogg,aac,"
+    "png_pipe,jpeg_pipe,webp_pipe,gif,gif_pipe,image2"
+)
+MAX_PIXELS = 7680 * 4320
+MAX_ALLOC_BYTES = 1024**3
+THUMBNAIL_PIXELS = 640
+_QUIET = ["-nostdin", "-hide_banner", "-y", "-max_alloc", str(MAX_ALLOC_BYTES)]
+_TIMESCALE = "12800"
+
+
+def probe_command(source: Path) -> list[str]:
+    """Lists the packets of the first picture and sound on stdout; facts of the container go to the log."""
+    return [
+        *_QUIET, "-v", "info", "-nostats", *_input(source), "-map", "0:V:0?", "-map", "0:a:0?", "-c", "copy",
+        "-copyts", "-f", "framehash", "-hash", "crc32", "pipe:1",
+    ]  # fmt: skip
+
+
+def decode_command(source: Path) -> list[str]:
+    """Decodes everything and lists each decoded frame; an error of the decoder ends it."""
+    return [
+        *_QUIET, "-v", "error", "-xerror", "-err_detect", "explode", *_input(source), "-map", "0:V:0?",
+        "-map", "0:a:0?", "-fps_mode", "passthrough", "-f", "framecrc", "pipe:1",
+    ]  # fmt: skip
+
+
+def thumbnail_command(source: Path, target: Path) -> list[str]:
+    """One JPEG out of the first frames, at most 640 pixels across."""
+    scale = f"scale='min({THUMBNAIL_PIXELS},iw)':-2:flags=bicubic"
+    return [
+        *_QUIET, "-v", "error", *_input(source), "-map", "0:V:0", "-vf", f"thumbnail=24,{scale},format=yuvj420p",
+        "-frames:v", "1", "-q:v", "4", "-update", "1", "-f", "image2", f"file:{target}",
+    ]  # fmt: skip
+
+
+def join_list(clips: Sequence[Path]) -> str:
+    """The concat script: relative names of our own making in the folder the script lies in."""
+    lines = ["ffconcat version 1.0"]
+    for clip in clips:
+        if not clip.name.replace("-", "").replace(".", "").isalnum():
+            raise ValueError("clip files are named by us: letters, digits, dash and dot")
+        lines.append(f"file {clip.name}")
+    return "\n".join(lines) + "\n"
+
+
+def join_command(script: Path, target: Path) -> list[str]:
+    """Joins like clips without re-encoding. `-safe 1` stays: the script holds plain names only."""
+    return [
+        *_QUIET, "-v", "error", "-protocol_whitelist", "file", "-f", "concat", "-safe", "1", "-i", f"file:{script}",
+        "-map", "0:V:0", "-map", "0:a:0?", "-c", "copy", "-video_track_timescale", _TIMESCALE,
+        "-movflags", "+faststart", "-f", "mp4", f"file:{target}",
+    ]  # fmt: skip
+
+
+def conform_command(clip: Path, facts: MediaFacts, target: Target, result: Path) -> list[str]:
+    """Re-encodes a clip to the target's size, rate and sound; silence where it has none and the film has."""
+    silence, sound = _sound(facts, target)
+    fit = (
+        f"scale={target.width}:{target.height}:force_original_aspect_ratio=decrease:reset_sar=1,"
+        f"pad={target.width}:{target.height}:(ow-iw)/2:(oh-ih)/2,setsar=1,fps={target.fps},format=yuv420p"
+    )
+    gop = str(max(round(target.fps * 2), 1))
+    seconds = f"{float(facts.duration_seconds):.6f}"
+    return [
+        *_QUIET, "-v", "error", *_input(clip), *silence, "-map", "0:V:0", *sound, "-vf", fit, "-t", seconds,
+        "-c:v", "libx264", "-preset", "veryfast", "-crf", "18", "-g", gop, "-flags", "+cgop",
+        "-video_track_timescale", _TIMESCALE, "-map_metadata", "-1", "-f", "mp4", f"file:{result}",
+    ]  # fmt: skip
+
+
+def _sound(facts: MediaFacts, target: Target) -> tuple[list[str], list[str]]:
+    if target.sample_rate is None:
+        return [], ["-an"]
+    out = ["-c:a", "aac", "-b:a", "192k", "-ar", str(target.sample_rate), "-ac", str(target.channels)]
+    if facts.audio is not None:
+        # Sound shorter than the picture is filled up, so that every clip ends both at once.
+        return [], ["-map", "0:a:0", "-af", "apad", *out]
+    layout = "mono" if target.channels == 1 else "stereo"
+    return ["-f", "lavfi", "-i", f"anullsrc=r={target.sample_rate}:cl={layout}"], ["-map", "1:a:0", *out]
+
+
+def _input(source: Path) -> list[str]:
+    return [
+        "-protocol_whitelist", "file", "-format_whitelist", FORMATS, "-max_pixels", str(MAX_PIXELS),
+        "-i", f"file:{source}",
+    ]  # fmt: skip
