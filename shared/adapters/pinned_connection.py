@@ -86,6 +86,7 @@ class Exchange:
         self._watchdog = watchdog
         self._connection = _connection(target, address, read_seconds, watchdog, tls)
         self._target = target
+        self._response: BaseHTTPResponse | None = None
 
     def __enter__(self) -> Exchange:
         return self
@@ -94,6 +95,9 @@ class Exchange:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._watchdog.let_go()
+        # The response holds the socket open on its own.
+        if self._response is not None:
+            self._response.close()
         self._connection.close()
 
     def get(self, headers: dict[str, str]) -> BaseHTTPResponse:
@@ -101,7 +105,8 @@ class Exchange:
         self._connection.request(
             "GET", self._target.request_target, headers=headers, preload_content=False, decode_content=False
         )
-        return self._connection.getresponse()
+        self._response = self._connection.getresponse()
+        return self._response
 
 
 def _connection(

@@ -165,12 +165,13 @@ class ReplicateProvider:
         from replicate.client import Client
 
         if self._kept is None or self._kept[0] != token:
-            limits = httpx.Limits(max_keepalive_connections=0)
+            bare = httpx.HTTPTransport(retries=0, limits=httpx.Limits(max_keepalive_connections=0))
             sdk = Client(
                 token,
                 base_url=self._base_url,
                 timeout=httpx.Timeout(self._timeout_seconds, connect=min(5.0, self._timeout_seconds)),
-                mounts={"all://": httpx.HTTPTransport(retries=0, limits=limits)},
+                transport=bare,
+                mounts={"all://": bare},
                 # Else a .netrc file would replace the token, and proxies of the environment would see it.
                 trust_env=False,
             )

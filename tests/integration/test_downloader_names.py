@@ -1,0 +1,120 @@
+"""Names, addresses and certificates: what was checked is what is called."""
+
+from __future__ import annotations
+
+import datetime
+import socket
+import ssl
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from shared.domain.errors import BadMedia, DependencyDown
+from tests.integration.fetching import PNG, TAG, downloader
+from tests.scripted_server import always, in_turn, reply, scripted
+
+PUBLIC = "93.184.215.14"
+
+
+class Names:
+    """A resolver that can change its mind, and a wire that leads the public address to a test server."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, port: int, *answers: list[str]) -> None:
+        self.answers, self.dialled = list(answers), list[str]()
+        dial = socket.create_connection
+
+        def wire(address: tuple[str, int], **options: Any) -> socket.socket:
+            self.dialled.append(address[0])
+            return dial(("127.0.0.1", port), **options)
+
+        monkeypatch.setattr("shared.adapters.pinned_connection.socket.create_connection", wire)
+
+    def resolve(self, host: str, port: int) -> list[str]:
+        return self.answers.pop(0)
+
+
+def certificate(folder: Path, name: str) -> tuple[ssl.SSLContext, Path]:
+    """A server's context and the file that a client must trust for it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
+    start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1)
+    made = (
+        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+        .not_valid_before(start)
+        .not_valid_after(start + datetime.timedelta(hours=3))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    trusted, both = folder / "trusted.pem", folder / "server.pem"
+    trusted.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    both.write_bytes(key.private_bytes(*form) + trusted.read_bytes())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(both)
+    return context, trusted
+
+
+def test_a_name_is_resolved_once_and_its_certificate_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tls, trusted = certificate(tmp_path, "media.example")
+    with scripted(in_turn(reply(200, PNG, ETag=TAG)[:-5000], reply(200, PNG)), tls) as server:
+        names = Names(monkeypatch, server.port, [PUBLIC], ["127.0.0.1"])
+        guarded = downloader(
+            "https://media.example",
+            resolver=names.resolve,
+            tls=lambda: ssl.create_default_context(cafile=str(trusted)),
+        )
+        fetched = guarded.fetch("https://media.example/a", tmp_path)
+
+    assert fetched.size_bytes == len(PNG)
+    assert names.dialled == [PUBLIC, PUBLIC]
+    assert {asked.headers["host"] for asked in server.asked} == {"media.example"}
+
+
+def test_a_name_that_turns_private_is_not_called_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tls, trusted = certificate(tmp_path, "media.example")
+    with scripted(always(reply(302, Location="https://media.example/b")), tls) as server:
+        names = Names(monkeypatch, server.port, [PUBLIC], ["127.0.0.1"])
+        guarded = downloader(
+            "https://media.example",
+            resolver=names.resolve,
+            tls=lambda: ssl.create_default_context(cafile=str(trusted)),
+        )
+        with pytest.raises(BadMedia):
+            guarded.fetch("https://media.example/a", tmp_path)
+
+    assert names.dialled == [PUBLIC]
+
+
+@pytest.mark.parametrize("trusting", [True, False])
+def test_a_certificate_of_another_name_or_nobody_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trusting: bool
+) -> None:
+    tls, trusted = certificate(tmp_path, "evil.example" if trusting else "media.example")
+    with scripted(always(reply(200, PNG)), tls) as server:
+        names = Names(monkeypatch, server.port, [PUBLIC])
+        guarded = downloader(
+            "https://media.example",
+            resolver=names.resolve,
+            tls=lambda: ssl.create_default_context(cafile=str(trusted) if trusting else None),
+        )
+        with pytest.raises(DependencyDown):
+            guarded.fetch("https://media.example/a", tmp_path)
+
+    assert server.asked == []
+
+
+@pytest.mark.parametrize("answers", [["127.0.0.1"], [PUBLIC, "127.0.0.1"], ["::ffff:7f00:1"], ["169.254.169.254"]])
+def test_a_name_with_a_private_address_is_never_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: list[str]
+) -> None:
+    with scripted(always(reply(200, PNG))) as trap:
+        names = Names(monkeypatch, trap.port, answers)
+        with pytest.raises(BadMedia):
+            downloader("https://media.example", resolver=names.resolve).fetch("https://media.example/a", tmp_path)
+
+    assert (trap.asked, names.dialled) == ([], [])

@@ -1,0 +1,146 @@
+"""What the stack's servers promise: kept ports, data that survive SIGKILL, and redeployment over kept media."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from redis.cluster import RedisCluster
+
+from local.deploy import Services, connect_services
+from local.layout import Layout, find_layout
+from local.ministack import Ministack, mended
+from local.ports import choose_ports
+from local.postgres import Postgres, prepare_postgres
+from local.redis import prepare_redis
+from local.supervisor import Part, Supervisor
+from local.synth import Assembly
+
+BUCKET = "vsl-local-media"
+CORS = {"CorsRules": [{"AllowedMethods": ["GET"], "AllowedOrigins": ["http://localhost:3000"]}]}
+TEMPLATE = {
+    "Resources": {
+        "Media": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": BUCKET, "CorsConfiguration": CORS}},
+        "Calls": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "vsl-local-calls"}},
+    }
+}
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Iterator[Layout]:
+    layout = Layout(root=find_layout().root, state=tmp_path)
+    yield layout
+    shutil.rmtree(layout.outside, ignore_errors=True)
+
+
+@pytest.fixture
+def supervisor(layout: Layout) -> Iterator[Supervisor]:
+    supervisor = Supervisor(layout)
+    yield supervisor
+    supervisor.stop()
+
+
+def test_ports_are_kept_until_a_stranger_takes_one(layout: Layout) -> None:
+    first = choose_ports(layout)
+    assert choose_ports(layout) == first
+
+    with socket.create_server(("127.0.0.1", first.gateway)):
+        second = choose_ports(layout)
+
+    assert second.gateway != first.gateway
+    assert second.postgres == first.postgres
+
+
+def test_committed_rows_survive_a_kill_of_postgres(layout: Layout, supervisor: Supervisor) -> None:
+    server = run_postgres(layout, supervisor)
+    with psycopg.connect(server.url) as connection:
+        connection.execute("CREATE TABLE film AS SELECT 'kept' AS state")
+    kill(supervisor, "postgres")
+    assert (server.data / "postmaster.pid").exists()
+
+    server = run_postgres(layout, supervisor)
+
+    with psycopg.connect(server.url) as connection:
+        assert connection.execute("SELECT state FROM film").fetchone() == ("kept",)
+
+
+def test_redis_is_a_whole_cluster_of_one_node(layout: Layout, supervisor: Supervisor) -> None:
+    cache = prepare_redis(layout, choose_ports(layout).redis)
+    supervisor.start(cache.part({"PATH": os.environ["PATH"]}))
+    supervisor.wait_ready()
+
+    client: Any = RedisCluster.from_url(cache.url)
+    try:
+        assert client.set("{film}:state", "ready", ex=60)
+        assert client.get("{film}:state") == b"ready"
+    finally:
+        client.close()
+
+
+def test_media_survive_a_kill_of_the_services_and_the_template_deploys_over_them(
+    layout: Layout, supervisor: Supervisor
+) -> None:
+    services = run_ministack(layout, supervisor)
+    services.deploy(assembly(layout))
+    bucket = services.session.resource("s3", endpoint_url=services.endpoint_url).Bucket(BUCKET)
+    bucket.put_object(Key="a b/é.mp4", Body=b"film", ContentType="video/mp4", Metadata={"job": "j1"})
+    kill(supervisor, "ministack")
+
+    services = run_ministack(layout, supervisor)
+    services.deploy(assembly(layout))
+
+    kept = bucket.Object("a b/é.mp4").get()
+    assert (kept["Body"].read(), kept["ContentType"], kept["Metadata"]) == (b"film", "video/mp4", {"job": "j1"})
+    assert bucket.Cors().cors_rules[0]["AllowedOrigins"] == ["http://localhost:3000"]
+    queue = services.session.client("sqs", endpoint_url=services.endpoint_url)
+    assert queue.get_queue_url(QueueName="vsl-local-calls")["QueueUrl"].startswith(services.endpoint_url)
+
+
+def test_a_vpc_block_is_written_out_for_the_services() -> None:
+    vpc = {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.0.0.0/16"}}
+    uses = {"Cidr": {"Fn::GetAtt": ["Vpc", "CidrBlock"]}, "Id": {"Fn::GetAtt": ["Vpc", "VpcId"]}}
+
+    changed = mended({"Resources": {"Vpc": vpc, "Group": {"Type": "Other", "Properties": uses}}})
+
+    assert changed["Resources"]["Group"]["Properties"] == {
+        "Cidr": "10.0.0.0/16",
+        "Id": {"Fn::GetAtt": ["Vpc", "VpcId"]},
+    }
+
+
+def run_postgres(layout: Layout, supervisor: Supervisor) -> Postgres:
+    server = prepare_postgres(layout, choose_ports(layout).postgres, "secret")
+    run(supervisor, server.part())
+    return server
+
+
+def run_ministack(layout: Layout, supervisor: Supervisor) -> Services:
+    ministack = Ministack(port=choose_ports(layout).ministack, secret_access_key="secret")
+    run(supervisor, ministack.part(layout, {"PATH": os.environ["PATH"]}, {}))
+    return connect_services(ministack)
+
+
+def run(supervisor: Supervisor, part: Part) -> None:
+    supervisor.start(part)
+    supervisor.wait_ready()
+
+
+def kill(supervisor: Supervisor, name: str) -> None:
+    process = supervisor.running.pop(name)[1]
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+def assembly(layout: Layout) -> Assembly:
+    folder = layout.state / "assembly"
+    folder.mkdir(exist_ok=True)
+    (folder / "media.template.json").write_text(json.dumps(TEMPLATE))
+    return Assembly(directory=folder, stacks=("media",))

@@ -1,0 +1,123 @@
+"""Replicate's JSON in our words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from shared.adapters.replicate_prediction import is_answer_to, outputs_and_text, to_prediction
+
+A, B = "https://replicate.delivery/x/out-0.png", "https://replicate.delivery/x/out-1.png"
+DATA = "data:image/png;base64,iVBORw0KGgo="
+
+
+def prediction(**fields: Any) -> Any:
+    return to_prediction({"id": "p1", "status": "processing", **fields})
+
+
+@pytest.mark.parametrize("status", ["succeeded", "failed", "canceled", "aborted"])
+def test_ends_keep_their_names(status: str) -> None:
+    assert (prediction(status=status).status, prediction(status=status).provider_status) == (status, status)
+
+
+@pytest.mark.parametrize("status", ["starting", "processing", "queued", "SUCCEEDED", "a new one"])
+def test_all_else_is_still_running(status: str) -> None:
+    assert (prediction(status=status).status, prediction(status=status).provider_status) == ("running", status)
+
+
+@pytest.mark.parametrize("body", [{}, {"id": "p1"}, {"status": "failed"}, {"id": 1, "status": "failed"}, {"id": ""}])
+def test_without_id_or_status_it_is_no_prediction(body: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="without"):
+        to_prediction(body)
+
+
+@pytest.mark.parametrize(
+    ("output", "addresses", "text"),
+    [
+        (None, (), None),
+        (A, (A,), None),
+        ([A, B], (A, B), None),
+        ([DATA], (DATA,), None),
+        ([A, None, ""], (A,), None),
+        ({"video": A, "thumbnail": [B]}, (A, B), None),
+        ({"video": A, "caption": "A cat."}, (A,), "A cat."),
+        (["Once", " upon", " a time"], (), "Once upon a time"),
+        (["See ", A, "."], (), f"See {A}."),
+        ("A cat.", (), "A cat."),
+        ([{"image": A}, {"image": B}], (A, B), None),
+        ([[A], [B]], (A, B), None),
+        ([], (), None),
+        ("", (), None),
+        (7, (), None),
+        ([1, True, {"score": 0.5}], (), None),
+    ],
+)
+def test_outputs_of_every_shape(output: Any, addresses: tuple[str, ...], text: str | None) -> None:
+    assert outputs_and_text(output) == (addresses, text)
+
+
+def test_a_very_deep_output_is_cut_off() -> None:
+    deep: Any = A
+    for _ in range(500):
+        deep = {"inner": deep}
+
+    assert outputs_and_text(deep) == ((), None)
+
+
+@pytest.mark.parametrize(
+    ("logs", "percent"),
+    [
+        ("  0%|          | 0/28\n 50%|#####     | 14/28 [00:01<00:01]", 50),
+        ("Using seed: 1\n 3%\r 97%\r100%|###| 28/28", 100),
+        ("37.5%", 37),
+        ("done", None),
+        ("1234%", None),
+        ("10% then 250%", None),
+        (None, None),
+        (["50%"], None),
+    ],
+)
+def test_progress_is_the_last_percentage_of_the_logs(logs: Any, percent: int | None) -> None:
+    assert prediction(logs=logs).progress == percent
+
+
+@pytest.mark.parametrize(
+    ("metrics", "seconds"),
+    [({"predict_time": 1.5}, 1.5), ({"predict_time": 2}, 2.0), ({"predict_time": True}, None), ({}, None),
+     ({"predict_time": "1"}, None), ({"predict_time": -1}, None), ({"predict_time": float("nan")}, None),
+     ({"predict_time": 10**400}, None), (None, None), ([], None)],
+)  # fmt: skip
+def test_predict_seconds_are_a_sound_number_or_unknown(metrics: Any, seconds: float | None) -> None:
+    assert prediction(metrics=metrics).predict_seconds == seconds
+
+
+def test_errors_are_texts_of_bounded_length() -> None:
+    assert prediction(error={"code": 1}).error == '{"code": 1}'
+    assert prediction(error=None).error is None
+    assert len(str(prediction(error="x" * 5000).error)) == 500
+
+
+def test_deleted_data_is_told() -> None:
+    assert prediction(data_removed=True).removed
+    assert not prediction(data_removed=None).removed
+
+
+@pytest.mark.parametrize(
+    ("version", "entry", "alike"),
+    [
+        ("o/n", {"model": "o/n", "version": "hidden"}, True),
+        ("o/n", {"model": "o/m", "version": "hidden"}, False),
+        ("o/n:abc", {"model": "o/n", "version": "abc"}, True),
+        ("o/n:abc", {"version": "abc"}, True),
+        ("o/n:abc", {"model": "o/m", "version": "abc"}, False),
+        ("o/n:abc", {"model": "o/n", "version": "abd"}, False),
+        ("abc", {"model": "o/n", "version": "abc"}, True),
+        ("abc", {}, False),
+    ],
+)
+def test_an_answer_has_the_model_and_input_of_its_request(version: str, entry: dict[str, str], alike: bool) -> None:
+    request = {"version": version, "input": {"prompt": "a", "seed": 1}}
+
+    assert is_answer_to({**entry, "input": {"seed": 1, "prompt": "a"}}, request) is alike
+    assert not is_answer_to({**entry, "input": {"seed": 2, "prompt": "a"}}, request)
