@@ -137,7 +137,8 @@ def operator_environment(stack: dict[str, Any]) -> dict[str, str]:
 def _start_keeper(layout: Layout, with_parent: bool) -> subprocess.Popen[bytes]:
     """In a session of its own, so that neither Ctrl-C nor a closing terminal ends the stack."""
     layout.logs.mkdir(parents=True, exist_ok=True)
-    layout.stack_file.unlink(missing_ok=True)
+    for stale in (layout.stack_file, layout.status_file):
+        stale.unlink(missing_ok=True)
     with open(layout.log_of("supervisor"), "ab") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "local", "run", *(["--with-parent"] if with_parent else [])],

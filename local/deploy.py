@@ -21,6 +21,8 @@ from local.ministack import (
     in_this_account,
     mended,
     only_buckets,
+    vpc_functions,
+    without_custom_resources,
 )
 from local.processes import wait_until
 from local.supervisor import StackFailed
@@ -28,6 +30,7 @@ from local.synth import Assembly
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
 
 TEMPLATE_BUCKET = f"vsl-local-templates-{REGION}"
@@ -58,10 +61,11 @@ class Services:
         """Deploys every stack in order. Raises StackFailed with the reasons the services gave."""
         storage = self.session.client("s3", endpoint_url=self.endpoint_url)
         formation = self.session.client("cloudformation", endpoint_url=self.endpoint_url)
+        functions = self.session.client("lambda", endpoint_url=self.endpoint_url)
         for stack in assembly.stacks:
             _upload_assets(storage, assembly.zip_assets(stack))
             template = mended(json.loads(assembly.template_file(stack).read_text()))
-            _StackDeployment(stack, template, formation, storage, self.endpoint_url).run()
+            _StackDeployment(stack, template, formation, storage, functions, self.endpoint_url).run()
 
 
 def connect_services(ministack: Ministack) -> Services:
@@ -80,15 +84,19 @@ class _StackDeployment:
     template: Template
     formation: CloudFormationClient
     storage: S3Client
+    functions: LambdaClient
     endpoint_url: str
 
     def run(self) -> None:
+        """Buckets, then all but custom resources, then the functions' networks, then the whole."""
         imports = bucket_imports(self.template)
         if imports:
             self._adopt(imports)
-            self._apply(self.formation.update_stack)
-        else:
-            self._apply(self.formation.create_stack)
+        first = without_custom_resources(self.template)
+        self._apply(first, self.formation.update_stack if imports else self.formation.create_stack)
+        self._attach_networks()
+        if first["Resources"].keys() != self.template["Resources"].keys():
+            self._apply(self.template, self.formation.update_stack)
 
     def _adopt(self, imports: list[dict[str, Any]]) -> None:
         """Makes missing buckets and takes them into a new stack, which works for kept ones as well."""
@@ -105,8 +113,30 @@ class _StackDeployment:
         self.formation.execute_change_set(ChangeSetName=change["Id"])
         self._wait(lambda: self._status() == "IMPORT_COMPLETE")
 
-    def _apply(self, operation: Any) -> None:
-        body = json.dumps(self.template)
+    def _attach_networks(self) -> None:
+        """Each function whose template has a VpcConfig gets it by the Lambda API."""
+        wanted = vpc_functions(self.template)
+        exported = {
+            export["Name"]: export["Value"]
+            for page in (self.formation.get_paginator("list_exports").paginate() if wanted else ())
+            for export in page["Exports"]
+        }
+        for name, vpc in wanted.items():
+            ids = {kind: [self._resolve(node, exported) for node in nodes] for kind, nodes in vpc.items()}
+            self.functions.update_function_configuration(FunctionName=name, VpcConfig=ids)  # type: ignore[arg-type]
+
+    def _resolve(self, reference: Any, exported: Mapping[str, str]) -> str:
+        """The id behind a reference to a subnet or security group."""
+        match reference:
+            case {"Fn::ImportValue": str(name)}:
+                return exported[name]
+            case {"Ref": str(logical)} | {"Fn::GetAtt": [str(logical), _]}:
+                found = self.formation.describe_stack_resource(StackName=self.name, LogicalResourceId=logical)
+                return found["StackResourceDetail"]["PhysicalResourceId"]
+        return str(reference)
+
+    def _apply(self, template: Template, operation: Any) -> None:
+        body = json.dumps(template)
         source = {"TemplateBody": body}
         if len(body.encode()) > LONGEST_INLINE_TEMPLATE_BYTES:
             source = {"TemplateURL": self._upload_template(body)}
@@ -120,8 +150,9 @@ class _StackDeployment:
         return f"{self.endpoint_url}/{TEMPLATE_BUCKET}/{key}"
 
     def _wait(self, done: Any) -> None:
-        if not wait_until(done, DEPLOY_SECONDS, pause_seconds=0.05):
-            raise StackFailed(f"stack {self.name} was not deployed within {DEPLOY_SECONDS:g} s")
+        if not wait_until(done, DEPLOY_SECONDS, pause_seconds=0.02):
+            waiting = "\n".join(self._unfinished())
+            raise StackFailed(f"stack {self.name} was not deployed within {DEPLOY_SECONDS:g} s\n{waiting}")
 
     def _change_set(self, change_set: str) -> str:
         found = self.formation.describe_change_set(ChangeSetName=change_set)
@@ -137,6 +168,15 @@ class _StackDeployment:
             reasons = [stack.get("StackStatusReason", ""), *self._failures()]
             raise StackFailed(f"stack {self.name}: {status}\n" + "\n".join(filter(None, reasons)))
         return status
+
+    def _unfinished(self) -> list[str]:
+        """What the stack still waits for."""
+        resources = self.formation.describe_stack_resources(StackName=self.name)["StackResources"]
+        return [
+            f"  {resource['LogicalResourceId']} ({resource['ResourceType']}): {resource['ResourceStatus']}"
+            for resource in resources
+            if resource["ResourceStatus"].endswith("IN_PROGRESS")
+        ]
 
     def _failures(self) -> list[str]:
         """One line for each resource that failed, with what the services or the function said."""

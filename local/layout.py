@@ -76,10 +76,6 @@ class Layout:
         return self.state / "logs"
 
     @property
-    def function_logs(self) -> Path:
-        return self.logs / "functions"
-
-    @property
     def programs(self) -> Path:
         """First on the functions' PATH, as /opt/bin is in Lambda."""
         return self.state / "opt" / "bin"

@@ -8,7 +8,11 @@ Found in its source, version 1.5.33:
   everything else is in memory and is deployed anew at each start.
 - A bucket that survived makes CREATE of its stack fail (the name is taken), as in AWS, so
   the deployment imports buckets first.
-- `Fn::GetAtt` of a VPC's CidrBlock is refused, so `mended` writes the block itself.
+- `Fn::GetAtt` of a VPC's CidrBlock is refused, so `mended` writes the block itself; and security groups'
+  rules as resources of their own are unknown, so it leaves them out. Neither has an effect here: the
+  runner keeps inside functions from the network.
+- A function's VpcConfig in a template is dropped, though the Lambda API keeps one; `vpc_functions` names what
+  the deployment must set by the API. Custom resources call functions, so they are deployed after that.
 - Functions named in MINISTACK_LAMBDA_PROXY_<name> are invoked by HTTP instead of being run.
 """
 
@@ -16,7 +20,7 @@ from __future__ import annotations
 
 import re
 import urllib.request
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +32,7 @@ REGION = "us-east-1"
 ACCESS_KEY_ID = "LOCALSTACKOPERATOR"
 
 Template = dict[str, Any]
+_UNKNOWN_TYPES = ("AWS::EC2::SecurityGroupIngress", "AWS::EC2::SecurityGroupEgress")
 
 
 @dataclass(frozen=True)
@@ -87,14 +92,30 @@ def function_names(templates: Iterable[Template]) -> list[str]:
 
 def mended(template: Template) -> Template:
     """The template in words MiniStack understands."""
-    blocks = {
-        logical: resource["Properties"]["CidrBlock"]
+    resources = {
+        logical: resource
         for logical, resource in template.get("Resources", {}).items()
-        if resource["Type"] == "AWS::EC2::VPC"
+        if resource["Type"] not in _UNKNOWN_TYPES
     }
-    changed = _replace_vpc_blocks(template, blocks)
-    assert isinstance(changed, dict)
-    return changed
+    blocks = _named(template, "AWS::EC2::VPC", "CidrBlock")
+    return {**template, "Resources": {logical: _rewrite(node, blocks) for logical, node in resources.items()}}
+
+
+def vpc_functions(template: Template) -> dict[str, dict[str, list[Any]]]:
+    """By function name, the template's VpcConfig: lists of references under SubnetIds and SecurityGroupIds."""
+    names = _named(template, "AWS::Lambda::Function", "FunctionName")
+    configured = {
+        name: template["Resources"][logical]["Properties"].get("VpcConfig") for logical, name in names.items()
+    }
+    return {name: vpc for name, vpc in configured.items() if vpc}
+
+
+def without_custom_resources(template: Template) -> Template:
+    """The template without the resources that functions make, and without anything waiting for them."""
+    resources = template["Resources"]
+    custom = {logical for logical, resource in resources.items() if _is_custom(resource["Type"])}
+    kept = {logical: resource for logical, resource in resources.items() if logical not in custom}
+    return {**template, "Resources": {logical: _no_waiting(node, custom) for logical, node in kept.items()}}
 
 
 def bucket_imports(template: Template) -> list[dict[str, Any]]:
@@ -130,7 +151,7 @@ def in_this_account(name: str) -> str:
 
 
 def _named(template: Template, resource_type: str, key: str) -> dict[str, str]:
-    """By logical id, the literal names of the template's resources of a type."""
+    """By logical id, a property of the template's resources of a type, where it is written out."""
     resources = template.get("Resources", {}).items()
     names = {
         logical: resource.get("Properties", {}).get(key)
@@ -140,12 +161,23 @@ def _named(template: Template, resource_type: str, key: str) -> dict[str, str]:
     return {logical: name for logical, name in names.items() if isinstance(name, str)}
 
 
-def _replace_vpc_blocks(node: Any, blocks: Mapping[str, str]) -> Any:
+def _is_custom(resource_type: str) -> bool:
+    return resource_type == "AWS::CloudFormation::CustomResource" or resource_type.startswith("Custom::")
+
+
+def _no_waiting(resource: dict[str, Any], names: Collection[str]) -> dict[str, Any]:
+    waits = resource.get("DependsOn", [])
+    kept = [name for name in ([waits] if isinstance(waits, str) else waits) if name not in names]
+    rest = {key: value for key, value in resource.items() if key != "DependsOn"}
+    return {**rest, "DependsOn": kept} if kept else rest
+
+
+def _rewrite(node: Any, blocks: Mapping[str, str]) -> Any:
     if isinstance(node, list):
-        return [_replace_vpc_blocks(item, blocks) for item in node]
+        return [_rewrite(item, blocks) for item in node]
     if not isinstance(node, dict):
         return node
     match node.get("Fn::GetAtt"):
         case [str(logical), "CidrBlock"] if logical in blocks:
             return blocks[logical]
-    return {key: _replace_vpc_blocks(value, blocks) for key, value in node.items()}
+    return {key: _rewrite(value, blocks) for key, value in node.items()}

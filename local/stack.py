@@ -157,7 +157,7 @@ def runtime_configuration(stack: Stack, assembly: Assembly) -> dict[str, Any]:
         "region": REGION,
         "projectRoot": str(layout.root),
         "pythonExecutable": sys.executable,
-        "logsDir": str(layout.function_logs),
+        "logsDir": str(layout.logs),
         "optBinDir": str(layout.programs),
         "worlds": {
             "inside": {"ports": [ports.postgres, ports.redis, ports.ministack, ports.runtime_api]},

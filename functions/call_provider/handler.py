@@ -7,9 +7,9 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from pydantic import TypeAdapter
-from shared.adapters.webhook_signature import url_mac
 
 from shared import bootstrap, config
+from shared.adapters.webhook_signature import url_mac
 from shared.domain.messages import ProviderCall
 from shared.usecases.call_provider import call_provider
 

@@ -17,7 +17,7 @@ from shared.usecases.compile_videos import CompileRequest, request_compile
 from shared.usecases.read_status import StatusReader, await_end, present
 
 router = Router()  # type: ignore[no-untyped-call]
-USER_ID = r"^(?!\.{1,2}$)[A-Za-z0-9._@-]{1,128}$"
+USER_ID = r"^[A-Za-z0-9._@-]{1,128}$"
 MAX_SERIAL = 2**31 - 1
 
 
@@ -27,8 +27,14 @@ def _https(url: str) -> str:
     return url
 
 
+def _no_dots(user_id: str) -> str:
+    if user_id in (".", ".."):
+        raise ValueError("must not be '.' or '..'")
+    return user_id
+
+
 class GenerateBody(http.Wire):
-    user_id: str = Field(pattern=USER_ID)
+    user_id: Annotated[str, AfterValidator(_no_dots)] = Field(pattern=USER_ID)
     media_type: Literal["image", "video", "audio", "text"]
     model_id: str = Field(min_length=1, max_length=200)
     parameters: dict[str, Any]

@@ -7,7 +7,7 @@ import urllib.request
 from typing import Any
 
 from shared import bootstrap, config
-from shared.domain.errors import ProductError
+from shared.observability import logger
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -15,10 +15,12 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         return _respond(event, "SUCCESS", "nothing to undo")
     try:
         applied = bootstrap.apply_migrations(bootstrap.settings(config.Migrate).database_url)
-    except ProductError as error:
+    except Exception as error:
+        # A custom resource without an answer keeps its stack waiting for an hour.
         if "ResponseURL" not in event:
             raise
-        return _respond(event, "FAILED", error.sentence)
+        logger.exception("migration_failed")
+        return _respond(event, "FAILED", f"{type(error).__name__}: see the log of this function")
     return _respond(event, "SUCCESS", f"applied {len(applied)}") | {"applied": applied}
 
 

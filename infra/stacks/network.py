@@ -33,8 +33,8 @@ class NetworkStack(Stack):
             "sqs", service=aws_ec2.InterfaceVpcEndpointAwsService.SQS, security_groups=[self.endpoints], open=False
         )
         https = aws_ec2.Port.tcp(443)
-        self.endpoints.add_ingress_rule(self.functions, https, "Inside functions reach SQS")
-        if not stage.is_local:
+        if not stage.is_local:  # MiniStack keeps no rules of security groups
+            self.endpoints.add_ingress_rule(self.functions, https, "Inside functions reach SQS")
             self.functions.add_egress_rule(self.endpoints, https, "SQS")
             # Gateway endpoints have addresses of the public range; without NAT 443 leads nowhere else.
             self.functions.add_egress_rule(aws_ec2.Peer.any_ipv4(), https, "S3 and DynamoDB by gateway endpoints")

@@ -1,0 +1,75 @@
+"""What all tests share: the local stack, sockets off in unit tests, and no silent skips."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+from local import commands
+from local.layout import Layout, find_layout, read_json
+from local.media_provider import TOKEN_VARIABLE
+
+UNIT_TESTS = Path(__file__).parent / "unit"
+_skipped: list[str] = []
+
+
+@pytest.fixture(scope="session")
+def stack(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
+    """A local stack of the tests' own: the content of its stack.json, plus `stateDir`.
+
+    Its state is a new folder, so a stack the user runs is not disturbed; it is kept when a test fails.
+    """
+    state = Path(tempfile.mkdtemp(prefix="vsl-test-"))
+    state.chmod(0o711)  # PostgreSQL's user must reach its data
+    layout = Layout(root=find_layout().root, state=state)
+    os.environ.pop(TOKEN_VARIABLE, None)  # no test may spend money at the real provider
+    if commands.up(layout, with_parent=True) != 0:
+        pytest.exit(f"the local stack did not come up; its logs are in {layout.logs}", returncode=1)
+    yield {**read_json(layout.stack_file), "stateDir": str(state)}
+    failed = request.session.testsfailed > 0
+    assert (commands.down if failed else commands.clean)(layout) == 0
+    if failed:
+        print(f"\nThe stack's logs are kept in {layout.logs}")
+    else:
+        shutil.rmtree(state)
+
+
+@pytest.fixture(autouse=True)
+def _no_network_in_unit_tests(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.path.is_relative_to(UNIT_TESTS):
+        for name in ("connect", "connect_ex"):
+            monkeypatch.setattr(socket.socket, name, _refuse_to_connect)
+
+
+def _refuse_to_connect(_socket: socket.socket, address: object) -> NoReturn:
+    raise AssertionError(f"a unit test connects to {address}: unit tests use no network")
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.skipped and not hasattr(report, "wasxfail") and "needs_shelf" not in report.keywords:
+        _skipped.append(report.nodeid)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if _skipped and _on_build_server() and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if _skipped:
+        verdict = "which fails a build" if _on_build_server() else "which would fail a build (CI=true)"
+        terminalreporter.section(f"{len(_skipped)} SKIPPED, {verdict}", sep="!", red=True)
+        for test in _skipped:
+            terminalreporter.line(test, red=True)
+
+
+def _on_build_server() -> bool:
+    return os.environ.get("CI", "").lower() in ("1", "true")
