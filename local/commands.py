@@ -38,8 +38,10 @@ def up(layout: Layout, *, with_parent: bool = False) -> int:
         print("The local stack runs already.")
     else:
         started = time.monotonic()
-        if not _wait_for_stack(layout, _start_keeper(layout, with_parent)):
+        keeper = _start_keeper(layout, with_parent)
+        if not _wait_for_stack(layout, keeper):
             return 1
+        keeper.returncode = 0  # it outlives this process, which need not wait for it
         print(f"The local stack is up after {time.monotonic() - started:.1f} s.")
     _print_addresses(layout)
     return 0
@@ -185,6 +187,8 @@ def _print_addresses(layout: Layout) -> None:
     stack = read_json(layout.stack_file)
     for name in SHOWN_ADDRESSES:
         print(f"  {name:<12} {stack.get(name)}")
+    if stack.get("worldEnforcement") == "python-only":
+        print("  This kernel has no Landlock: what functions' child processes connect to is not restricted.")
     print(f"  more in {_short(layout.stack_file)}; `make logs`, `make down`")
 
 

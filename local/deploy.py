@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 TEMPLATE_BUCKET = f"vsl-local-templates-{REGION}"
 LONGEST_INLINE_TEMPLATE_BYTES = 51_200
-DEPLOY_SECONDS = 120.0
+DEPLOY_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,10 @@ class _StackDeployment:
     def _wait(self, done: Any) -> None:
         if not wait_until(done, DEPLOY_SECONDS, pause_seconds=0.02):
             waiting = "\n".join(self._unfinished())
-            raise StackFailed(f"stack {self.name} was not deployed within {DEPLOY_SECONDS:g} s\n{waiting}")
+            raise StackFailed(
+                f"stack {self.name} was not deployed within {DEPLOY_SECONDS:g} s "
+                f"(a custom resource waits for its function: see the functions' logs)\n{waiting}"
+            )
 
     def _change_set(self, change_set: str) -> str:
         found = self.formation.describe_change_set(ChangeSetName=change_set)

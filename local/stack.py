@@ -112,11 +112,13 @@ def bring_up(layout: Layout, supervisor: Supervisor) -> Stack:
         invoke_urls = {name: _invoke_url(stack, name) for name in function_names(assembly.templates())}
         supervisor.start(stack.ministack.part(layout, stack.environment, invoke_urls), stack.lambda_part())
         services = connect_services(stack.ministack)
-        supervisor.wait_ready()
+        # Redis takes two seconds to trust its cluster, which no function needs before the end.
+        supervisor.wait_ready(besides=["redis"])
     with _step(supervisor, "deploying the template"):
         _deploy(stack, services, assembly, postgres, redis)
     with _step(supervisor, "making accounts"):
         keys = ensure_accounts(layout, connect(STAGE, services.session, services.endpoint_url))
+    supervisor.wait_ready()
     write_json(layout.stack_file, describe(stack, postgres, redis, keys))
     return stack
 

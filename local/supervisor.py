@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -93,9 +93,9 @@ class Supervisor:
                 raise self._failure(part, f"did not answer within {part.ready_seconds:g} s")
         return not self.unanswered
 
-    def wait_ready(self) -> None:
-        """Returns when all parts have answered; raises as `ask` does."""
-        while not self.ask():
+    def wait_ready(self, *, besides: Collection[str] = ()) -> None:
+        """Returns when all parts, besides the named, have answered; raises as `ask` does."""
+        while not self.ask() and not set(besides).issuperset(self.unanswered):
             time.sleep(0.02)
 
     def check(self) -> None:
