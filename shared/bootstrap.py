@@ -33,6 +33,8 @@ STOP_CHECK_SECONDS = 1.5
 TOPICS = ("calls", "store", "inspect", "compile")
 SOURCE_ROOT = Path(__file__).resolve().parent.parent
 MAX_OUTPUT_BYTES = 2 * 1024**3
+# Four outputs of one prediction must fit into the function's ten minutes.
+OUTPUT_SECONDS = 140
 
 
 @cache
@@ -165,7 +167,7 @@ def downloader() -> Any:
 
     origins = frozenset(o for o in os.environ["PROVIDER_OUTPUT_ORIGINS"].split(",") if o)
     return GuardedDownloader(
-        allowed_origins=origins, max_bytes=MAX_OUTPUT_BYTES, wall_seconds=600, min_bytes_per_second=10_000
+        allowed_origins=origins, max_bytes=MAX_OUTPUT_BYTES, wall_seconds=OUTPUT_SECONDS, min_bytes_per_second=10_000
     )
 
 
