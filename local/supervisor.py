@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import time
@@ -52,7 +53,7 @@ class Part:
     identity: Identity | None = None
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: float = 5.0
-    ready_seconds: float = 30.0
+    ready_seconds: float = 60.0
 
 
 @dataclass
@@ -63,11 +64,14 @@ class Supervisor:
     running: dict[str, tuple[Part, subprocess.Popen[bytes]]] = field(default_factory=dict)
     unanswered: dict[str, float] = field(default_factory=dict)
     """By name of a part that has not answered yet, when patience with it ends."""
+    log_starts: dict[str, int] = field(default_factory=dict)
+    """By name, where in its log the part's present run begins."""
 
     def start(self, *parts: Part) -> None:
         """Starts programs without waiting for them."""
         for part in parts:
             with open(_fresh_log(self.layout.log_of(part.name)), "ab") as log:
+                self.log_starts[part.name] = log.tell()
                 process = spawn(
                     part.command,
                     output=log,
@@ -123,18 +127,16 @@ class Supervisor:
         write_json(self.layout.status_file, {**read_json(self.layout.status_file), "parts": parts, **facts})
 
     def _failure(self, part: Part, reason: str) -> PartFailed:
-        return PartFailed(part.name, reason, last_lines(self.layout.log_of(part.name)))
+        lines = last_lines(self.layout.log_of(part.name), self.log_starts[part.name])
+        return PartFailed(part.name, reason, lines)
 
 
-def last_lines(log: Path, count: int = LOG_TAIL_LINES) -> list[str]:
-    """The end of a log, read without loading it whole."""
-    try:
-        with open(log, "rb") as file:
-            size_bytes = file.seek(0, 2)
-            file.seek(max(0, size_bytes - 16_384))
-            return file.read().decode(errors="replace").splitlines()[-count:]
-    except FileNotFoundError:
-        return []
+def last_lines(log: Path, start: int) -> list[str]:
+    """The end of a log that was begun at this byte, read without loading it whole."""
+    with open(log, "rb") as file:
+        size_bytes = file.seek(0, os.SEEK_END)
+        file.seek(max(start, size_bytes - 16_384))
+        return file.read().decode(errors="replace").splitlines()[-LOG_TAIL_LINES:]
 
 
 def describe_exit(code: int) -> str:

@@ -75,9 +75,7 @@ class Accounts:
 
     def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Invokes the account function. Raises AccountCommandFailed with its sentence when it refuses."""
-        answer = self.functions.invoke(
-            FunctionName=f"vsl-{self.stage}-account", Payload=json.dumps(request).encode()
-        )
+        answer = self.functions.invoke(FunctionName=f"vsl-{self.stage}-account", Payload=json.dumps(request).encode())
         content = json.loads(answer["Payload"].read())
         if answer.get("FunctionError"):
             raise AccountCommandFailed(content.get("errorMessage", "the account function failed"))

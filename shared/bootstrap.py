@@ -179,14 +179,19 @@ def heartbeat(renew: Callable[[], bool], beat_seconds: float = BEAT_SECONDS) -> 
 
     lost, over = threading.Event(), threading.Event()
 
+    def still_ours() -> bool:
+        try:
+            return renew()
+        except DependencyDown as error:
+            # Nobody else can take the lease either while the truth is down.
+            logger.warning("heartbeat_missed", extra={"reason": error.code})
+            return True
+
     def beat() -> None:
         while not over.wait(beat_seconds):
-            try:
-                if not renew():
-                    lost.set()
-                    return
-            except DependencyDown as error:
-                logger.warning("heartbeat_missed", extra={"reason": error.code})
+            if not still_ours():
+                lost.set()
+                return
 
     thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
     thread.start()

@@ -183,7 +183,7 @@ def _resolver(router: Router, cors_origins: str) -> APIGatewayRestResolver:
         return _error(resolver, error)
 
     @resolver.exception_handler(Exception)  # type: ignore[untyped-decorator]
-    def unexpected(error: Exception) -> Response[str]:
+    def unexpected(_: Exception) -> Response[str]:
         logger.exception("unexpected_error")
         return _error(resolver, errors.ProductError("This went wrong on our side; send the same request again."))
 

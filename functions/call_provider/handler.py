@@ -9,8 +9,8 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from pydantic import TypeAdapter
 
 from shared import bootstrap, config
-from shared.adapters.webhook_signature import url_mac
 from shared.domain.messages import ProviderCall
+from shared.domain.webhook_signature import url_mac
 from shared.usecases.call_provider import call_provider
 
 _processor = BatchProcessor(event_type=EventType.SQS)

@@ -123,7 +123,7 @@ def _accepted(job: Job, caller: Caller) -> Response[str]:
             records=bootstrap.records(), live=bootstrap.live_view(), cache=bootstrap.status_cache(),
             aftermath=bootstrap.aftermath(),
         )  # fmt: skip
-        view = await_end(lambda: reader.read(job.id, caller), waited)
+        view = await_end(lambda: reader.read(job.id, caller), waited, bootstrap.clock())
         if view["completedAt"]:
             return http.answer(200, {**present(view, bootstrap.media()), "statusUrl": status_url})
     body = {

@@ -13,8 +13,7 @@ from aws_lambda_powertools.event_handler.api_gateway import Router
 
 from shared import bootstrap, config, http
 from shared.domain.errors import DependencyDown, InvalidRequest, Mistake
-from shared.domain.jobs import Job, JobStatus, snapshot
-from shared.ports import JobFilter
+from shared.domain.jobs import Job, JobFilter, JobStatus, snapshot
 from shared.usecases.read_status import StatusReader, await_end, etag, job_events, list_jobs, present
 
 router = Router()  # type: ignore[no-untyped-call]
@@ -31,7 +30,7 @@ def get_status(job_id: str) -> Response[str]:
         aftermath=bootstrap.aftermath(),
     )  # fmt: skip
     seconds = http.query_number(router, "wait", 0, 1000)
-    view = await_end(lambda: reader.read(wanted, caller), min(seconds, http.LONGEST_WAIT_SECONDS))
+    view = await_end(lambda: reader.read(wanted, caller), min(seconds, http.LONGEST_WAIT_SECONDS), bootstrap.clock())
     tag = etag(view, bootstrap.clock())
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
     if http.header(router, "if-none-match") == tag:

@@ -8,7 +8,7 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 
 from shared import bootstrap, config, http
-from shared.adapters import webhook_signature
+from shared.domain import webhook_signature
 from shared.domain.errors import InvalidRequest, TooLarge, Unauthorized
 from shared.domain.messages import WebhookReceived
 

@@ -199,7 +199,7 @@ class ServiceStack(Stack):
                     batch_size=numbers.batch_size,
                     max_concurrency=numbers.max_concurrency,
                     report_batch_item_failures=True,
-                )  # fmt: skip
+                )
             )
 
     def _schedule(self) -> None:

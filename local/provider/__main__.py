@@ -1,33 +1,43 @@
-"""`python -m local.provider --port N --state DIR`."""
+"""`python -m local.provider --port N --state DIR [--ffmpeg PATH] [--token T] [--webhook-secret S]`."""
 
 from __future__ import annotations
 
 import argparse
+import logging
 from pathlib import Path
 
 import imageio_ffmpeg
 from aiohttp import web
 
-from local.provider.server import build
+from local.provider.server import application
+from local.provider.service import Settings
 
 
 def main() -> None:
-    """Serves until it is ended."""
-    parser = argparse.ArgumentParser(prog="python -m local.provider")
+    parser = argparse.ArgumentParser(prog="local.provider", description=__doc__)
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--state", type=Path, required=True)
-    parser.add_argument("--ffmpeg", default=None)
-    parser.add_argument("--webhook-secret", default=None)
+    parser.add_argument("--state", type=Path, required=True, help="folder of the database and the media")
+    parser.add_argument("--ffmpeg", help="default: the binary of imageio-ffmpeg")
+    parser.add_argument("--token", help="the only token to take; default: any")
+    parser.add_argument("--webhook-secret", help="whsec_...; default: made once and kept in the state folder")
     given = parser.parse_args()
-    web.run_app(_application(given), host="127.0.0.1", port=given.port, print=None, handler_cancellation=False)
-
-
-async def _application(given: argparse.Namespace) -> web.Application:
-    base_url = f"http://127.0.0.1:{given.port}"
-    ffmpeg = given.ffmpeg or imageio_ffmpeg.get_ffmpeg_exe()
-    provider = build(given.state, base_url, ffmpeg, given.webhook_secret)
-    provider.queue.resume()
-    return provider.application()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    settings = Settings(
+        given.port,
+        given.state.resolve(),
+        given.ffmpeg or imageio_ffmpeg.get_ffmpeg_exe(),
+        given.token,
+        given.webhook_secret,
+    )
+    web.run_app(
+        application(settings),
+        host="127.0.0.1",
+        port=settings.port,
+        shutdown_timeout=2,
+        print=None,
+        handle_signals=True,
+        access_log=None,
+    )
 
 
 if __name__ == "__main__":

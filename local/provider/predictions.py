@@ -1,123 +1,270 @@
-"""Predictions in SQLite: they outlive a SIGKILL of the stand-in, as they outlive our outages at the provider."""
+"""Predictions in SQLite: their legal moves, their expiry, and the JSON that Replicate answers for one."""
 
 from __future__ import annotations
 
+import base64
 import json
 import secrets
 import sqlite3
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
 
-ENDS = ("succeeded", "failed", "canceled", "aborted")
-_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
-KEPT = timedelta(hours=1)
+from local.provider.steering import Steering, steering_of
+
+Status = Literal["starting", "processing", "succeeded", "failed", "canceled", "aborted"]
+TERMINAL: frozenset[str] = frozenset({"succeeded", "failed", "canceled", "aborted"})
+# A model run through its name answers this in place of a version id.
+HIDDEN_VERSION = "hidden"
+RETENTION_SECONDS = 3600.0
+PAGE_SIZE = 100
+_DOWNWARD = """
+SELECT * FROM predictions WHERE seq < ? AND seq > ? AND created_at >= ? AND created_at < ?
+ORDER BY seq DESC LIMIT ?
+"""
+_UPWARD = """
+SELECT * FROM predictions WHERE seq < ? AND seq > ? AND created_at >= ? AND created_at < ?
+ORDER BY seq ASC LIMIT ?
+"""
 
 
-@dataclass
+@dataclass(frozen=True)
+class NewPrediction:
+    """What a create call asks for. `directives` are the prompt's over the switches of that moment."""
+
+    model: str
+    version: str
+    input: Mapping[str, Any]
+    webhook: str | None
+    webhook_events: tuple[str, ...]
+    directives: Mapping[str, str]
+    deadline: float | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a prediction ended; `folder` is the one below media/ that its files are in."""
+
+    status: Status
+    output: Any = None
+    logs: str = ""
+    error: str | None = None
+    folder: str | None = None
+    billed_usd: float = 0.0
+
+
+@dataclass(frozen=True)
 class Prediction:
-    """One prediction and what is known of its webhooks."""
+    """A row; times are seconds since the epoch."""
 
+    seq: int
     id: str
     model: str
     version: str
     input: dict[str, Any]
     webhook: str | None
-    events: list[str]
-    created_at: str
-    status: str = "starting"
-    token: str = field(default_factory=lambda: secrets.token_hex(16))
-    output: Any = None
-    logs: str = ""
-    error: str | None = None
-    started_at: str | None = None
-    completed_at: str | None = None
-    predict_seconds: float | None = None
-    deadline: str | None = None
-    billed_usd: float = 0
-    delivered: list[str] = field(default_factory=list)
-    pending_webhooks: list[str] = field(default_factory=list)
-    webhook_deliveries: int = 0
-
-    @property
-    def ended(self) -> bool:
-        return self.status in ENDS
+    webhook_events: tuple[str, ...]
+    steering: Steering
+    deadline: float | None
+    status: Status
+    created_at: float
+    started_at: float | None
+    completed_at: float | None
+    folder: str | None
+    output: Any
+    logs: str
+    error: str | None
+    expires_at: float | None
+    data_removed: bool
+    billed_usd: float
 
 
-def now() -> datetime:
-    """The moment in UTC."""
-    return datetime.now(UTC)
+@dataclass(frozen=True)
+class Window:
+    """One page of the list: rows below `before_seq` or above `after_seq`, made in a span of time."""
 
-
-def stamp(moment: datetime) -> str:
-    """A time as Replicate writes it."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def new_id() -> str:
-    """26 lowercase characters."""
-    return "".join(secrets.choice(_LETTERS) for _ in range(26))
+    before_seq: int | None = None
+    after_seq: int | None = None
+    created_after: float = 0.0
+    created_before: float = 1e12
 
 
 class Predictions:
-    """All predictions, in memory and on disk; switches and refused creates as well."""
+    """All predictions ever made. Every move is one UPDATE guarded by the state it starts from."""
 
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._database = sqlite3.connect(folder / "predictions.sqlite", isolation_level=None)
-        self._database.execute("PRAGMA journal_mode=WAL")
-        self._database.execute("CREATE TABLE IF NOT EXISTS prediction (id TEXT PRIMARY KEY, body TEXT)")
-        self._database.execute("CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT)")
-        rows = self._database.execute("SELECT body FROM prediction ORDER BY rowid").fetchall()
-        loaded = [Prediction(**json.loads(body)) for (body,) in rows]
-        self._all = {prediction.id: prediction for prediction in loaded}
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
 
-    def __iter__(self) -> Iterator[Prediction]:
-        return iter(list(self._all.values()))
-
-    def get(self, prediction_id: str) -> Prediction | None:
-        return self._all.get(prediction_id)
-
-    def keep(self, prediction: Prediction) -> None:
-        """Writes a prediction; it is on disk when this returns."""
-        self._all[prediction.id] = prediction
+    def add(self, new: NewPrediction, now: float) -> Prediction:
+        prediction_id = new_id()
         self._database.execute(
-            "INSERT INTO prediction VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET body = excluded.body",
-            (prediction.id, json.dumps(prediction.__dict__)),
+            "INSERT INTO predictions (id, model, version, input, webhook, webhook_events, directives, deadline,"
+            " status, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'starting', ?)",
+            (
+                prediction_id,
+                new.model,
+                new.version,
+                json.dumps(new.input),
+                new.webhook,
+                json.dumps(new.webhook_events),
+                json.dumps(dict(new.directives)),
+                new.deadline,
+                now,
+            ),
+        )
+        return self.get(prediction_id)
+
+    def get(self, prediction_id: str) -> Prediction:
+        """Raises KeyError when there is none."""
+        row = self._database.execute("SELECT * FROM predictions WHERE id = ?", (prediction_id,)).fetchone()
+        if row is None:
+            raise KeyError(prediction_id)
+        return _from_row(row)
+
+    def by_folder(self, folder: str) -> Prediction | None:
+        row = self._database.execute("SELECT * FROM predictions WHERE folder = ?", (folder,)).fetchone()
+        return None if row is None else _from_row(row)
+
+    def start(self, prediction_id: str, now: float) -> None:
+        self._database.execute(
+            "UPDATE predictions SET status = 'processing', started_at = ? WHERE id = ? AND status = 'starting'",
+            (now, prediction_id),
         )
 
+    def show_output(self, prediction_id: str, output: Any, logs: str) -> None:
+        """The output of a prediction that is not finished yet."""
+        self._database.execute(
+            "UPDATE predictions SET output = ?, logs = ? WHERE id = ? AND status = 'processing'",
+            (json.dumps(output), logs, prediction_id),
+        )
+
+    def finish(self, prediction_id: str, outcome: Outcome, now: float, keep_seconds: float) -> bool:
+        """False when it had already ended: the first end stays."""
+        done = self._database.execute(
+            "UPDATE predictions SET status = ?, output = ?, logs = ?, error = ?, folder = ?, billed_usd = ?,"
+            " completed_at = ?, expires_at = ? WHERE id = ? AND status IN ('starting', 'processing')",
+            (
+                outcome.status,
+                json.dumps(outcome.output),
+                outcome.logs,
+                outcome.error,
+                outcome.folder,
+                outcome.billed_usd,
+                now,
+                now + keep_seconds,
+                prediction_id,
+            ),
+        )
+        return done.rowcount == 1
+
+    def expire_due(self, now: float) -> list[str]:
+        """Removes inputs, outputs and logs whose time is over; returns the folders to delete."""
+        rows = self._database.execute(
+            "UPDATE predictions SET data_removed = 1, input = '{}', output = NULL, logs = ''"
+            " WHERE data_removed = 0 AND expires_at <= ? RETURNING folder",
+            (now,),
+        ).fetchall()
+        return [row["folder"] for row in rows if row["folder"]]
+
+    def unfinished(self) -> list[Prediction]:
+        rows = self._database.execute(
+            "SELECT * FROM predictions WHERE status IN ('starting', 'processing') ORDER BY seq"
+        ).fetchall()
+        return [_from_row(row) for row in rows]
+
+    def all(self) -> list[Prediction]:
+        """Newest first."""
+        rows = self._database.execute("SELECT * FROM predictions ORDER BY seq DESC").fetchall()
+        return [_from_row(row) for row in rows]
+
+    def page(self, window: Window) -> list[Prediction]:
+        """Up to PAGE_SIZE + 1 rows, newest first: the extra one only says that there are more."""
+        upward = window.after_seq is not None
+        rows = self._database.execute(
+            _UPWARD if upward else _DOWNWARD,
+            (
+                window.before_seq or 1 << 62, window.after_seq or 0, window.created_after, window.created_before,
+                PAGE_SIZE + 1,
+            ),
+        ).fetchall()  # fmt: skip
+        return [_from_row(row) for row in (reversed(rows) if upward else rows)]
+
+    def folders(self) -> set[str]:
+        rows = self._database.execute("SELECT folder FROM predictions WHERE data_removed = 0").fetchall()
+        return {row["folder"] for row in rows if row["folder"]}
+
+    def counts(self) -> dict[str, int]:
+        rows = self._database.execute("SELECT status, count(*) AS n FROM predictions GROUP BY status").fetchall()
+        return {row["status"]: row["n"] for row in rows}
+
     def clear(self) -> None:
-        """Forgets everything."""
-        self._all.clear()
-        self._database.execute("DELETE FROM prediction")
+        """Forgets predictions, their webhooks, answers given once and trapped requests."""
+        self._database.executescript(
+            "DELETE FROM predictions; DELETE FROM deliveries; DELETE FROM answered_once; DELETE FROM trapped"
+        )
 
-    def setting(self, name: str, default: str) -> str:
-        """A kept value; written with the default when it is absent."""
-        self._database.execute("INSERT OR IGNORE INTO setting VALUES (?, ?)", (name, default))
-        (value,) = self._database.execute("SELECT value FROM setting WHERE name = ?", (name,)).fetchone()
-        return str(value)
+    def answer_once(self, key: str) -> bool:
+        """True the first time for a key, also across restarts."""
+        return (
+            self._database.execute("INSERT INTO answered_once VALUES (?) ON CONFLICT DO NOTHING", (key,)).rowcount == 1
+        )
 
 
-def removed(prediction: Prediction, expire_seconds: float | None = None) -> bool:
-    """Whether input, output and logs are gone: an hour after the end, or sooner when steered."""
+def new_id() -> str:
+    """26 lowercase letters and digits, like Replicate's."""
+    return base64.b32encode(secrets.token_bytes(17)).decode().lower()[:26]
+
+
+def as_json(prediction: Prediction, base_url: str) -> dict[str, Any]:
+    """Replicate's prediction object."""
+    link = f"{base_url}/v1/predictions/{prediction.id}"
+    shown: dict[str, Any] = {
+        "id": prediction.id,
+        "model": prediction.model,
+        "version": prediction.version,
+        "input": prediction.input,
+        "logs": prediction.logs,
+        "output": prediction.output,
+        "data_removed": prediction.data_removed,
+        "error": prediction.error,
+        "source": "api",
+        "status": prediction.status,
+        "created_at": moment(prediction.created_at),
+        "started_at": moment(prediction.started_at),
+        "completed_at": moment(prediction.completed_at),
+        "metrics": _metrics(prediction),
+        "urls": {"get": link, "cancel": f"{link}/cancel", "web": f"{base_url}/p/{prediction.id}"},
+    }
+    if prediction.deadline is not None:
+        shown["deadline"] = moment(prediction.deadline)
+    if prediction.webhook and prediction.steering.webhook_shown:
+        shown |= {"webhook": prediction.webhook, "webhook_events_filter": list(prediction.webhook_events)}
+    return shown
+
+
+def moment(seconds: float | None) -> str | None:
+    """RFC 3339 with milliseconds."""
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _metrics(prediction: Prediction) -> dict[str, float]:
     if prediction.completed_at is None:
-        return False
-    kept = KEPT if expire_seconds is None else timedelta(seconds=expire_seconds)
-    return now() > datetime.fromisoformat(prediction.completed_at) + kept
+        return {}
+    total = {"total_time": round(prediction.completed_at - prediction.created_at, 6)}
+    if prediction.started_at is None:
+        return total
+    return {"predict_time": round(prediction.completed_at - prediction.started_at, 6)} | total
 
 
-def as_json(prediction: Prediction, base_url: str, *, gone: bool) -> dict[str, Any]:
-    """A prediction with Replicate's fields."""
-    url = f"{base_url}/v1/predictions/{prediction.id}"
-    metrics = {} if prediction.predict_seconds is None else {"predict_time": prediction.predict_seconds}
-    return {
-        "id": prediction.id, "model": prediction.model, "version": prediction.version,
-        "input": {} if gone else prediction.input, "output": None if gone else prediction.output,
-        "logs": "" if gone else prediction.logs, "error": prediction.error, "status": prediction.status,
-        "created_at": prediction.created_at, "started_at": prediction.started_at,
-        "completed_at": prediction.completed_at, "data_removed": gone, "metrics": metrics, "source": "api",
-        "webhook": prediction.webhook, "webhook_events_filter": prediction.events,
-        "urls": {"get": url, "cancel": f"{url}/cancel", "web": f"{base_url}/p/{prediction.id}"},
-    }  # fmt: skip
+def _from_row(row: sqlite3.Row) -> Prediction:
+    facts = dict(row)
+    directives = json.loads(facts.pop("directives"))
+    facts["steering"] = steering_of(directives)
+    facts["input"] = json.loads(facts["input"])
+    facts["output"] = json.loads(facts["output"]) if facts["output"] else None
+    facts["webhook_events"] = tuple(json.loads(facts["webhook_events"]))
+    facts["data_removed"] = bool(facts["data_removed"])
+    return Prediction(**facts)

@@ -1,159 +1,183 @@
-"""Real media from a prompt: H.264 by FFmpeg with the prompt drawn in, pictures by Pillow, tones, text."""
+"""Makes the files of a prediction: pictures by Pillow, clips and sound by FFmpeg on one thread each."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import textwrap
-from collections.abc import Mapping
+import io
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, UnidentifiedImageError
 
-from local.provider.models import StandInModel
-from local.provider.steering import Steering, shown_prompt
+from local.provider import pictures
+from local.provider.plans import AudioPlan, ImagePlan, Plan, Sound, TextPlan, VideoPlan
 
-RATIOS = {
-    "16:9": (16, 9), "9:16": (9, 16), "1:1": (1, 1), "4:3": (4, 3), "3:4": (3, 4), "21:9": (21, 9),
-    "9:21": (9, 21), "3:2": (3, 2), "2:3": (2, 3), "4:5": (4, 5), "5:4": (5, 4),
-}  # fmt: skip
-LINES = {"480p": 480, "720p": 720, "1080p": 1080}
-HUGE_BYTES = 50_000_000
-SOUNDS = {"mono": ("mono", 44100), "stereo": ("stereo", 44100), "48000": ("stereo", 48000)}
+# The background is drawn larger than the clip and drifts behind it.
+_DRIFT_ROOM = 1.25
 
 
-class RenderFailed(Exception):
-    """FFmpeg could not make the media; the text is its last line."""
+class RenderError(Exception):
+    """The media could not be made; the text says why in the model's place."""
 
 
-async def render(
-    model: StandInModel, given: Mapping[str, Any], steering: Steering, folder: Path, ffmpeg: str
-) -> list[str]:
-    """Names of the files made in `folder`; for text models the pieces of text."""
-    folder.mkdir(parents=True, exist_ok=True)
-    asked = {**model.defaults, **given}
-    prompt = shown_prompt(str(given.get("prompt", "")))
-    if model.makes == "text":
-        return _text(prompt)
-    if steering.output in ("html", "huge"):
-        return [_wrong_file(steering.output, folder)]
-    if model.makes == "image":
-        return await asyncio.to_thread(_images, asked, prompt, steering, folder)
-    if model.makes == "audio":
-        return [await _tone(asked, folder, ffmpeg)]
-    name = await _video(model, asked, prompt, steering, folder, ffmpeg)
-    if steering.output == "truncated":
-        path = folder / name
-        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    return [name]
+@dataclass(frozen=True)
+class Renderer:
+    """`ffmpeg` is the binary's path."""
+
+    ffmpeg: str
+
+    async def render(self, plan: Plan, folder: Path, image: bytes | None) -> list[str]:
+        """Writes out-0.ext and so on into the folder and returns their names; no file for text."""
+        if isinstance(plan, TextPlan):
+            return []
+        folder.mkdir(parents=True)
+        if isinstance(plan, ImagePlan):
+            return await asyncio.to_thread(_write_images, plan, folder)
+        if isinstance(plan, AudioPlan):
+            return [await self._audio(plan, folder)]
+        return [await self._video(plan, folder, image)]
+
+    async def _video(self, plan: VideoPlan, folder: Path, image: bytes | None) -> str:
+        layers = await asyncio.to_thread(_write_layers, plan, folder, image)
+        name = "out-0.mp4"
+        await self._run(_video_arguments(plan, layers, folder / name))
+        for layer in layers:
+            layer.unlink()
+        return name
+
+    async def _audio(self, plan: AudioPlan, folder: Path) -> str:
+        name = f"out-0.{plan.format}"
+        tones = _tones(plan.caption, Sound(2, 32_000), plan.duration_seconds)
+        await self._run(["-f", "lavfi", "-i", tones, str(folder / name)])
+        return name
+
+    async def _run(self, arguments: Sequence[str]) -> None:
+        process = await asyncio.create_subprocess_exec(
+            self.ffmpeg, "-hide_banner", "-nostdin", "-v", "error", "-y", *arguments,
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        try:
+            _, errors = await process.communicate()
+        finally:
+            await _end(process)
+        if process.returncode != 0:
+            raise RenderError(errors.decode(errors="replace").strip()[-500:] or "FFmpeg failed")
 
 
-def _wrong_file(kind: str, folder: Path) -> str:
-    if kind == "html":
-        (folder / "out-0.mp4").write_text("<!doctype html><title>not a video</title>" + " " * 2000)
-    else:
-        with (folder / "out-0.mp4").open("wb") as file:
-            file.write(b"\0\0\0\x18ftypisom\0\0\2\0isomiso2")
-            file.truncate(HUGE_BYTES)
-    return "out-0.mp4"
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Leaves no encoder behind when the prediction is canceled."""
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
 
 
-def _text(prompt: str) -> list[str]:
-    words = f"You asked: {prompt}. Here are three thoughts on it, each as short as it can be.".split(" ")
-    return [word if number == 0 else f" {word}" for number, word in enumerate(words)]
+def text_pieces(plan: TextPlan) -> list[str]:
+    """An answer in pieces as a language model streams it, cut at max_tokens."""
+    subject = plan.prompt or "nothing in particular"
+    answer = (
+        f"Here is a short answer about {subject}. It opens with a promise, shows one clear picture, "
+        "names the problem, offers the way out, and ends with a call to act today."
+    )
+    pieces = [word if position == 0 else f" {word}" for position, word in enumerate(answer.split(" "))]
+    return pieces[: plan.max_tokens]
 
 
-def _size(asked: Mapping[str, Any], steering: Steering, lines: int) -> tuple[int, int]:
-    if steering.size:
-        across, down = steering.size.split("x")
-        return int(across), int(down)
-    if "width" in asked and "height" in asked:
-        return int(asked["width"]), int(asked["height"])
-    across, down = RATIOS.get(str(asked.get("aspect_ratio", "16:9")), (16, 9))
-    short = LINES.get(str(asked.get("resolution", "")), lines)
-    scale = short / min(across, down)
-    return round(across * scale / 2) * 2, round(down * scale / 2) * 2
+def _seed(caption: str, number: int = 0) -> str:
+    return hashlib.sha256(f"{caption}/{number}".encode()).hexdigest()
 
 
-def _images(asked: Mapping[str, Any], prompt: str, steering: Steering, folder: Path) -> list[str]:
-    width, height = _size(asked, steering, 1024)
-    kind = str(asked.get("output_format", "png"))
-    names = [f"out-{number}.{kind}" for number in range(int(asked.get("num_outputs", 1)))]
+def _write_images(plan: ImagePlan, folder: Path) -> list[str]:
+    names = [f"out-{number}.{plan.format}" for number in range(plan.count)]
     for number, name in enumerate(names):
-        picture = _gradient(f"{prompt}{number}", width, height)
-        picture.paste(_caption(prompt, width, height), (0, 0), _caption(prompt, width, height))
-        picture.save(folder / name, format={"jpg": "JPEG"}.get(kind, kind.upper()))
+        picture = pictures.still(plan.caption, plan.label, _seed(plan.caption, number), plan.size)
+        picture.save(folder / name, quality=plan.quality, compress_level=1)
     return names
 
 
-def _gradient(seed: str, width: int, height: int) -> Image.Image:
-    """Two colours of the prompt's hash, running into each other."""
-    digest = hashlib.sha256(seed.encode()).digest()
-    corners = Image.new("RGB", (3, 2))
-    for place in range(6):
-        red, green, blue = digest[place * 3 : place * 3 + 3]
-        corners.putpixel((place % 3, place // 3), (red // 2 + 20, green // 2 + 20, blue // 2 + 60))
-    return corners.resize((width, height), Image.Resampling.BICUBIC)
+def _write_layers(plan: VideoPlan, folder: Path, image: bytes | None) -> list[Path]:
+    """background, light, caption and progress bar, in the order FFmpeg stacks them."""
+    width, height = plan.size
+    canvas = (_even(width * _DRIFT_ROOM), _even(height * _DRIFT_ROOM))
+    layers = {
+        "background.png": pictures.cover(_opened(image), canvas)
+        if image
+        else pictures.background(_seed(plan.caption), canvas),
+        "light.png": pictures.glow(_even(min(plan.size) * 0.8)),
+        "caption.png": pictures.caption(plan.caption, plan.label, plan.size),
+        "bar.png": Image.new("RGBA", (width, max(2, _even(height / 90))), (255, 255, 255, 200)),
+    }
+    for name, layer in layers.items():
+        layer.save(folder / name, compress_level=1)
+    return [folder / name for name in layers]
 
 
-def _caption(prompt: str, width: int, height: int) -> Image.Image:
-    layer = Image.new("RGBA", (width, height), (0, 0, 0, 0))
-    size = max(min(width, height) // 12, 10)
-    text = "\n".join(textwrap.wrap(prompt, max(int(width / (size * 0.6)), 8))[:6]) or "(no prompt)"
-    draw = ImageDraw.Draw(layer)
-    draw.multiline_text(
-        (width / 2, height / 2), text, font=ImageFont.load_default(size), fill=(255, 255, 255, 240),
-        anchor="mm", align="center", stroke_width=max(size // 16, 1), stroke_fill=(0, 0, 0, 160),
-    )  # fmt: skip
-    return layer
+def _opened(image: bytes) -> Image.Image:
+    try:
+        picture = Image.open(io.BytesIO(image))
+        picture.load()
+    except (UnidentifiedImageError, OSError, ValueError) as error:
+        raise RenderError(f"cannot identify image file: {error}") from error
+    return picture
 
 
-async def _video(
-    model: StandInModel, asked: Mapping[str, Any], prompt: str, steering: Steering, folder: Path, ffmpeg: str
-) -> str:
-    width, height = _size(asked, steering, 720)
-    fps = int(steering.fps or asked.get("frames_per_second") or asked.get("fps") or model.fps)
-    seconds = float(steering.duration or asked.get("duration") or int(asked.get("num_frames", 81)) / fps)
-    frames = max(round(seconds * fps), 1)
-    await asyncio.to_thread(_gradient(prompt, width * 2, height).save, folder / "background.png")
-    await asyncio.to_thread(_caption(prompt, width, height).save, folder / "caption.png")
-    picture = (
-        f"[0:v]loop=loop=-1:size=1,setpts=N/{fps}/TB,fps={fps},crop={width}:{height}:'(iw-{width})*n/{frames}':0[b];"
-        f"[b][1:v]overlay=y='sin(n/{fps}*2)*h/20',format=yuv420p[v]"
-    )
-    sound = _sound(steering.sound, hashlib.sha256(prompt.encode()).digest()[0], seconds)
-    argv = [
-        ffmpeg, "-v", "error", "-y", "-i", str(folder / "background.png"), "-i", str(folder / "caption.png"),
-        *sound[0], "-filter_complex", picture, "-map", "[v]", *sound[1], "-frames:v", str(frames),
-        "-c:v", "libx264", "-preset", "superfast", "-crf", "20", "-g", str(fps), "-bf", "2", "-flags", "+cgop",
-        "-threads", "1", "-r", str(fps), "-video_track_timescale", "12288", "-fflags", "+bitexact",
-        "-movflags", "+faststart", str(folder / "out-0.mp4"),
+def _even(pixels: float) -> int:
+    return max(2, int(pixels) // 2 * 2)
+
+
+def _video_arguments(plan: VideoPlan, layers: Sequence[Path], target: Path) -> list[str]:
+    inputs = [part for layer in layers for part in ("-framerate", str(plan.fps), "-i", str(layer))]
+    sound: list[str] = []
+    if plan.sound:
+        inputs += ["-f", "lavfi", "-i", _tones(plan.caption, plan.sound, plan.duration_seconds)]
+        sound = ["-map", f"{len(layers)}:a", "-c:a", "aac", "-b:a", "128k"]
+    return [
+        "-filter_complex_threads", "1", *inputs, "-filter_complex", _moving(plan), "-map", "[v]", *sound,
+        "-frames:v", str(plan.frames), *_encoder(plan), "-movflags", "+faststart", str(target),
     ]  # fmt: skip
-    await _run(argv)
-    return "out-0.mp4"
 
 
-def _sound(kind: str, pitch: int, seconds: float) -> tuple[list[str], list[str]]:
-    if kind not in SOUNDS:
-        return [], []
-    layout, rate = SOUNDS[kind]
-    source = f"sine=frequency={220 + pitch}:sample_rate={rate}:duration={seconds}"
-    return ["-f", "lavfi", "-i", source], ["-map", "2:a", "-c:a", "aac", "-ac", "1" if layout == "mono" else "2"]
-
-
-async def _tone(asked: Mapping[str, Any], folder: Path, ffmpeg: str) -> str:
-    kind, seconds = str(asked.get("output_format", "wav")), float(asked["duration"])
-    pitch = 200 + hashlib.sha256(str(asked.get("prompt", "")).encode()).digest()[0]
-    source = f"sine=frequency={pitch}:sample_rate=32000:duration={seconds}"
-    await _run([ffmpeg, "-v", "error", "-y", "-f", "lavfi", "-i", source, str(folder / f"out-0.{kind}")])
-    return f"out-0.{kind}"
-
-
-async def _run(argv: list[str]) -> None:
-    process = await asyncio.create_subprocess_exec(
-        *argv, stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
+def _moving(plan: VideoPlan) -> str:
+    """The background drifts, the light circles, the caption breathes, the bar fills with time."""
+    width, height = plan.size
+    phase = int(_seed(plan.caption)[:4], 16) / 10_000
+    seconds = plan.duration_seconds
+    return ";".join(
+        (
+            "[0:v]scale=out_color_matrix=bt709:out_range=tv,format=yuv420p,loop=-1:1:0,"
+            f"setpts=N/(({plan.fps})*TB),crop={width}:{height}:"
+            f"x='(iw-ow)/2*(1+sin(t*0.9+{phase}))':y='(ih-oh)/2*(1+cos(t*0.7+{phase}))'[back]",
+            f"[back][1:v]overlay=x='W*(0.5+0.4*sin(t*1.1+{phase}))-w/2':y='H*(0.5+0.35*cos(t*0.8+{phase}))-h/2'[lit]",
+            f"[lit][2:v]overlay=x=0:y='{height / 90:.1f}*sin(t*1.6)'[told]",
+            f"[told][3:v]overlay=x='-w+w*(t+{float(1 / plan.fps):.4f})/{seconds:.4f}':y=H-h,"
+            "format=yuv420p,setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709[v]",
+        )
     )
-    _, errors = await process.communicate()
-    if process.returncode:
-        raise RenderFailed(errors.decode(errors="replace").strip().splitlines()[-1])
+
+
+def _encoder(plan: VideoPlan) -> list[str]:
+    """Fixed closed groups of one second and no scene cuts: clips of one model and size join by copy."""
+    gop = max(1, round(plan.fps))
+    encoding = plan.encoding
+    return [
+        "-c:v", "libx264", "-preset", "superfast", "-profile:v", "high", "-threads", "1",
+        "-crf", str(encoding.crf), "-bf", str(encoding.b_frames), "-refs", str(encoding.references),
+        "-g", str(gop), "-keyint_min", str(gop), "-sc_threshold", "0", "-flags", "+cgop",
+        "-r", str(plan.fps), "-pix_fmt", "yuv420p",
+        "-video_track_timescale", str(plan.fps.numerator * 512),
+    ]  # fmt: skip
+
+
+def _tones(caption: str, sound: Sound, seconds: float) -> str:
+    """A calm chord whose root comes from the caption, as an FFmpeg source."""
+    root = 110 * 2 ** (int(_seed(caption)[:2], 16) % 12 / 12)
+    chord = "+".join(
+        f"0.12*sin(2*PI*{root * ratio:.2f}*t)*(0.7+0.3*sin({speed}*t))"
+        for ratio, speed in ((1, 0.9), (1.25, 1.3), (1.5, 0.7), (2, 1.9))
+    )
+    channels = "|".join([chord] * sound.channels)
+    layout = "stereo" if sound.channels == 2 else "mono"
+    return f"aevalsrc=exprs='{channels}':s={sound.rate_hz}:d={seconds:.6f}:c={layout}"

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -123,11 +124,10 @@ class ReplicateProvider:
             entries = page.get("results")
             if not isinstance(entries, list):
                 raise _unreadable()
-            for entry in filter(is_prediction, entries):
-                made = created_at(entry)
-                if made is not None and made < until:
-                    return
-                yield entry
+            recent = list(takewhile(lambda entry: not _made_before(entry, until), filter(is_prediction, entries)))
+            yield from recent
+            if len(recent) < sum(map(is_prediction, entries)):
+                return
             cursor = _cursor(page.get("next"))
             if cursor is None:
                 return
@@ -252,6 +252,11 @@ def _seconds(value: str | None, sent_at: str | None) -> int | None:
 def _before(entry: Mapping[str, Any], moment: datetime) -> bool:
     made = created_at(entry)
     return made is not None and made <= moment
+
+
+def _made_before(entry: Mapping[str, Any], until: datetime) -> bool:
+    made = created_at(entry)
+    return made is not None and made < until
 
 
 def _cursor(following: Any) -> str | None:

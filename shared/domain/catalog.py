@@ -110,11 +110,9 @@ def parse_catalog(config: Mapping[str, Any]) -> Catalog:
         if media_type not in MEDIA_TYPES:
             mistakes.append(Mistake(media_type, unknown_sentence(media_type, MEDIA_TYPES)))
             continue
-        for model_id, entry in entries.items():
-            try:
-                models.setdefault(media_type, {})[model_id] = _model(media_type, model_id, entry)
-            except (KeyError, ValueError, TypeError, ArithmeticError) as error:
-                mistakes.append(Mistake(f"{media_type}.{model_id}", f"bad or missing {error}"))
+        found = {model_id: _model_or_mistake(media_type, model_id, entry) for model_id, entry in entries.items()}
+        models[media_type] = {name: model for name, model in found.items() if isinstance(model, Model)}
+        mistakes += [mistake for mistake in found.values() if isinstance(mistake, Mistake)]
     if mistakes:
         raise InvalidRequest("The model registry (MODELS_CONFIG) is wrong.", details=mistakes)
     return Catalog(models)
@@ -129,6 +127,13 @@ def _nearest(name: str, known: Iterable[str]) -> str:
     names = list(known)
     close = get_close_matches(name, names, n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(names)}"
+
+
+def _model_or_mistake(media_type: str, model_id: str, entry: Mapping[str, Any]) -> Model | Mistake:
+    try:
+        return _model(media_type, model_id, entry)
+    except (KeyError, ValueError, TypeError, ArithmeticError) as error:
+        return Mistake(f"{media_type}.{model_id}", f"bad or missing {error}")
 
 
 def _model(media_type: str, model_id: str, entry: Mapping[str, Any]) -> Model:

@@ -134,6 +134,19 @@ class Job:
     updated_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """Narrows a page of jobs; `before` is the (created_at, id) of the last row already seen."""
+
+    user_id: str | None = None
+    status: str | None = None
+    kind: str | None = None
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+    before: tuple[datetime, UUID] | None = None
+    limit: int = 50
+
+
 def snapshot(job: Job) -> dict[str, Any]:
     """The job as the live view and the cache hold it: JSON values and keys, no URLs, with its version."""
     return {

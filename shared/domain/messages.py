@@ -116,7 +116,6 @@ class MediaStored:
     outputs: Sequence[StoredOutput] = field(default_factory=tuple)
     text: str | None = None
     predictSeconds: float | None = None
-    durationMs: int = 0
     type: Literal["media.stored"] = "media.stored"
 
 

@@ -11,7 +11,10 @@ from shared.media.compare import differences, majority
 from shared.media.probe import MediaFacts
 
 LONGEST_FILM_SECONDS = 3600
-COMMON_RATES = (24, Fraction(24000, 1001), 25, 30, Fraction(30000, 1001), 50, 60, Fraction(60000, 1001), 16)
+COMMON_RATES = (
+    *(Fraction(rate) for rate in (16, 24, 25, 30, 50, 60)),
+    *(Fraction(rate, 1001) for rate in (24000, 30000, 60000)),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,4 +79,4 @@ def _target(facts: Sequence[MediaFacts], model: int) -> Target:
 def _common(fps: Fraction) -> Fraction:
     """The nearest usual rate within half a percent: measured rates carry rounding of the time base."""
     near = min(COMMON_RATES, key=lambda rate: abs(rate - fps))
-    return Fraction(near) if abs(near - fps) < fps / 200 else fps.limit_denominator(1001)
+    return near if abs(near - fps) < fps / 200 else fps.limit_denominator(1001)

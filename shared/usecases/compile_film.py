@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -77,9 +76,9 @@ class FilmMaker:
         return moved
 
     def _make(self, job: Job, place: Place) -> Film:
-        started = time.monotonic()
+        started = self.clock.monotonic_seconds()
         clips = self._download(job.request["sources"], place.folder)
-        downloaded = time.monotonic()
+        downloaded = self.clock.monotonic_seconds()
         facts = [place.encoder.probe(clip) for clip in clips]
         plan = plan_compile(facts, reencode=bool(job.request.get("reencode")))
         like = [self._conformed(place, clip, number, facts[number], plan) for number, clip in enumerate(clips)]
@@ -102,7 +101,7 @@ class FilmMaker:
             film_facts,
             verification,
             downloaded - started,
-            time.monotonic() - downloaded,
+            self.clock.monotonic_seconds() - downloaded,
         )
 
     def _download(self, sources: Sequence[dict[str, Any]], folder: Path) -> list[Path]:
@@ -124,13 +123,13 @@ class FilmMaker:
         return target
 
     def _store(self, job: Job, owner: str, film: Film) -> None:
-        started = time.monotonic()
+        started = self.clock.monotonic_seconds()
         folder = compiled_folder(job.account_id, job.script_id, job.id)
         name = job.script_id if job.script_id is not None else "clips"
         key, thumbnail_key = f"{folder}/final-{name}.{job.output_format}", f"{folder}/thumbnail.jpg"
         size_bytes = self.media.upload(film.path, key, "video/mp4")
         self.media.upload(film.thumbnail, thumbnail_key, "image/jpeg")
-        upload_seconds = time.monotonic() - started
+        upload_seconds = self.clock.monotonic_seconds() - started
         work_seconds = film.download_seconds + film.ffmpeg_seconds + upload_seconds
         result = _result(job, film, upload_seconds, work_seconds)
         video = film.facts.video

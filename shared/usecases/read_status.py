@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 from shared.domain.errors import DependencyDown, NotFound
-from shared.domain.jobs import FINISHED, Caller, Job, snapshot
+from shared.domain.jobs import FINISHED, Caller, Job, JobFilter, snapshot
 from shared.observability import CACHE_HIT_RATE, count
-from shared.ports import Clock, JobFilter, LiveView, MediaStore, Records, StatusCache
+from shared.ports import Clock, LiveView, MediaStore, Records, StatusCache
 from shared.usecases.aftermath import Aftermath
 
 SIGNING_WINDOW_SECONDS = 900
@@ -57,12 +56,12 @@ class StatusReader:
         return view
 
 
-def await_end(read: Callable[[], Mapping[str, Any]], seconds: int) -> Mapping[str, Any]:
+def await_end(read: Callable[[], Mapping[str, Any]], seconds: int, clock: Clock) -> Mapping[str, Any]:
     """Reads until the job has ended or the seconds are over; the last snapshot."""
-    give_up = time.monotonic() + seconds
+    give_up = clock.monotonic_seconds() + seconds
     view = read()
-    while view["status"] not in FINISHED and time.monotonic() < give_up:
-        time.sleep(POLL_SECONDS)
+    while view["status"] not in FINISHED and clock.monotonic_seconds() < give_up:
+        clock.sleep(POLL_SECONDS)
         view = read()
     return view
 

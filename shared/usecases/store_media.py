@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -86,7 +85,6 @@ def _seen(message: StoreMedia, prediction: Prediction) -> PredictionSeen:
 
 
 def _fetch_all(message: StoreMedia, prediction: Prediction, downloader: Downloader, media: MediaStore) -> Report:
-    started = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="store-"))
     try:
         outputs = tuple(
@@ -100,7 +98,7 @@ def _fetch_all(message: StoreMedia, prediction: Prediction, downloader: Download
         shutil.rmtree(folder, ignore_errors=True)
     return MediaStored(
         message.jobId, message.attemptId, prediction.id, outputs, prediction.text,
-        prediction.predict_seconds, int((time.monotonic() - started) * 1000),
+        prediction.predict_seconds,
     )  # fmt: skip
 
 

@@ -26,7 +26,7 @@ ARROWS = {
     "shared.adapters": {"shared.adapters", "shared.domain", "shared.ports", "shared.media",
                         "shared.observability"},
     "shared.media": {"shared.media", "shared.domain"},
-    "shared.ports": {"shared.domain", "shared.media"},
+    "shared.ports": {"shared.ports", "shared.domain", "shared.media"},
     "shared.domain": {"shared.domain"},
     "shared.http": {"shared.domain", "shared.observability"},
     "shared.observability": {"shared.domain"},

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.adapters.webhook_signature import url_mac, url_mac_matches, verify
 from shared.domain.errors import Unauthorized
+from shared.domain.webhook_signature import url_mac, url_mac_matches, verify
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OTHER = "whsec_" + base64.b64encode(b"another secret of 24 by.").decode()

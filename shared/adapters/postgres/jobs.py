@@ -9,8 +9,7 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from shared.adapters.postgres.rows import JOB_COLUMNS, Rows, assignments, column_value, to_job
-from shared.domain.jobs import Job, JobStatus, iso, sources_of
-from shared.ports import JobFilter
+from shared.domain.jobs import Job, JobFilter, JobStatus, iso, sources_of
 
 _COLUMNS = ", ".join(JOB_COLUMNS)
 _WRITTEN = tuple(name for name in JOB_COLUMNS if name != "updated_at")

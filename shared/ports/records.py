@@ -1,4 +1,4 @@
-"""What the use cases need from the world, in the product's own words."""
+"""The truth: one transaction over jobs, attempts, outbox, money, scripts and accounts."""
 
 from __future__ import annotations
 
@@ -7,24 +7,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
-from shared.domain.jobs import Attempt, AttemptState, Job, JobStatus
-from shared.domain.messages import Report
+from shared.domain.jobs import Attempt, AttemptState, Job, JobFilter, JobStatus
 from shared.domain.scripts import Script, SectionVideo
-
-if TYPE_CHECKING:
-    from shared.media.plan import Target
-    from shared.media.probe import MediaFacts
-
-
-class Clock(Protocol):
-    """The only source of time."""
-
-    def now(self) -> datetime:
-        """The moment, in UTC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +22,6 @@ class Announcement:
     topic: str
     body: Mapping[str, Any]
     due_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class JobFilter:
-    """Narrows a page of jobs; `before` is the (created_at, id) of the last row already seen."""
-
-    user_id: str | None = None
-    status: str | None = None
-    kind: str | None = None
-    created_from: datetime | None = None
-    created_to: datetime | None = None
-    before: tuple[datetime, UUID] | None = None
-    limit: int = 50
 
 
 class Transaction(Protocol):
@@ -217,147 +191,3 @@ class Records(Protocol):
 
     def ping(self) -> None:
         """Raises DependencyDown when the truth does not answer."""
-
-
-class Queue(Protocol):
-    """The queues by topic. At least once, in no order."""
-
-    def send(self, topic: str, body: Mapping[str, Any], delay_seconds: int = 0) -> None:
-        """Sends one message, at most 900 s late. Raises DependencyDown."""
-
-
-class Reports(Protocol):
-    """The way from outside to inside that needs no answer."""
-
-    def send(self, report: Report) -> None:
-        """Queues a report. Raises DependencyDown."""
-
-
-class Inside(Protocol):
-    """The way from outside to inside that needs an answer at once."""
-
-    def ask(self, question: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Asks `settle`. Raises DependencyDown when it cannot answer."""
-
-
-class LiveView(Protocol):
-    """Snapshots of jobs for quick reading; an older version never replaces a newer one."""
-
-    def put(self, snapshot: Mapping[str, Any]) -> None:
-        """Writes where the held version is lower. Raises DependencyDown."""
-
-    def get(self, job_id: UUID) -> Mapping[str, Any] | None:
-        """The snapshot unless it has expired. Raises DependencyDown."""
-
-
-class StatusCache(LiveView, Protocol):
-    """Like the live view, and never in the way: an outage is a miss."""
-
-
-class KeyDirectory(Protocol):
-    """The projection of API keys which the authorizer reads."""
-
-    def put(self, key: Mapping[str, Any]) -> None:
-        """Writes one key: keyHash, accountId, scopes, usagePlanKey, revokedAt."""
-
-    def get(self, key_hash: str) -> Mapping[str, Any] | None:
-        """One key by the SHA-256 of its text."""
-
-
-class MediaStore(Protocol):
-    """The private bucket. Every method raises DependencyDown when it does not answer."""
-
-    @property
-    def bucket(self) -> str:
-        """Its name."""
-
-    def download(self, key: str, path: Path) -> int:
-        """Fetches an object into a file; its bytes. Raises NotFound."""
-
-    def upload(self, path: Path, key: str, content_type: str) -> int:
-        """Puts a file; its bytes."""
-
-    def write_once(self, key: str, body: BinaryIO, content_type: str) -> None:
-        """Puts a stream unless the key is taken already, which is no error."""
-
-    def write_text(self, key: str, text: str) -> None:
-        """Puts a small text unless the key is taken already."""
-
-    def head(self, key: str) -> Mapping[str, Any] | None:
-        """`{sizeBytes, contentType}` or None."""
-
-    def delete(self, keys: Sequence[str]) -> None:
-        """Removes objects; absent ones are no error."""
-
-    def keys(self, prefix: str) -> Sequence[str]:
-        """All keys below a prefix."""
-
-    def signed_url(self, key: str, seconds: int = 3600) -> str:
-        """A SigV4 URL for GET, the same within a signing window."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """What a provider says of one call. `status` is one of running, succeeded, failed, canceled, aborted."""
-
-    id: str
-    status: str
-    provider_status: str
-    outputs: Sequence[str] = ()
-    text: str | None = None
-    error: str | None = None
-    progress: int | None = None
-    predict_seconds: float | None = None
-    removed: bool = False
-
-
-class Provider(Protocol):
-    """A maker of media. Raises ProviderRefused, ProviderBusy (nothing made), AnswerLost (nobody knows)."""
-
-    def create(self, request: Mapping[str, Any], webhook_url: str, cancel_after_seconds: int) -> Prediction:
-        """Makes one prediction; never repeats the call."""
-
-    def find(self, request: Mapping[str, Any], webhook_url: str, since: datetime) -> Prediction | None:
-        """The prediction which an unanswered create made, when that is certain. None: not (yet) to be seen."""
-
-    def get(self, provider_id: str) -> Prediction:
-        """Reads a prediction. Raises NotFound."""
-
-    def cancel(self, provider_id: str) -> None:
-        """Asks the provider to stop; a finished prediction is no error."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """A file brought in from the internet."""
-
-    path: Path
-    size_bytes: int
-    sha256: str
-    content_type: str
-
-
-class Downloader(Protocol):
-    """The guarded way to a URL that somebody else named."""
-
-    def fetch(self, url: str, folder: Path) -> Fetched:
-        """Brings one file. Raises BadMedia, TooLarge, OutputGone (final) or DependencyDown (try again)."""
-
-
-class Encoder(Protocol):
-    """FFmpeg, kept in. Raises BadMedia with a reason."""
-
-    def probe(self, path: Path) -> MediaFacts:
-        """What the file is, from its packets, not its headers."""
-
-    def verify(self, path: Path) -> MediaFacts:
-        """Probes and decodes the whole file; frames counted are frames decoded."""
-
-    def thumbnail(self, path: Path, target: Path) -> None:
-        """Writes a JPEG of at most 640 pixels across."""
-
-    def join(self, clips: Sequence[Path], target: Path) -> None:
-        """Joins like clips without re-encoding."""
-
-    def conform(self, clip: Path, facts: MediaFacts, like: Target, target: Path) -> None:
-        """Re-encodes a clip to the size, rate and sound of `like`."""
