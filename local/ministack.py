@@ -1,9 +1,10 @@
 """MiniStack, which plays the AWS services; all that is peculiar to it is in this file.
 
 Found in its source, version 1.5.33:
-- Under AUTH=true every request is verified against IAM; the process's own AWS_ACCESS_KEY_ID and
-  AWS_SECRET_ACCESS_KEY are the account's root (so are the key ids "test" and any twelve digits, with that
-  secret).
+- Under AUTH=true a role's requests and presigned URLs are verified (signature, expiry, policy). The key id in
+  the process's AWS_ACCESS_KEY_ID and the key id "test" are the account's root, and of a root key neither
+  signature nor expiry is checked: roles show whether a function's policy suffices, they do not confine
+  hostile code that is given this port.
 - With S3_PERSIST=1 each object and its metadata is a file written on PUT, so objects survive SIGKILL;
   everything else is in memory and is deployed anew at each start.
 - A bucket that survived makes CREATE of its stack fail (the name is taken), as in AWS, so

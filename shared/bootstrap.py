@@ -220,6 +220,7 @@ def workplace(job_id: UUID, owner: str) -> Iterator[Place]:
         with heartbeat(renew, STOP_CHECK_SECONDS) as lost:
             yield Place(folder, _encoder(lost.is_set))
     finally:
+        own.close()
         shutil.rmtree(folder, ignore_errors=True)
 
 

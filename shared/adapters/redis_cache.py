@@ -58,7 +58,7 @@ class RedisStatusCache:
         return bool(self._try(lambda client: client.ping()))
 
     def _try(self, action: Callable[[RedisCluster], Any]) -> Any:
-        from redis.exceptions import RedisError
+        from redis.exceptions import RedisClusterException, RedisError
 
         if self._open_until is not None and self._clock.now() < self._open_until:
             return None
@@ -67,7 +67,7 @@ class RedisStatusCache:
             answer = action(self._client)
             self._open_until = None
             return answer
-        except (RedisError, OSError) as error:
+        except (RedisError, RedisClusterException, OSError) as error:
             self._client = None
             self._open_until = self._clock.now() + OPEN_FOR
             logger.warning("cache_unavailable", extra={"reason": type(error).__name__})

@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,11 @@ from redis.cluster import RedisCluster
 
 from local.deploy import Services, connect_services
 from local.layout import Layout, find_layout
-from local.ministack import Ministack, mended
+from local.ministack import Ministack, mended, without_custom_resources
 from local.ports import choose_ports
 from local.postgres import Postgres, prepare_postgres
 from local.redis import prepare_redis
-from local.supervisor import Part, Supervisor
+from local.supervisor import Part, StackFailed, Supervisor
 from local.synth import Assembly
 
 BUCKET = "vsl-local-media"
@@ -30,6 +30,33 @@ TEMPLATE = {
     "Resources": {
         "Media": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": BUCKET, "CorsConfiguration": CORS}},
         "Calls": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "vsl-local-calls"}},
+    }
+}
+TRUST = {"Principal": {"Service": "lambda.amazonaws.com"}, "Effect": "Allow", "Action": "sts:AssumeRole"}
+INSIDE = {"SubnetIds": [{"Ref": "Subnet"}], "SecurityGroupIds": [{"Fn::GetAtt": ["Group", "GroupId"]}]}
+NETWORK_TEMPLATE = {
+    "Resources": {
+        "Vpc": {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.0.0.0/16"}},
+        "Subnet": {
+            "Type": "AWS::EC2::Subnet",
+            "Properties": {"VpcId": {"Ref": "Vpc"}, "CidrBlock": "10.0.0.0/24"},
+        },
+        "Group": {
+            "Type": "AWS::EC2::SecurityGroup",
+            "Properties": {"VpcId": {"Ref": "Vpc"}, "GroupDescription": "functions"},
+        },
+        "Role": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": {"Statement": [TRUST]}}},
+        "Settle": {
+            "Type": "AWS::Lambda::Function",
+            "Properties": {
+                "FunctionName": "vsl-local-settle",
+                "Handler": "index.handler",
+                "Runtime": "python3.13",
+                "Role": {"Fn::GetAtt": ["Role", "Arn"]},
+                "Code": {"ZipFile": "x = 1"},
+                "VpcConfig": INSIDE,
+            },
+        },
     }
 }
 
@@ -104,6 +131,36 @@ def test_media_survive_a_kill_of_the_services_and_the_template_deploys_over_them
     assert queue.get_queue_url(QueueName="vsl-local-calls")["QueueUrl"].startswith(services.endpoint_url)
 
 
+def test_a_function_with_a_vpc_in_the_template_has_one_when_deployed(layout: Layout, supervisor: Supervisor) -> None:
+    services = run_ministack(layout, supervisor)
+
+    services.deploy(assembly(layout, NETWORK_TEMPLATE))
+
+    functions = services.session.client("lambda", endpoint_url=services.endpoint_url)
+    network = functions.get_function_configuration(FunctionName="vsl-local-settle")["VpcConfig"]
+    assert network["SubnetIds"][0].startswith("subnet-")
+    assert network["SecurityGroupIds"][0].startswith("sg-")
+
+
+def test_a_failed_deployment_names_the_resource_and_the_reason(layout: Layout, supervisor: Supervisor) -> None:
+    services = run_ministack(layout, supervisor)
+    orphan = {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": {"Fn::ImportValue": "nowhere"}}}
+
+    with pytest.raises(StackFailed, match=r"(?s)media: .*Orphan.*nowhere"):
+        services.deploy(assembly(layout, {"Resources": {"Orphan": orphan}}))
+
+
+def test_custom_resources_wait_for_the_rest_of_their_stack() -> None:
+    schema = {"Type": "Custom::Schema", "Properties": {"ServiceToken": "arn"}}
+    queue = {"Type": "AWS::SQS::Queue", "DependsOn": ["schema", "Dlq"]}
+    resources = {"schema": schema, "Calls": queue, "Dlq": {"Type": "AWS::SQS::Queue"}}
+
+    assert without_custom_resources({"Resources": resources})["Resources"] == {
+        "Calls": {"Type": "AWS::SQS::Queue", "DependsOn": ["Dlq"]},
+        "Dlq": {"Type": "AWS::SQS::Queue"},
+    }
+
+
 def test_a_vpc_block_is_written_out_for_the_services() -> None:
     vpc = {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.0.0.0/16"}}
     uses = {"Cidr": {"Fn::GetAtt": ["Vpc", "CidrBlock"]}, "Id": {"Fn::GetAtt": ["Vpc", "VpcId"]}}
@@ -139,8 +196,8 @@ def kill(supervisor: Supervisor, name: str) -> None:
     process.wait()
 
 
-def assembly(layout: Layout) -> Assembly:
+def assembly(layout: Layout, template: Mapping[str, Any] = TEMPLATE) -> Assembly:
     folder = layout.state / "assembly"
     folder.mkdir(exist_ok=True)
-    (folder / "media.template.json").write_text(json.dumps(TEMPLATE))
+    (folder / "media.template.json").write_text(json.dumps(template))
     return Assembly(directory=folder, stacks=("media",))

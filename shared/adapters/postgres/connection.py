@@ -36,7 +36,7 @@ class PostgresRecords:
             with connection.transaction(), connection.cursor() as cursor:
                 yield PostgresTransaction(cursor)
         except psycopg.OperationalError as error:
-            self._drop()
+            self.close()
             raise DependencyDown(
                 DATABASE_DOWN, code="database_down", retry_after_seconds=RETRY_AFTER_SECONDS
             ) from error
@@ -53,7 +53,7 @@ class PostgresRecords:
                 self._connection.execute("SELECT 1")
                 return self._connection
             except psycopg.OperationalError:
-                self._drop()
+                self.close()
         self._connection = self._connect()
         return self._connection
 
@@ -71,7 +71,8 @@ class PostgresRecords:
             **extra,
         )
 
-    def _drop(self) -> None:
+    def close(self) -> None:
+        """Lets go of the connection; the next transaction opens another."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None

@@ -1,0 +1,112 @@
+"""Stores in memory for tests of use cases; each passes the same contract suite as its real adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, BinaryIO
+from uuid import UUID
+
+from shared.domain.errors import DependencyDown, NotFound
+
+
+class MemoryClock:
+    """A clock that stands until it is moved."""
+
+    def __init__(self, moment: datetime) -> None:
+        self.moment = moment
+
+    def now(self) -> datetime:
+        return self.moment
+
+    def monotonic_seconds(self) -> float:
+        return self.moment.timestamp()
+
+    def sleep(self, seconds: float) -> None:
+        self.moment += timedelta(seconds=seconds)
+
+
+class MemoryView:
+    """A live view or cache."""
+
+    def __init__(self) -> None:
+        self.snapshots: dict[str, Mapping[str, Any]] = {}
+
+    def put(self, snapshot: Mapping[str, Any]) -> None:
+        held = self.snapshots.get(snapshot["jobId"])
+        if held is None or held["version"] < snapshot["version"]:
+            self.snapshots[snapshot["jobId"]] = snapshot
+
+    def get(self, job_id: UUID) -> Mapping[str, Any] | None:
+        return self.snapshots.get(str(job_id))
+
+
+class MemoryQueue:
+    """All topics in one list; `down` makes it refuse."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, Mapping[str, Any]]] = []
+        self.down = False
+
+    def send(self, topic: str, body: Mapping[str, Any], delay_seconds: int = 0) -> None:
+        if self.down:
+            raise DependencyDown("The queue does not answer.")
+        self.sent.append((topic, body))
+
+    def of(self, topic: str) -> list[Mapping[str, Any]]:
+        return [body for sent_to, body in self.sent if sent_to == topic]
+
+
+class MemoryMedia:
+    """A bucket."""
+
+    bucket = "memory"
+
+    def __init__(self) -> None:
+        self.objects: dict[str, tuple[bytes, str]] = {}
+
+    def download(self, key: str, path: Path) -> int:
+        if key not in self.objects:
+            raise NotFound("The media is no longer in the bucket.", code="media_missing")
+        return path.write_bytes(self.objects[key][0])
+
+    def upload(self, path: Path, key: str, content_type: str) -> int:
+        self.objects[key] = (path.read_bytes(), content_type)
+        return len(self.objects[key][0])
+
+    def write_once(self, key: str, body: BinaryIO, content_type: str) -> None:
+        self.objects.setdefault(key, (body.read(), content_type))
+
+    def write_text(self, key: str, text: str) -> None:
+        self.objects.setdefault(key, (text.encode(), "text/plain"))
+
+    def head(self, key: str) -> Mapping[str, Any] | None:
+        if key not in self.objects:
+            return None
+        body, content_type = self.objects[key]
+        return {"sizeBytes": len(body), "contentType": content_type}
+
+    def delete(self, keys: Sequence[str]) -> None:
+        for key in keys:
+            self.objects.pop(key, None)
+
+    def keys(self, prefix: str) -> Sequence[str]:
+        return sorted(key for key in self.objects if key.startswith(prefix))
+
+    def signed_url(self, key: str, seconds: int = 3600) -> str:
+        return f"https://memory/{key}?expires={seconds}"
+
+
+class MemoryKeys:
+    """A key directory."""
+
+    def __init__(self) -> None:
+        self.keys: dict[str, Mapping[str, Any]] = {}
+
+    def put(self, key: Mapping[str, Any]) -> None:
+        kept = {name: value for name, value in key.items() if value is not None}
+        self.keys[key["keyHash"]] = {**kept, "accountId": str(key["accountId"])}
+
+    def get(self, key_hash: str) -> Mapping[str, Any] | None:
+        return self.keys.get(key_hash)
