@@ -58,6 +58,9 @@ def aws(service: str) -> Any:
     options: Any = {"connect_timeout": 3, "retries": {"mode": "standard", "max_attempts": 3}, **s3}
     if service == "s3":
         options["signature_version"] = "s3v4"
+    if service == "dynamodb":
+        # Only a view: whoever reads it has the truth to fall back on, and a caller who waits.
+        options |= {"connect_timeout": 1, "read_timeout": 1, "retries": {"mode": "standard", "max_attempts": 2}}
     if service == "lambda":
         # A claim that is asked twice is answered `resolve`; that is safe, but a create must not wait for it.
         options |= {"read_timeout": 20, "retries": {"mode": "standard", "max_attempts": 1}}

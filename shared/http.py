@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar, get_args
 from uuid import UUID
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, CORSConfig, Response
@@ -40,6 +41,7 @@ STATUS_OF: Mapping[type[errors.ProductError], int] = {
 }
 ALLOWED_HEADERS = ["X-API-Key", "Idempotency-Key", "Prefer", "If-None-Match", "Content-Type"]
 EXPOSED_HEADERS = ["ETag", "Retry-After", "Location"]
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _KEY = re.compile(r"[\x20-\x7e]{1,255}")
 _WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,3})(?:$|[,;\s])")
 
@@ -74,8 +76,26 @@ def caller_of(router: Router, scope: str) -> Caller:
     return Caller(UUID(said["accountId"]), scopes, identity.get("sourceIp"), identity.get("userAgent"))
 
 
-def body_of(router: Router, model: type[M]) -> M:
-    """The body as a wire model. Raises MalformedRequest, TooLarge, InvalidRequest with every mistake."""
+def body_of(
+    router: Router, model: type[M], further: Callable[[Mapping[str, Any]], Sequence[Mistake]] = lambda _: ()
+) -> M:
+    """The body as a wire model. Raises MalformedRequest, TooLarge, InvalidRequest with every mistake.
+
+    `further` finds the mistakes the model cannot see; it is asked only of a body that is refused anyway.
+    """
+    value = _json_object(router)
+    mistakes = _unstorable(value)
+    try:
+        body = model.model_validate(value)
+    except ValidationError as error:
+        mistakes += [_mistake(model, e) for e in error.errors()] + list(further(value))
+    if mistakes:
+        told = {mistake.path: mistake for mistake in reversed(mistakes)}
+        raise InvalidRequest("Some fields are wrong; `details` names each.", details=list(told.values())[::-1])
+    return body
+
+
+def _json_object(router: Router) -> dict[str, Any]:
     text = router.current_event.decoded_body or "{}"
     if len(text.encode()) > BODY_LIMIT_BYTES:
         raise TooLarge("The body is over 1 MB: upload media with POST /api/uploads and name it by s3Key.")
@@ -85,13 +105,7 @@ def body_of(router: Router, model: type[M]) -> M:
         raise MalformedRequest("The body is not valid JSON: send one JSON object.") from error
     if not isinstance(value, dict):
         raise MalformedRequest("The body must be one JSON object.")
-    try:
-        return model.model_validate(value)
-    except ValidationError as error:
-        raise InvalidRequest(
-            "Some fields are wrong; `details` names each.",
-            details=[_mistake(model, e) for e in error.errors()],
-        ) from error
+    return value
 
 
 def path_id(text: str, what: str) -> UUID:
@@ -121,8 +135,12 @@ def query_number(router: Router, name: str, default: int, highest: int) -> int:
 
 
 def query(router: Router, name: str) -> str | None:
-    """A query parameter."""
-    return (router.current_event.query_string_parameters or {}).get(name)
+    """A query parameter. Raises InvalidRequest for text that no database takes."""
+    text: str | None = (router.current_event.query_string_parameters or {}).get(name)
+    problem = _unstorable_problem(text)
+    if problem:
+        raise InvalidRequest(f"{name} {problem}.", details=[Mistake(name, problem)])
+    return text
 
 
 def idempotency_key(router: Router) -> str | None:
@@ -207,9 +225,54 @@ def _error(resolver: APIGatewayRestResolver, error: errors.ProductError) -> Resp
 def _mistake(model: type[Wire], error: Any) -> Mistake:
     path = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
-        known = [field.alias or name for name, field in model.model_fields.items()]
-        return Mistake(path, unknown_sentence(str(error["loc"][-1]), known))
-    return Mistake(path, error["msg"])
+        return Mistake(path, unknown_sentence(str(error["loc"][-1]), _known_fields(model, error["loc"][:-1])))
+    return Mistake(path, error["msg"].removeprefix("Value error, "))
+
+
+def _known_fields(model: type[Wire], path: Sequence[str | int]) -> list[str]:
+    """The wire names of the model's fields, or of the model nested at `path`."""
+    fields = {field.alias or name: field for name, field in model.model_fields.items()}
+    if not path:
+        return list(fields)
+    within = [step for step in path[1:] if isinstance(step, str)]
+    return _known_fields(_wire_in(fields[str(path[0])].annotation), within)
+
+
+def _wire_in(annotation: Any) -> type[Wire]:
+    """The wire model inside `list[X] | None` and the like."""
+    while not (isinstance(annotation, type) and issubclass(annotation, Wire)):
+        annotation = get_args(annotation)[0]
+    return annotation
+
+
+def _unstorable(body: Mapping[str, Any]) -> list[Mistake]:
+    """What JSON can say and no database keeps, anywhere in the body."""
+    mistakes: list[Mistake] = []
+    left: list[tuple[str, Any]] = [("", body)]
+    while left:
+        path, value = left.pop()
+        problem = _unstorable_problem(value)
+        if problem:
+            mistakes.append(Mistake(path, problem))
+        left += _children(path, value)
+    return mistakes
+
+
+def _children(path: str, value: Any) -> list[tuple[str, Any]]:
+    if isinstance(value, list):
+        return [(f"{path}.{number}".lstrip("."), item) for number, item in enumerate(value)]
+    if not isinstance(value, dict):
+        return []
+    named = [(f"{path}.{name}".lstrip("."), item) for name, item in value.items()]
+    return named + [(at, name) for (at, _), name in zip(named, value, strict=True)]
+
+
+def _unstorable_problem(value: Any) -> str | None:
+    if isinstance(value, str) and _UNSTORABLE.search(value):
+        return "must be text without NUL characters and lone surrogates"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "must be a finite number"
+    return None
 
 
 def _no_constant(name: str) -> Any:

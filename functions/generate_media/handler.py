@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -11,6 +12,7 @@ from pydantic import AfterValidator, Field
 
 from shared import bootstrap, config, http
 from shared.domain.catalog import Model
+from shared.domain.errors import InvalidRequest, Mistake
 from shared.domain.jobs import Caller, Job, snapshot
 from shared.usecases import control, generate_media
 from shared.usecases.compile_videos import CompileRequest, request_compile
@@ -47,13 +49,24 @@ class GenerateBody(http.Wire):
 @router.post("/generate-media")
 def post_generate_media() -> Response[str]:
     caller = http.caller_of(router, "generate")
-    body = http.body_of(router, GenerateBody)
+    body = http.body_of(router, GenerateBody, _wrong_parameters)
     request = generate_media.GenerateRequest(
         user_id=body.user_id, media_type=body.media_type, model_id=body.model_id, parameters=body.parameters,
         script_id=body.script_id, section_id=body.section_id, webhook_url=body.webhook_url,
         metadata=body.metadata, idempotency_key=http.idempotency_key(router),
     )  # fmt: skip
     return _accepted(_generate(request, caller), caller)
+
+
+def _wrong_parameters(body: Mapping[str, Any]) -> Sequence[Mistake]:
+    """So that a body with a wrong field hears of its wrong parameters in the same answer."""
+    given = body.get("parameters")
+    try:
+        model = bootstrap.catalog().model(str(body.get("mediaType")), str(body.get("modelId")))
+        model.resolve(given if isinstance(given, dict) else {})
+    except InvalidRequest as wrong:
+        return wrong.details
+    return ()
 
 
 @router.get("/models")

@@ -117,6 +117,7 @@ def post_reject(video_id: str) -> Response[str]:
     video, job = review_clips.reject(
         http.path_number(video_id, "section video"), body.reason, caller, records=bootstrap.records(),
         regenerate=(lambda clip, old: _regenerate(clip, old, body, caller)) if body.regenerate else None,
+        check=lambda old: bootstrap.catalog().model("video", old.request["modelId"]).resolve(_anew(old, body)),
     )  # fmt: skip
     data = {"videoId": str(video.id), "status": video.status}
     if job is not None:
@@ -124,10 +125,14 @@ def post_reject(video_id: str) -> Response[str]:
     return http.answer(200, {"success": True, "message": "Video rejected", "data": data})
 
 
+def _anew(old: Job, body: RejectBody) -> dict[str, Any]:
+    return {**old.request["parameters"], **(body.parameters or {})}
+
+
 def _regenerate(clip: SectionVideo, old: Job, body: RejectBody, caller: Caller) -> Job:
     request = GenerateRequest(
         user_id=clip.user_id, media_type="video", model_id=old.request["modelId"],
-        parameters={**old.request["parameters"], **(body.parameters or {})}, script_id=clip.script_id,
+        parameters=_anew(old, body), script_id=clip.script_id,
         section_id=clip.section_id, position=clip.position, webhook_url=old.webhook_url,
         metadata=old.metadata, idempotency_key=http.idempotency_key(router), retry_of=old.id,
     )  # fmt: skip

@@ -43,7 +43,7 @@ class Model:
             for name in parameters
             if name not in self.supported
         ]
-        resolved = {**self.defaults, **parameters}
+        resolved = {**self.defaults, **{name: value for name, value in parameters.items() if value is not None}}
         for name, limit in self.limits.items():
             problem = _problem(resolved.get(name), limit)
             if problem:

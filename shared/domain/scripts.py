@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-APPROVABLE = ("completed", "rejected", "approved")
+APPROVABLE = ("completed", "rejected")
 REJECTABLE = ("completed", "approved", "rejected")
 
 

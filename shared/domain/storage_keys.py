@@ -15,7 +15,12 @@ EXTENSIONS = {
 
 def incoming_key(job_id: UUID, attempt_number: int, output: int) -> str:
     """Write-once place of what came from outside, before anything has looked into it."""
-    return f"incoming/{job_id}/{attempt_number}/{output}"
+    return f"{incoming_folder(job_id)}{attempt_number}/{output}"
+
+
+def incoming_folder(job_id: UUID) -> str:
+    """Prefix of all that came in for a job, with the slash at its end."""
+    return f"incoming/{job_id}/"
 
 
 def generated_folder(account_id: UUID, user_id: str, created_at: datetime, job_id: UUID) -> str:

@@ -72,7 +72,7 @@ class FilmMaker:
                 return None
             moved = tx.move_job(leased, JobStatus.PROCESSING, current_step="downloading")
         if moved is not None:
-            self.aftermath.publish(moved)
+            self.aftermath.of(moved)
         return moved
 
     def _make(self, job: Job, place: Place) -> Film:

@@ -15,7 +15,7 @@ from shared.domain.messages import JobMessage, body_of
 from shared.domain.scripts import SectionVideo
 from shared.ports import Clock, Records, Transaction
 from shared.usecases.aftermath import Aftermath
-from shared.usecases.generate_media import hash_of
+from shared.usecases.generate_media import RETRY_ROUTE, hash_of
 
 INLINE_LIMIT_SECONDS = 20
 DELAY_OF_INLINE_SECONDS = 30
@@ -54,7 +54,7 @@ class CompileRequest:
         """The request a job's row keeps, to be made again."""
         clips = [ClipSource(clip["videoId"], UUID(clip["jobId"]) if clip["jobId"] else None) for clip in asked["clips"]]
         return cls(
-            job.route, asked["scriptId"], asked["videoIds"], clips, asked["outputFormat"], asked["quality"],
+            RETRY_ROUTE, asked["scriptId"], asked["videoIds"], clips, asked["outputFormat"], asked["quality"],
             asked["reencode"], job.webhook_url, idempotency_key, job.id,
         )  # fmt: skip
 
@@ -72,7 +72,7 @@ def request_compile(
         written = tx.insert_job(job)
         if written is None:
             return _same_request(tx, job)
-        inline = (written.estimated_seconds or 0) <= INLINE_LIMIT_SECONDS
+        inline = may_run_inline(written) and request.retry_of is None
         delay_seconds = DELAY_OF_INLINE_SECONDS if inline else 0
         tx.announce(written, "compile", body_of(JobMessage(str(written.id))), delay_seconds)
         tx.add_event(written, "job.created", {"clips": len(sources)})
@@ -160,7 +160,7 @@ def _new_job(request: CompileRequest, caller: Caller, sources: Sequence[Mapping[
         route=request.route,
         idempotency_key=request.idempotency_key,
         request={**body, "sources": [dict(source) for source in sources]},
-        request_hash=hash_of(body),
+        request_hash=hash_of(body, request.retry_of),
         media_type="video",
         script_id=request.script_id,
         output_format=request.output_format,

@@ -20,6 +20,7 @@ from shared.ports import Clock, Records, Transaction
 from shared.usecases.aftermath import Aftermath
 
 ROUTE = "POST /generate-media"
+RETRY_ROUTE = "POST /jobs/{jobId}/retry"
 SHORTEST_DEADLINE, LONGEST_DEADLINE = timedelta(minutes=5), timedelta(hours=1)
 DEADLINE_FACTOR = 10
 
@@ -89,9 +90,10 @@ def new_attempt(job: Job, number: int, model: Model, parameters: Mapping[str, An
     )
 
 
-def hash_of(request: Mapping[str, Any]) -> str:
-    """SHA-256 of a request's canonical JSON."""
-    return hashlib.sha256(json.dumps(request, sort_keys=True, default=str).encode()).hexdigest()
+def hash_of(request: Mapping[str, Any], retry_of: UUID | None = None) -> str:
+    """SHA-256 of a request's canonical JSON; of a retry, with the job it repeats."""
+    asked = request if retry_of is None else {**request, "retryOf": retry_of}
+    return hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _new_job(
@@ -109,10 +111,10 @@ def _new_job(
         account_id=caller.account_id,
         user_id=request.user_id,
         kind="generate",
-        route=ROUTE,
+        route=ROUTE if request.retry_of is None else RETRY_ROUTE,
         idempotency_key=request.idempotency_key,
         request=body,
-        request_hash=hash_of(body),
+        request_hash=hash_of(body, request.retry_of),
         media_type=model.media_type,
         model_id=model.model_id,
         script_id=request.script_id,

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 
 from shared.domain.errors import BadMedia, Conflict, NotFound
 from shared.domain.jobs import Job, JobStatus
-from shared.domain.storage_keys import EXTENSIONS, generated_folder
+from shared.domain.storage_keys import EXTENSIONS, generated_folder, incoming_folder
 from shared.observability import job_fields, logger
 from shared.ports import Clock, Encoder, MediaStore, Records
 from shared.usecases.aftermath import Aftermath
@@ -42,15 +42,18 @@ class Inspector:
     lease_seconds: int
 
     def inspect(self, job_id: UUID) -> None:
-        """One message of queue `inspect`; nothing when the job has ended or another worker has it."""
+        """One message of queue `inspect`; not while another worker has the job. Ended ones are cleared away."""
         owner = f"inspect:{uuid4()}"
         with self.records.transaction() as tx:
             job = tx.take_lease(job_id, owner, self.lease_seconds)
-        if job is None or "incoming" not in job.result:
-            return
+        if job is not None and "incoming" in job.result:
+            self._work(job, owner)
+        self._clear(job_id)
+
+    def _work(self, job: Job, owner: str) -> None:
         incoming = job.result["incoming"]
         try:
-            with self.workplace(job_id, owner) as place:
+            with self.workplace(job.id, owner) as place:
                 outputs = [self._keep(job, place, n, item) for n, item in enumerate(incoming["outputs"])]
             if incoming.get("text"):
                 outputs.append(self._keep_text(job, incoming["text"]))
@@ -59,8 +62,13 @@ class Inspector:
             self._fail(job, owner, error.code, error.sentence)
         except Conflict as error:
             logger.info("inspection_stopped", extra={**job_fields(job), "reason": error.code})
-            return
-        self.media.delete([item["key"] for item in incoming["outputs"]])
+
+    def _clear(self, job_id: UUID) -> None:
+        """What a worker that was killed after its commit, or one that came too late, has left in `incoming/`."""
+        with self.records.transaction() as tx:
+            job = tx.lock_job(job_id)
+        if job is not None and job.status.finished:
+            self.media.delete(self.media.keys(incoming_folder(job_id)))
 
     def _keep(self, job: Job, place: Place, number: int, item: Mapping[str, Any]) -> dict[str, Any]:
         content_type = item["contentType"]

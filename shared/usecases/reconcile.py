@@ -6,8 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
+from shared.domain.errors import DependencyDown
 from shared.domain.jobs import Attempt, AttemptState, Job, JobStatus
 from shared.domain.messages import JobMessage, ProviderCall, StoreMedia, body_of
+from shared.observability import logger
 from shared.ports import Clock, Records, Transaction
 from shared.usecases.aftermath import Aftermath
 from shared.usecases.ending import end_job
@@ -30,10 +32,10 @@ class Sweep:
             "overdue": self._each(lambda tx: tx.overdue(BATCH), self._time_out),
             "lapsed": self._each(lambda tx: tx.lapsed(BATCH), _take_up),
             "checked": self._check_attempts(),
-            "unpublished": self._publish(),
+            "sent": self.aftermath.send(),
         }
-        found["sent"] = self.aftermath.send()
-        return found
+        # Last, and no error: a live view that is down must not keep work from being taken up.
+        return {**found, "unpublished": self._publish()}
 
     def _each(
         self,
@@ -59,15 +61,29 @@ class Sweep:
     def _check_attempts(self) -> int:
         with self.records.transaction() as tx:
             attempts = tx.attempts_to_check(BATCH)
-            for attempt in attempts:
-                _check(tx, attempt)
-        return len(attempts)
+            return sum(self._check(tx, attempt) for attempt in attempts)
+
+    def _check(self, tx: Transaction, seen: Attempt) -> bool:
+        # The job before the attempt, as everybody locks them; the attempt may have moved meanwhile.
+        job, attempt = tx.lock_job(seen.job_id), tx.lock_attempt(seen.id)
+        if job is None or attempt is None or attempt.state in (AttemptState.REJECTED, AttemptState.FINISHED):
+            return False
+        if job.status.finished and attempt.state is AttemptState.CLAIMED and self.clock.now() >= job.deadline_at:
+            _close(tx, job, attempt)
+            return True
+        tx.change_attempt(attempt, attempt.state, check_in_seconds=CHECK_AGAIN_SECONDS)
+        _ask_again(tx, job, attempt)
+        return True
 
     def _publish(self) -> int:
         with self.records.transaction() as tx:
             jobs = list(tx.unpublished(BATCH))
-        for job in jobs:
-            self.aftermath.publish(job)
+        for number, job in enumerate(jobs):
+            try:
+                self.aftermath.publish(job)
+            except DependencyDown as error:
+                logger.warning("publishing_left_to_next_sweep", extra={"reason": error.code})
+                return number
         return len(jobs)
 
 
@@ -98,13 +114,6 @@ def _take_up(tx: Transaction, job: Job) -> Job | None:
             _ask_again(tx, freed, attempt)
     tx.add_event(freed, "job.taken_up")
     return freed
-
-
-def _check(tx: Transaction, attempt: Attempt) -> None:
-    job = tx.lock_job(attempt.job_id)
-    assert job is not None
-    tx.change_attempt(attempt, attempt.state, check_in_seconds=CHECK_AGAIN_SECONDS)
-    _ask_again(tx, job, attempt)
 
 
 def _ask_again(tx: Transaction, job: Job, attempt: Attempt) -> None:

@@ -32,10 +32,13 @@ def approve(video_id: int, caller: Caller, *, records: Records, clock: Clock) ->
     """The approved clip. Raises NotFound, Conflict `not_completed` naming its state."""
     with records.transaction() as tx:
         video = tx.move_video(caller.account_id, video_id, APPROVABLE, "approved")
-        if video is None:
+        if video is not None:
+            _announce_verdict(tx, video, clock)
+            return video
+        approved_before = tx.video(caller.account_id, video_id)
+        if approved_before is None or approved_before.status != "approved":
             raise _not_movable(tx, caller, video_id, "approved")
-        _announce_verdict(tx, video, clock)
-        return video
+        return approved_before
 
 
 def reject(
@@ -45,17 +48,22 @@ def reject(
     *,
     records: Records,
     regenerate: Callable[[SectionVideo, Job], Job] | None = None,
+    check: Callable[[Job], object] = lambda _: None,
 ) -> tuple[SectionVideo, Job | None]:
-    """The rejected clip and, when asked for, the job that makes it anew. Raises NotFound, Conflict."""
+    """The rejected clip and, when asked for, the job that makes it anew. Raises NotFound, Conflict.
+
+    `check` raises when `regenerate` would refuse: then the clip keeps its state.
+    """
     with records.transaction() as tx:
         video = tx.move_video(caller.account_id, video_id, REJECTABLE, "rejected", reason)
         if video is None:
             raise _not_movable(tx, caller, video_id, "rejected")
+        if regenerate is None:
+            return video, None
         job = tx.job(caller.account_id, video.job_id) if video.job_id else None
-    if regenerate is None:
-        return video, None
-    if job is None:
-        raise Conflict("This clip was not generated here: upload another in its place.", code="not_generated")
+        if job is None:
+            raise Conflict("This clip was not generated here: upload another in its place.", code="not_generated")
+        check(job)
     return video, regenerate(video, job)
 
 

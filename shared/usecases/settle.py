@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
+from shared.domain.errors import OverBudget
 from shared.domain.jobs import Attempt, AttemptState, Job, JobStatus, iso
 from shared.domain.messages import (
     CallAccepted,
@@ -141,6 +142,10 @@ class Settler:
     def _accepted(self, tx: Transaction, job: Job, attempt: Attempt, provider_id: str, provider_status: str) -> Job:
         if attempt.state is AttemptState.ACCEPTED:
             return job
+        if tx.attempt_by_provider_id(attempt.provider, provider_id) is not None:
+            # Found by its input, and another attempt had it first: this one's call is still in doubt.
+            tx.add_event(job, "call.unresolved", {"message": "The prediction found belongs to another attempt."})
+            return job
         tx.change_attempt(
             attempt, AttemptState.ACCEPTED, provider_id=provider_id, provider_status=provider_status,
             check_in_seconds=int(job.estimated_seconds or 0) + RUNNING_CHECK_SECONDS,
@@ -159,7 +164,10 @@ class Settler:
             return job
         if not report.retryable or job.retry_count >= MOST_RETRIES:
             return fail_job(tx, job, report.code, report.message, clock=self.clock)
-        tx.reserve(job.account_id, job.user_id, attempt.reserved_usd)
+        try:
+            tx.reserve(job.account_id, job.user_id, attempt.reserved_usd)
+        except OverBudget as error:
+            return fail_job(tx, job, error.code, error.sentence, clock=self.clock)
         again = Attempt(
             id=uuid4(), account_id=job.account_id, job_id=job.id, number=attempt.number + 1,
             provider=attempt.provider, request=attempt.request, reserved_usd=attempt.reserved_usd,
@@ -201,8 +209,10 @@ class Settler:
         )  # fmt: skip
 
     def _stored(self, tx: Transaction, job: Job, attempt: Attempt, report: MediaStored) -> Job | None:
-        self._finish_attempt(tx, job, attempt, "succeeded", charged=True, provider_id=report.providerId)
+        self._finish_attempt(tx, job, attempt, "succeeded", charged=True)
         if job.status.finished:
+            # Nobody wants it any more: the inspector clears it away.
+            tx.announce(job, "inspect", body_of(JobMessage(str(job.id))))
             return job
         incoming = {"outputs": [body_of_output(output) for output in report.outputs], "text": report.text}
         moved = tx.move_job(
@@ -224,14 +234,10 @@ class Settler:
         return fail_job(tx, job, report.code, report.message, clock=self.clock)
 
     def _finish_attempt(
-        self, tx: Transaction, job: Job, attempt: Attempt, provider_status: str, *, charged: bool,
-        provider_id: str | None = None,
-    ) -> None:  # fmt: skip
+        self, tx: Transaction, job: Job, attempt: Attempt, provider_status: str, *, charged: bool
+    ) -> None:
         cost = attempt.reserved_usd if charged else Decimal(0)
-        changes: dict[str, Any] = {"provider_status": provider_status, "actual_usd": cost}
-        if provider_id is not None:
-            changes["provider_id"] = provider_id
-        tx.change_attempt(attempt, AttemptState.FINISHED, **changes)
+        tx.change_attempt(attempt, AttemptState.FINISHED, provider_status=provider_status, actual_usd=cost)
         tx.settle_cost(job, attempt, cost)
 
     def _abandon(self, tx: Transaction, job: Job, attempt: Attempt) -> Job | None:

@@ -1,182 +1,24 @@
-"""The life of a job on a real PostgreSQL: money, claims, webhooks and ends, with every message repeated."""
+"""The life of a job on a real PostgreSQL: calls, webhooks, ends and sweeps, with every message repeated."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
 from uuid import UUID, uuid4
 
-import psycopg
 import pytest
 
 from shared.adapters.clock import SystemClock
-from shared.adapters.postgres.connection import PostgresRecords
-from shared.adapters.postgres.migrations import apply_migrations
-from shared.domain.catalog import parse_catalog
-from shared.domain.errors import Conflict, InvalidRequest, NotFound, OverBudget
-from shared.domain.jobs import Caller, Job
+from shared.domain.errors import Conflict, NotFound
+from shared.domain.jobs import Caller
 from shared.domain.messages import (
     CallAccepted,
     CallRejected,
-    MediaStored,
     PredictionSeen,
-    StoredOutput,
     StoreFailed,
-    WebhookReceived,
 )
-from shared.usecases.aftermath import Aftermath
 from shared.usecases.control import cancel_job
-from shared.usecases.generate_media import GenerateRequest, generate_media
-from shared.usecases.manage_accounts import act
 from shared.usecases.reconcile import Sweep
-from shared.usecases.settle import Settler
-from tests.memory import MemoryKeys, MemoryQueue, MemoryView
-
-CATALOG = parse_catalog(json.loads((Path(__file__).parents[2] / "config" / "models.json").read_text()))
-REQUEST = GenerateRequest("user", "video", "seedance-1-lite", {"prompt": "A test", "duration": 3})
-
-
-@dataclass
-class World:
-    """The inside with its real truth and stores in memory."""
-
-    url: str
-    records: PostgresRecords
-    queue: MemoryQueue
-    caller: Caller
-
-    @property
-    def aftermath(self) -> Aftermath:
-        return Aftermath(records=self.records, queue=self.queue, live=MemoryView(), cache=MemoryView())
-
-    @property
-    def settler(self) -> Settler:
-        return Settler(self.records, SystemClock(), self.aftermath, lease_seconds=60)
-
-    def generate(self, request: GenerateRequest = REQUEST) -> tuple[Job, UUID, UUID]:
-        """A job, its id and its first attempt's."""
-        job = generate_media(
-            request,
-            self.caller,
-            records=self.records,
-            catalog=CATALOG,
-            clock=SystemClock(),
-            aftermath=self.aftermath,
-        )
-        return job, job.id, UUID(self.queue.of("calls")[-1]["attemptId"])
-
-    def sql(self, statement: str, *values: Any) -> list[Any]:
-        with psycopg.connect(self.url, autocommit=True) as connection:
-            cursor = connection.execute(statement, values)
-            return cursor.fetchall() if cursor.description else []
-
-    def status(self, job_id: UUID) -> str:
-        return str(self.sql("SELECT status FROM vsl.jobs WHERE id = %s", job_id)[0][0])
-
-    def ledger(self, job_id: UUID) -> list[float]:
-        rows = self.sql("SELECT amount_usd FROM vsl.cost_ledger WHERE entry = 'actual' AND job_id = %s", job_id)
-        return [float(amount) for (amount,) in rows]
-
-    def accepted(self) -> tuple[UUID, UUID, str]:
-        """A job whose call the provider took."""
-        _, job_id, attempt_id = self.generate()
-        self.settler.claim_call(job_id, attempt_id)
-        provider_id = uuid4().hex[:26]
-        self.settler.take(CallAccepted(str(job_id), str(attempt_id), provider_id, "starting"))
-        return job_id, attempt_id, provider_id
-
-
-@pytest.fixture(scope="module")
-def database_url(stack: dict[str, Any]) -> Iterator[str]:
-    """A database of its own on the stack's server, so that no deployed function works on it."""
-    name = f"lifecycle_{uuid4().hex[:8]}"
-    server = stack["databaseUrl"]
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    url = server.rpartition("/")[0] + "/" + name
-    assert apply_migrations(url) == ["0001_initial.sql"]
-    yield url
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-@pytest.fixture
-def world(database_url: str) -> Iterator[World]:
-    records = PostgresRecords(database_url)
-    order = {"action": "create_account", "name": uuid4().hex, "usagePlanKey": uuid4().hex}
-    account = act(order, records=records, directory=MemoryKeys())
-    yield World(database_url, records, MemoryQueue(), Caller(UUID(account["accountId"]), frozenset()))
-    records.close()
-
-
-def stored(job_id: UUID, attempt_id: UUID, provider_id: str) -> MediaStored:
-    output = StoredOutput(f"incoming/{job_id}/1/0", 10, "0" * 64, "video/mp4")
-    return MediaStored(str(job_id), str(attempt_id), provider_id, (output,), None, 3.0)
-
-
-def hook(job_id: UUID, attempt_id: UUID, provider_id: str, status: str = "succeeded") -> WebhookReceived:
-    return WebhookReceived("replicate", uuid4().hex, provider_id, status, str(job_id), str(attempt_id))
-
-
-def test_migrations_apply_once(database_url: str) -> None:
-    assert apply_migrations(database_url) == []
-
-
-def test_the_same_key_and_body_is_the_same_job(world: World) -> None:
-    request = GenerateRequest(**{**_fields(REQUEST), "idempotency_key": "once"})
-    with ThreadPoolExecutor(10) as pool:
-        jobs = list(pool.map(lambda _: _generated_elsewhere(world, request), range(20)))
-    assert len({job.id for job in jobs}) == 1
-    assert world.sql("SELECT count(*) FROM vsl.provider_attempts WHERE job_id = %s", jobs[0].id) == [(1,)]
-
-
-def test_the_same_key_with_another_body_is_refused(world: World) -> None:
-    world.generate(GenerateRequest(**{**_fields(REQUEST), "idempotency_key": "k"}))
-    other = GenerateRequest(**{**_fields(REQUEST), "idempotency_key": "k", "user_id": "other"})
-    with pytest.raises(Conflict, match="used for another body") as refused:
-        world.generate(other)
-    assert refused.value.code == "idempotency_conflict"
-
-
-def test_another_accounts_key_is_another_job(world: World, database_url: str) -> None:
-    request = GenerateRequest(**{**_fields(REQUEST), "idempotency_key": "shared"})
-    mine, *_ = world.generate(request)
-    order = {"action": "create_account", "name": uuid4().hex, "usagePlanKey": uuid4().hex}
-    other = act(order, records=world.records, directory=MemoryKeys())
-    stranger = World(database_url, world.records, MemoryQueue(), Caller(UUID(other["accountId"]), frozenset()))
-    theirs, *_ = stranger.generate(request)
-    assert theirs.id != mine.id
-
-
-def test_a_wrong_parameter_writes_nothing(world: World) -> None:
-    bad = GenerateRequest(**{**_fields(REQUEST), "parameters": {"prompt": "x", "durration": 3}})
-    with pytest.raises(InvalidRequest) as refused:
-        world.generate(bad)
-    assert "duration" in refused.value.details[0].message
-    assert world.sql("SELECT count(*) FROM vsl.jobs WHERE account_id = %s", world.caller.account_id) == [(0,)]
-
-
-def test_a_claim_is_given_once_among_many(world: World) -> None:
-    _, job_id, attempt_id = world.generate()
-    with ThreadPoolExecutor(10) as pool:
-        verdicts = pool.map(lambda _: _claim_elsewhere(world, job_id, attempt_id), range(20))
-    assert sorted(verdicts) == ["go", *["resolve"] * 19]
-
-
-def test_two_hundred_requests_cannot_pass_a_budget_of_ten(world: World) -> None:
-    world.sql(
-        "INSERT INTO vsl.budgets (account_id, limit_usd) VALUES (%s, 1.08)", world.caller.account_id
-    )  # ten clips of 0.108 USD
-    with ThreadPoolExecutor(10) as pool:
-        made = list(pool.map(lambda _: _try_generate(world), range(200)))
-    assert sum(made) == 10
-    assert world.sql("SELECT count(*) FROM vsl.jobs WHERE account_id = %s", world.caller.account_id) == [(10,)]
+from tests.integration.inside import World, hook, stored
 
 
 def test_an_early_webhook_accepts_the_attempt_and_asks_for_its_media_once(world: World) -> None:
@@ -330,43 +172,6 @@ def test_history_tells_what_happened(world: World) -> None:
     with world.records.transaction() as tx:
         names = [event["name"] for event in tx.events(world.caller.account_id, job_id)]
     assert names == ["job.created", "call.accepted", "media.stored"]
-
-
-def _fields(request: GenerateRequest) -> dict[str, Any]:
-    return {name: getattr(request, name) for name in request.__slots__}
-
-
-@contextmanager
-def _elsewhere(world: World) -> Iterator[World]:
-    """The same account on a connection of its own, as another execution environment has."""
-    other = World(world.url, PostgresRecords(world.url), MemoryQueue(), world.caller)
-    yield other
-    other.records.close()
-
-
-def _generated_elsewhere(world: World, request: GenerateRequest) -> Job:
-    with _elsewhere(world) as other:
-        return generate_media(
-            request,
-            other.caller,
-            records=other.records,
-            catalog=CATALOG,
-            clock=SystemClock(),
-            aftermath=other.aftermath,
-        )
-
-
-def _claim_elsewhere(world: World, job_id: UUID, attempt_id: UUID) -> str:
-    with _elsewhere(world) as other:
-        return str(other.settler.claim_call(job_id, attempt_id)["verdict"])
-
-
-def _try_generate(world: World) -> bool:
-    try:
-        _generated_elsewhere(world, REQUEST)
-    except OverBudget:
-        return False
-    return True
 
 
 def _cancel(world: World, job_id: UUID) -> str:

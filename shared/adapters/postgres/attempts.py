@@ -49,7 +49,7 @@ class AttemptRows(Rows):
     def attempt_by_provider_id(self, provider: str, provider_id: str) -> Attempt | None:
         row = self.one(
             f"SELECT {_COLUMNS} FROM vsl.provider_attempts "
-            "WHERE provider = %(provider)s AND provider_id = %(provider_id)s FOR UPDATE",
+            "WHERE provider = %(provider)s AND provider_id = %(provider_id)s",
             {"provider": provider, "provider_id": provider_id},
         )
         return to_attempt(row) if row else None
@@ -75,17 +75,19 @@ class AttemptRows(Rows):
             "ON CONFLICT DO NOTHING",
             values,
         )
-        touched = self.run(
-            "UPDATE vsl.budgets SET reserved_usd = reserved_usd + %(amount)s, updated_at = now() "
-            "WHERE account_id = %(account)s AND user_id IN ('', %(user)s) "
-            "AND (limit_usd IS NULL OR spent_usd + reserved_usd + %(amount)s <= limit_usd)",
-            values,
-        )
-        if touched < 2:
-            raise OverBudget(
-                f"This would cost {amount_usd} USD and the budget does not cover it: raise the budget or wait "
-                "for running jobs to end."
+        # A savepoint: both budgets or neither, also for a caller that goes on after OverBudget.
+        with self.cursor.connection.transaction():
+            touched = self.run(
+                "UPDATE vsl.budgets SET reserved_usd = reserved_usd + %(amount)s, updated_at = now() "
+                "WHERE account_id = %(account)s AND user_id IN ('', %(user)s) "
+                "AND (limit_usd IS NULL OR spent_usd + reserved_usd + %(amount)s <= limit_usd)",
+                values,
             )
+            if touched < 2:
+                raise OverBudget(
+                    f"This would cost {amount_usd} USD and the budget does not cover it: raise the budget or "
+                    "wait for running jobs to end."
+                )
 
     def settle_cost(self, job: Job, attempt: Attempt | None, actual_usd: Decimal) -> None:
         values = {

@@ -32,7 +32,7 @@ class SweepRows(Rows):
         rows = self.all(
             f"SELECT {', '.join(ATTEMPT_COLUMNS)} FROM vsl.provider_attempts "
             "WHERE state IN ('written', 'claimed', 'accepted') AND next_check_at <= now() "
-            "ORDER BY next_check_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED",
+            "ORDER BY next_check_at LIMIT %(limit)s",
             {"limit": limit},
         )
         return [to_attempt(row) for row in rows]

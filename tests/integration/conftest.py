@@ -1,0 +1,40 @@
+"""A database of its own for the tests of a job's life."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+
+from shared.adapters.postgres.connection import PostgresRecords
+from shared.adapters.postgres.migrations import apply_migrations
+from shared.domain.jobs import Caller
+from shared.usecases.manage_accounts import act
+from tests.integration.inside import World
+from tests.memory import MemoryKeys, MemoryQueue
+
+
+@pytest.fixture(scope="module")
+def database_url(stack: dict[str, Any]) -> Iterator[str]:
+    """A database of its own on the stack's server, so that no deployed function works on it."""
+    name = f"lifecycle_{uuid4().hex[:8]}"
+    server = stack["databaseUrl"]
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    url = server.rpartition("/")[0] + "/" + name
+    assert apply_migrations(url) == ["0001_initial.sql"]
+    yield url
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def world(database_url: str) -> Iterator[World]:
+    records = PostgresRecords(database_url)
+    order = {"action": "create_account", "name": uuid4().hex, "usagePlanKey": uuid4().hex}
+    account = act(order, records=records, directory=MemoryKeys())
+    yield World(database_url, records, MemoryQueue(), Caller(UUID(account["accountId"]), frozenset()))
+    records.close()

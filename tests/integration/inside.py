@@ -1,0 +1,88 @@
+"""The inside with a PostgreSQL of its own, driven without a stack: for tests of a job's life."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+
+from shared.adapters.clock import SystemClock
+from shared.adapters.postgres.connection import PostgresRecords
+from shared.domain.catalog import parse_catalog
+from shared.domain.jobs import Caller, Job
+from shared.domain.messages import (
+    CallAccepted,
+    MediaStored,
+    StoredOutput,
+    WebhookReceived,
+)
+from shared.usecases.aftermath import Aftermath
+from shared.usecases.generate_media import GenerateRequest, generate_media
+from shared.usecases.settle import Settler
+from tests.memory import MemoryQueue, MemoryView
+
+CATALOG = parse_catalog(json.loads((Path(__file__).parents[2] / "config" / "models.json").read_text()))
+REQUEST = GenerateRequest("user", "video", "seedance-1-lite", {"prompt": "A test", "duration": 3})
+
+
+@dataclass
+class World:
+    """The inside with its real truth and stores in memory."""
+
+    url: str
+    records: PostgresRecords
+    queue: MemoryQueue
+    caller: Caller
+
+    @property
+    def aftermath(self) -> Aftermath:
+        return Aftermath(records=self.records, queue=self.queue, live=MemoryView(), cache=MemoryView())
+
+    @property
+    def settler(self) -> Settler:
+        return Settler(self.records, SystemClock(), self.aftermath, lease_seconds=60)
+
+    def generate(self, request: GenerateRequest = REQUEST) -> tuple[Job, UUID, UUID]:
+        """A job, its id and its first attempt's."""
+        job = generate_media(
+            request,
+            self.caller,
+            records=self.records,
+            catalog=CATALOG,
+            clock=SystemClock(),
+            aftermath=self.aftermath,
+        )
+        return job, job.id, UUID(self.queue.of("calls")[-1]["attemptId"])
+
+    def sql(self, statement: str, *values: Any) -> list[Any]:
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            cursor = connection.execute(statement, values)
+            return cursor.fetchall() if cursor.description else []
+
+    def status(self, job_id: UUID) -> str:
+        return str(self.sql("SELECT status FROM vsl.jobs WHERE id = %s", job_id)[0][0])
+
+    def ledger(self, job_id: UUID) -> list[float]:
+        rows = self.sql("SELECT amount_usd FROM vsl.cost_ledger WHERE entry = 'actual' AND job_id = %s", job_id)
+        return [float(amount) for (amount,) in rows]
+
+    def accepted(self) -> tuple[UUID, UUID, str]:
+        """A job whose call the provider took."""
+        _, job_id, attempt_id = self.generate()
+        self.settler.claim_call(job_id, attempt_id)
+        provider_id = uuid4().hex[:26]
+        self.settler.take(CallAccepted(str(job_id), str(attempt_id), provider_id, "starting"))
+        return job_id, attempt_id, provider_id
+
+
+def stored(job_id: UUID, attempt_id: UUID, provider_id: str) -> MediaStored:
+    output = StoredOutput(f"incoming/{job_id}/1/0", 10, "0" * 64, "video/mp4")
+    return MediaStored(str(job_id), str(attempt_id), provider_id, (output,), None, 3.0)
+
+
+def hook(job_id: UUID, attempt_id: UUID, provider_id: str, status: str = "succeeded") -> WebhookReceived:
+    return WebhookReceived("replicate", uuid4().hex, provider_id, status, str(job_id), str(attempt_id))
