@@ -2,11 +2,12 @@
 SHELL := /bin/bash
 PYTHON := .venv/bin/python
 STAGE ?= dev
-SOURCES := $(wildcard shared functions infra local operate bench tests app.py)
-TYPED := $(wildcard shared functions infra local operate app.py)
+ARCH ?= arm64
+SOURCES := $(wildcard shared functions infra layers local operate bench tests app.py)
+TYPED := $(wildcard shared functions infra layers local operate app.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down clean logs status demo test check format synth accounts
+.PHONY: help setup up down clean logs status demo test check format synth layers accounts
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -47,6 +48,9 @@ format: setup ## Format the sources and mend what the linter can
 
 synth: setup ## Synthesize STAGE (default dev) and print where the assembly is
 	@$(PYTHON) -m local synth $(STAGE)
+
+layers: setup ## Build the Lambda layers of ARCH (default arm64) into layers/build and weigh them
+	@$(PYTHON) -m layers.build $(ARCH) layers/build/$(ARCH)
 
 accounts: setup ## Accounts of the local stack: make accounts ARGS="list" (see operate/accounts.py)
 	@$(PYTHON) -m local accounts $(ARGS)

@@ -12,6 +12,7 @@ from infra.stacks.network import NetworkStack
 from infra.stacks.observability import ObservabilityStack
 from infra.stacks.service import ServiceStack
 from infra.stages import Stage
+from infra.suppressions import acknowledge_findings
 
 
 def build_stage(app: App, stage: Stage) -> ServiceStack:
@@ -26,5 +27,6 @@ def build_stage(app: App, stage: Stage) -> ServiceStack:
     media = MediaStack(app, f"{prefix}-media", stage, **options())
     service = ServiceStack(app, f"{prefix}-service", stage, network, data, media, **options())
     if not stage.is_local:
+        acknowledge_findings(network, data, media, service)
         ObservabilityStack(app, f"{prefix}-observability", stage, service, **options())
     return service

@@ -86,7 +86,10 @@ class Postgres:
         if self.identity:
             os.chown(draft, self.identity.user_id, self.identity.group_id)
         self._run("initdb", "-D", str(draft), "-U", "postgres", "-A", "trust", *_INITDB_OPTIONS)
-        roles = f"CREATE ROLE {OWNER} LOGIN CREATEDB PASSWORD '{self.password}'\nCREATE DATABASE {DATABASE} OWNER {OWNER}\n"
+        # CREATEDB: tests make databases of their own.
+        roles = (
+            f"CREATE ROLE {OWNER} LOGIN CREATEDB PASSWORD '{self.password}'\nCREATE DATABASE {DATABASE} OWNER {OWNER}\n"
+        )
         self._run("postgres", "--single", "-D", str(draft), "postgres", text=roles)
         (draft / "pg_hba.conf").write_text(f"host all {OWNER} 127.0.0.1/32 scram-sha-256\n")
         draft.rename(self.data)

@@ -122,7 +122,10 @@ def _cors(stage: Stage) -> aws_apigateway.CorsOptions:
 
 def _responses(api: aws_apigateway.RestApi, stage: Stage) -> None:
     for kind, status, code, sentence, wait_seconds in RESPONSES:
-        headers = {"Access-Control-Allow-Origin": f"'{stage.cors_origins[0]}'"}
+        headers = {
+            "Access-Control-Allow-Origin": f"'{stage.cors_origins[0]}'",
+            "Access-Control-Expose-Headers": f"'{','.join(EXPOSED_HEADERS)}'",
+        }
         if wait_seconds is not None:
             headers["Retry-After"] = f"'{wait_seconds}'"
         body = {"success": False, "error": sentence, "code": code, "details": [], "requestId": "$context.requestId"}

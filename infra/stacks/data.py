@@ -55,7 +55,8 @@ class DataStack(Stack):
         group = aws_ec2.SecurityGroup(
             self, "cache-group", vpc=network.vpc, description="Cache", allow_all_outbound=False
         )
-        group.add_ingress_rule(network.functions, aws_ec2.Port.tcp(6379), "Inside functions")
+        # Both directions: the functions' group lets out only what is named.
+        group.connections.allow_from(network.functions, aws_ec2.Port.tcp(6379), "Inside functions")
         network_ids = [subnet.subnet_id for subnet in network.vpc.isolated_subnets]
         cache = aws_elasticache.CfnServerlessCache(
             self, "cache", engine="valkey", serverless_cache_name=f"vsl-{stage.name}", major_engine_version="8",

@@ -35,7 +35,7 @@ class ObservabilityStack(Stack):
             self, "errors-by-model", query_definition_name=f"vsl-{stage.name}/errors-by-model",
             query_string=aws_logs.QueryString(
                 fields=["@timestamp", "jobId", "modelId", "message"], filter_statements=['level = "ERROR"'],
-                stats="count() by modelId",
+                stats_statements=["count() by modelId"],
             ),
         )  # fmt: skip
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 from aws_cdk import CustomResource, Duration, Stack, aws_events, aws_events_targets, aws_iam, aws_lambda, aws_sqs
@@ -11,6 +10,7 @@ from constructs import Construct
 
 from infra.constructs.function import ROOT, ProductFunction, Surroundings, World
 from infra.constructs.layers import dependency_layer, encoder_layers
+from infra.migrations import migrations_digest
 from infra.stacks.api import ProductApi
 from infra.stacks.data import DataStack
 from infra.stacks.media import MediaStack
@@ -207,8 +207,7 @@ class ServiceStack(Stack):
         rule.add_target(aws_events_targets.LambdaFunction(self.functions["reconcile"], retry_attempts=0))
 
     def _migrations(self) -> None:
-        files = sorted((ROOT / "shared" / "migrations").glob("*.sql"))
-        digest = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+        digest = migrations_digest(ROOT / "shared" / "migrations")
         migrate = self.functions["migrate"]
         migrate.add_permission("cloudformation", principal=aws_iam.ServicePrincipal("cloudformation.amazonaws.com"))
         CustomResource(self, "schema", service_token=migrate.function_arn, properties={"digest": digest})

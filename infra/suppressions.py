@@ -1,0 +1,153 @@
+"""What cdk-nag's packs find and we accept, each with its reason, on the narrowest construct that has it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from aws_cdk import Acknowledgment, CfnElement, Stack, Validations, aws_apigateway
+from constructs import IConstruct
+
+from infra.constructs.function import ProductFunction
+from infra.stacks.api import PUBLIC_ROUTES
+from infra.stacks.data import DataStack
+from infra.stacks.media import MediaStack
+from infra.stacks.network import NetworkStack
+from infra.stacks.service import ServiceStack
+
+NETWORK = {
+    "AwsSolutions::AwsSolutions-VPC7": "Isolated subnets: nothing enters, and nothing leaves but to AWS's endpoints.",
+}
+DATABASE = {
+    "AwsSolutions::AwsSolutions-RDS10": "Deletion protection follows keeps_data: a dev stage can be taken down.",
+}
+DATABASE_SECRET = {
+    "AwsSolutions::AwsSolutions-SMG4": "No function reads the master's password: they log in by IAM tokens.",
+}
+BUCKET = {
+    "AwsSolutions::AwsSolutions-S1": "Objects are read by presigned URLs only; who was given one is logged.",
+}
+FUNCTION = {
+    "AwsSolutions::AwsSolutions-L1": "Wheels of the layers are built for this Python; it changes with them.",
+    "Serverless::Serverless-LambdaDLQ": "Invoked synchronously, from a queue with a DLQ, or each minute anew.",
+    "Serverless::Serverless-LambdaLatestVersion": "Queue readers must run what was deployed last, with its schema.",
+}
+ROLE = {
+    "AwsSolutions::AwsSolutions-IAM5[Resource::*]": "X-Ray and network interfaces allow no resource to be named.",
+}
+DEAD_LETTERS = {
+    "Serverless::Serverless-SQSRedrivePolicy": "It is the dead-letter queue, watched by an alarm.",
+}
+MAPPING = {
+    "Serverless::Serverless-LambdaEventSourceMappingDestination": "The queue it reads has a DLQ of its own.",
+}
+SCHEDULE = {
+    "Serverless::Serverless-EventBusDLQ": "A sweep that is missed is made up for by the next minute's.",
+}
+API = {
+    "AwsSolutions::AwsSolutions-APIG2": "Functions validate every field and answer in our error shape.",
+}
+API_ROLE = {
+    "AwsSolutions::AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/"
+    "AmazonAPIGatewayPushToCloudWatchLogs]": "The policy AWS documents for an account's API Gateway logs.",
+}
+API_STAGE = {
+    "AwsSolutions::AwsSolutions-APIG3": "No route serves pages or takes cookies; keys are throttled by the usage plan.",
+    "AwsSolutions::AwsSolutions-APIG6": "Access logs are on; execution logs would hold prompts.",
+    "Serverless::Serverless-APIGWDefaultThrottling": "The usage plan throttles keys, the account's limit the rest.",
+}
+METHOD = {
+    "AwsSolutions::AwsSolutions-COG4": "Callers are accounts with keys of our own, not users of a pool.",
+}
+PUBLIC_METHOD = {
+    "AwsSolutions::AwsSolutions-APIG4": "Webhooks are proven by signature and URL key; health tells nothing.",
+}
+# What grant_read, grant_put, grant_delete and grant_invoke of the CDK ask for.
+READS, WRITES, DELETES = ("s3:GetObject*", "s3:GetBucket*", "s3:List*"), ("s3:Abort*",), ("s3:DeleteObject*",)
+MEDIA_ACTIONS = {
+    "generate_media": READS,
+    "status": READS,
+    "review": READS,
+    "call_provider": READS,
+    "compile_videos": READS + WRITES + DELETES,
+    "inspect_media": READS + WRITES + DELETES,
+    "store_media": READS + WRITES,
+}
+MEDIA_PREFIXES = {
+    "generate_media": ("*",),
+    "status": ("*",),
+    "review": ("*",),
+    "call_provider": ("*",),
+    "compile_videos": ("*", "compiled/*", "derived/*"),
+    "inspect_media": ("incoming/*", "generated/*"),
+    "store_media": ("incoming/*",),
+}
+SECRETS = {
+    "webhook": ("replicate-webhook-secret", "webhook-url-key"),
+    "call_provider": ("replicate-token", "webhook-url-key"),
+    "store_media": ("replicate-token",),
+}
+SETTLE_CALLERS = ("call_provider", "store_media")
+
+
+def acknowledge_findings(network: NetworkStack, data: DataStack, media: MediaStack, service: ServiceStack) -> None:
+    """Marks the accepted findings; a new one fails tests/infra/test_nag.py."""
+    _accept(network.vpc, NETWORK)
+    if data.cluster is not None:
+        _accept(data.cluster.node.find_child("Resource"), DATABASE)
+        _accept(data.cluster.node.find_child("Secret"), DATABASE_SECRET)
+    _accept(media.bucket, BUCKET)
+    for name, function in service.functions.items():
+        _accept(function.node.find_child("Resource"), FUNCTION)
+        _accept_role(name, function, media, service)
+    for queue in service.queues.values():
+        assert queue.dead_letter_queue is not None
+        _accept(queue.dead_letter_queue.queue, DEAD_LETTERS)
+    for mapping in _all_of(service, "AWS::Lambda::EventSourceMapping"):
+        _accept(mapping, MAPPING)
+    _accept(service.node.find_child("each-minute"), SCHEDULE)
+    _accept_api(service)
+
+
+def _accept_role(name: str, function: ProductFunction, media: MediaStack, service: ServiceStack) -> None:
+    role = function.role
+    assert role is not None
+    _accept(role, ROLE)
+    bucket = service.resolve(media.export_value(media.bucket.bucket_arn))["Fn::ImportValue"]
+    wildcards = {f"Action::{action}": "All on objects it may read or write." for action in MEDIA_ACTIONS.get(name, ())}
+    for prefix in MEDIA_PREFIXES.get(name, ()):
+        wildcards[f"Resource::{bucket}/{prefix}"] = "Objects under this prefix have names of their own."
+    for secret in SECRETS.get(name, ()):
+        arn = f"arn:<AWS::Partition>:secretsmanager:<AWS::Region>:<AWS::AccountId>:secret:/vsl/{service.stage.name}"
+        wildcards[f"Resource::{arn}/{secret}-*"] = "Secrets Manager ends its ARNs with six random characters."
+    if name in SETTLE_CALLERS:
+        settle = _logical_id(service, service.functions["settle"])
+        wildcards[f"Resource::<{settle}.Arn>:*"] = "Any version of this one function."
+    _accept(role, {f"AwsSolutions::AwsSolutions-IAM5[{what}]": reason for what, reason in wildcards.items()})
+
+
+def _accept_api(service: ServiceStack) -> None:
+    api = service.api.api
+    _accept(api.node.find_child("Resource"), API)
+    _accept(api.node.find_child("CloudWatchRole"), API_ROLE)
+    _accept(api.deployment_stage, API_STAGE)
+    public = {(method, path) for method, path, _ in PUBLIC_ROUTES}
+    for method in api.methods:
+        resource: aws_apigateway.IResource = method.resource
+        _accept(method, METHOD)
+        if (method.http_method, resource.path) in public:
+            _accept(method, PUBLIC_METHOD)
+
+
+def _accept(construct: IConstruct, findings: dict[str, str]) -> None:
+    rules = [Acknowledgment(id=name, reason=reason) for name, reason in findings.items()]
+    Validations.of(construct).acknowledge(*rules)
+
+
+def _all_of(stack: Stack, resource_type: str) -> Iterable[IConstruct]:
+    return [c for c in stack.node.find_all() if getattr(c, "cfn_resource_type", None) == resource_type]
+
+
+def _logical_id(stack: Stack, construct: IConstruct) -> str:
+    element = construct.node.default_child
+    assert isinstance(element, CfnElement)
+    return str(stack.resolve(element.logical_id))

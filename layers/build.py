@@ -1,0 +1,144 @@
+"""Builds Lambda layers with pip alone: no Docker, and for either architecture on any machine.
+
+`python -m layers.build arm64 FOLDER` leaves `FOLDER/<layer>` and prints what each weighs. A deploy with
+`-c bundle=true` calls `build_layer` itself (infra/constructs/layers.py).
+
+Wheels are those of Lambda's Python 3.13 on Amazon Linux 2023 (glibc 2.34). Packages are compiled where a
+Python 3.13 is at hand: files in a layer carry the year 1980, so only unchecked .pyc files are taken.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+REQUIREMENTS = HERE.parent / "requirements.txt"
+FFMPEG_REQUIREMENTS = HERE / "requirements-ffmpeg.txt"
+DEPENDENCIES, SLIM, FFMPEG = "dependencies", "dependencies-slim", "ffmpeg"
+LAYERS = (DEPENDENCIES, SLIM, FFMPEG)
+# What functions with FFmpeg import: beside its binary there is no room for everything.
+SLIM_PACKAGES = ("aws_lambda_powertools", "psycopg[binary]", "pydantic", "redis")
+MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
+PYTHON = "3.13"
+# A function with all its layers, unpacked (AWS Lambda quotas); code takes less than one megabyte of it.
+LAMBDA_LIMIT_BYTES = 262_144_000
+RESERVED_FOR_CODE_BYTES = 5_000_000
+
+
+class LayerFailed(Exception):
+    """A layer could not be built; the sentence says why."""
+
+
+def build_layer(name: str, architecture: str, folder: Path) -> None:
+    """Fills `folder` with a layer's content. Raises LayerFailed; downloads from the package index."""
+    if name == FFMPEG:
+        _ffmpeg(architecture, folder)
+    else:
+        _packages(architecture, folder / "python", all_of_them=name == DEPENDENCIES)
+
+
+def recipe_hash() -> str:
+    """Changes whenever a layer could."""
+    files = (Path(__file__), REQUIREMENTS, FFMPEG_REQUIREMENTS)
+    content = b"\0".join(file.read_bytes() for file in files) + (_compiler() or "").encode()
+    return hashlib.sha256(content).hexdigest()
+
+
+def size_bytes(folder: Path) -> int:
+    """What a folder's files weigh once unpacked."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def _packages(architecture: str, folder: Path, *, all_of_them: bool) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        # Constraints may not name extras, requirements may.
+        pins = Path(scratch) / "constraints.txt"
+        pins.write_text(re.sub(r"\[\w+\]", "", REQUIREMENTS.read_text("utf8")))
+        wanted = ["-r", str(REQUIREMENTS)] if all_of_them else [*SLIM_PACKAGES, "-c", str(pins)]
+        _pip("install", "--target", str(folder), "--no-compile", *_platform(architecture), *wanted)
+    shutil.rmtree(folder / "bin", ignore_errors=True)
+    compiler = _compiler()
+    if compiler:
+        subprocess.run(
+            [compiler, "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash", str(folder)],
+            check=True,
+        )
+
+
+def _ffmpeg(architecture: str, folder: Path) -> None:
+    """`bin/ffmpeg`, which Lambda mounts as /opt/bin/ffmpeg and has on its PATH."""
+    with tempfile.TemporaryDirectory() as scratch:
+        _pip(
+            "download", "--dest", scratch, "--no-deps", "--require-hashes", *_platform(architecture),
+            "-r", str(FFMPEG_REQUIREMENTS),
+        )  # fmt: skip
+        (wheel,) = Path(scratch).glob("*.whl")
+        program = folder / "bin" / "ffmpeg"
+        program.parent.mkdir(parents=True)
+        with zipfile.ZipFile(wheel) as archive:
+            (name,) = (entry for entry in archive.namelist() if "/binaries/ffmpeg-linux-" in entry)
+            with archive.open(name) as source, program.open("wb") as target:
+                shutil.copyfileobj(source, target)
+    program.chmod(0o755)
+
+
+def _platform(architecture: str) -> list[str]:
+    machine = MACHINES[architecture]
+    return [
+        "--platform", f"manylinux2014_{machine}", "--platform", f"manylinux_2_28_{machine}",
+        "--implementation", "cp", "--python-version", PYTHON, "--only-binary=:all:",
+    ]  # fmt: skip
+
+
+def _pip(command: str, *arguments: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", command, "--quiet", "--disable-pip-version-check", "--no-input", *arguments],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    if done.returncode != 0:
+        raise LayerFailed(f"pip {command} failed:\n{done.stderr.strip()[-2000:]}")
+
+
+def _compiler() -> str | None:
+    """A Python of the runtime's version: bytecode of another one is of no use."""
+    if f"{sys.version_info.major}.{sys.version_info.minor}" == PYTHON:
+        return sys.executable
+    found = shutil.which(f"python{PYTHON}")
+    # A name on PATH may be a shim whose version is not installed.
+    works = found and subprocess.run([found, "-c", ""], capture_output=True).returncode == 0
+    return found if works else None
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Builds all layers of an architecture and refuses what Lambda would."""
+    if len(arguments) != 2 or arguments[0] not in MACHINES:
+        print("usage: python -m layers.build arm64|x86_64 FOLDER", file=sys.stderr)
+        return 2
+    folder = Path(arguments[1])
+    sizes = {}
+    for name in LAYERS:
+        shutil.rmtree(folder / name, ignore_errors=True)
+        build_layer(name, arguments[0], folder / name)
+        sizes[name] = size_bytes(folder / name)
+        print(f"{name:20} {sizes[name] / 1e6:6.1f} MB")
+    if not _compiler():
+        print(f"No Python {PYTHON} here: packages are not compiled, cold starts take about three times as long.")
+    room = LAMBDA_LIMIT_BYTES - RESERVED_FOR_CODE_BYTES
+    for what, names in (("a function", (DEPENDENCIES,)), ("a function with FFmpeg", (SLIM, FFMPEG))):
+        total = sum(sizes[name] for name in names)
+        print(f"layers of {what}: {total / 1e6:.1f} MB of {room / 1e6:.1f} MB")
+        if total > room:
+            raise LayerFailed(f"The layers of {what} are too large for Lambda.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,243 @@
+"""Every function has its world, its environment and the rights for what it uses, and no others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+import pytest
+
+from shared.config import SETTINGS, load
+from tests.infra.templates import Templates
+
+EVERYWHERE = {"STAGE", "LOG_LEVEL", "POWERTOOLS_SERVICE_NAME"}
+LIVE = {"DATABASE_URL", "REDIS_URL", "DYNAMODB_TABLE", "S3_BUCKET"}
+JOBS = ("dynamodb:GetItem jobs", "dynamodb:PutItem jobs", "dynamodb:UpdateItem jobs")
+# These allow no resource to be named.
+NAMELESS = {
+    "ec2:CreateNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets",
+    "ec2:DeleteNetworkInterface", "ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses",
+    "xray:PutTraceSegments", "xray:PutTelemetryRecords",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Promise:
+    """What a function is given. `rights` are pairs of an action and the thing it is for (see `_arn`)."""
+
+    inside: bool
+    variables: set[str]
+    rights: tuple[str, ...]
+
+
+def _sends(*topics: str) -> tuple[str, ...]:
+    return tuple(f"sqs:SendMessage {topic}" for topic in topics)
+
+
+def _reads(topic: str) -> tuple[str, ...]:
+    return (f"sqs:ReceiveMessage {topic}", f"sqs:DeleteMessage {topic}")
+
+
+def _puts(prefix: str) -> tuple[str, ...]:
+    return (f"s3:PutObject media/{prefix}/*", f"s3:AbortMultipartUpload media/{prefix}/*")
+
+
+PROMISES = {
+    "authorizer": Promise(False, {"API_KEYS_TABLE"}, ("dynamodb:GetItem keys",)),
+    "generate_media": Promise(
+        True, LIVE | {"CALLS_QUEUE_URL", "COMPILE_QUEUE_URL", "CORS_ORIGINS"},
+        (*JOBS, *_sends("calls", "compile"), "s3:GetObject media/*"),
+    ),
+    "status": Promise(True, LIVE | {"CORS_ORIGINS"}, (*JOBS, "s3:GetObject media/*")),
+    "review": Promise(
+        True, LIVE | {"CALLS_QUEUE_URL", "CORS_ORIGINS"}, (*JOBS, *_sends("calls"), "s3:GetObject media/*")
+    ),
+    "compile_videos": Promise(
+        True, LIVE | {"COMPILE_QUEUE_URL", "CORS_ORIGINS"},
+        (*JOBS, *_sends("compile"), *_reads("compile"), *_puts("compiled"), *_puts("derived"),
+         "s3:GetObject media/*", "s3:DeleteObject media/compiled/*", "s3:DeleteObject media/derived/*"),
+    ),
+    "webhook": Promise(
+        False, {"REPORTS_QUEUE_URL", "REPLICATE_WEBHOOK_SECRET", "WEBHOOK_URL_KEY"},
+        (*_sends("reports"), "secretsmanager:GetSecretValue replicate-webhook-secret",
+         "secretsmanager:GetSecretValue webhook-url-key"),
+    ),
+    "call_provider": Promise(
+        False,
+        {"SETTLE_FUNCTION", "REPORTS_QUEUE_URL", "CALLS_QUEUE_URL", "S3_BUCKET", "PUBLIC_BASE_URL",
+         "REPLICATE_API_TOKEN", "REPLICATE_BASE_URL", "WEBHOOK_URL_KEY"},
+        (*_sends("reports", "calls"), *_reads("calls"), "lambda:InvokeFunction settle", "s3:GetObject media/*",
+         "ssm:GetParameter public-base-url", "secretsmanager:GetSecretValue replicate-token",
+         "secretsmanager:GetSecretValue webhook-url-key"),
+    ),
+    "store_media": Promise(
+        False,
+        {"SETTLE_FUNCTION", "REPORTS_QUEUE_URL", "S3_BUCKET", "REPLICATE_API_TOKEN", "REPLICATE_BASE_URL",
+         "PROVIDER_OUTPUT_ORIGINS"},
+        (*_sends("reports"), *_reads("store"), "lambda:InvokeFunction settle", *_puts("incoming"),
+         "s3:GetObject media/incoming/*", "s3:ListBucket media", "secretsmanager:GetSecretValue replicate-token"),
+    ),
+    "settle": Promise(
+        True, LIVE | {"CALLS_QUEUE_URL", "STORE_QUEUE_URL", "INSPECT_QUEUE_URL"},
+        (*JOBS, *_sends("calls", "store", "inspect"), *_reads("reports")),
+    ),
+    "inspect_media": Promise(
+        True, LIVE,
+        (*JOBS, *_reads("inspect"), "s3:GetObject media/incoming/*", *_puts("generated"),
+         "s3:DeleteObject media/incoming/*"),
+    ),
+    "reconcile": Promise(
+        True,
+        LIVE | {"API_KEYS_TABLE", "CALLS_QUEUE_URL", "STORE_QUEUE_URL", "INSPECT_QUEUE_URL", "COMPILE_QUEUE_URL"},
+        (*JOBS, *_sends("calls", "store", "inspect", "compile")),
+    ),
+    "migrate": Promise(True, {"DATABASE_URL"}, ()),
+    "account": Promise(
+        True, {"DATABASE_URL", "API_KEYS_TABLE"},
+        ("dynamodb:GetItem keys", "dynamodb:PutItem keys", "dynamodb:DeleteItem keys", "dynamodb:Scan keys"),
+    ),
+}  # fmt: skip
+every_function = pytest.mark.parametrize("name", PROMISES)
+
+
+def test_there_are_these_functions_and_no_others(templates: Templates) -> None:
+    expected = {templates.function_name(name) for name in PROMISES}
+
+    assert set(templates.all("AWS::Lambda::Function")) == expected
+    assert set(PROMISES) == set(SETTINGS)
+
+
+@every_function
+def test_a_function_is_in_the_private_network_only_if_its_world_is_inside(templates: Templates, name: str) -> None:
+    assert ("VpcConfig" in templates.function(name)) == PROMISES[name].inside
+
+
+@every_function
+def test_a_function_is_told_what_it_uses_and_nothing_else(templates: Templates, name: str) -> None:
+    assert set(templates.environment(name)) == EVERYWHERE | PROMISES[name].variables
+
+
+@every_function
+def test_a_function_reads_its_settings_from_its_environment(templates: Templates, name: str) -> None:
+    settings = load(SETTINGS[name], templates.environment(name))
+
+    assert settings.stage == templates.stage
+
+
+@every_function
+def test_a_function_is_told_the_right_names(templates: Templates, name: str) -> None:
+    prefix = f"vsl-{templates.stage}"
+    right = {f"{topic.upper()}_QUEUE_URL": f"{prefix}-{topic}" for topic in
+             ("calls", "reports", "store", "inspect", "compile")}  # fmt: skip
+    right |= {"DYNAMODB_TABLE": f"{prefix}-realtime-jobs", "API_KEYS_TABLE": f"{prefix}-api-keys"}
+    right |= {"S3_BUCKET": f"{prefix}-media", "SETTLE_FUNCTION": f"{prefix}-settle"}
+
+    told = templates.environment(name)
+
+    assert {key: told[key] for key in right if key in told} == {key: right[key] for key in right if key in told}
+
+
+@every_function
+def test_database_and_cache_are_known_inside_and_secrets_outside(templates: Templates, name: str) -> None:
+    values = templates.environment(name)
+
+    if PROMISES[name].inside:
+        assert not [key for key, value in values.items() if value.startswith(("secret:", "ssm:"))]
+        assert not {key for key in values if "TOKEN" in key or "SECRET" in key or "URL_KEY" in key}
+        assert values["DATABASE_URL"] == f"{{{{resolve:ssm:/vsl/{templates.stage}/database-url}}}}"
+    else:
+        assert not {"DATABASE_URL", "REDIS_URL"} & set(values)
+
+
+@every_function
+def test_a_role_allows_what_its_function_uses(templates: Templates, name: str) -> None:
+    needed = [right.split(" ") for right in PROMISES[name].rights]
+
+    refused = [(action, thing) for action, thing in needed if not _allows(templates, name, action, thing)]
+
+    assert not refused
+
+
+@every_function
+def test_a_role_names_nothing_its_function_does_not_use(templates: Templates, name: str) -> None:
+    used = {_arn(templates, right.split(" ")[1]) for right in PROMISES[name].rights}
+    used |= {_arn(templates, "media")} if any("s3:" in right for right in PROMISES[name].rights) else set()
+    own = {"logs:", "rds-db:"} if PROMISES[name].inside else {"logs:"}
+
+    strange = [
+        (actions, resources)
+        for actions, resources in templates.statements(name)
+        if not all(action.startswith(tuple(own)) for action in actions) and resources != {"*"}
+        # An invocation may name a version of the function.
+        if not {resource.removesuffix(":*") for resource in resources} <= used
+    ]
+
+    assert not strange
+
+
+@every_function
+def test_only_actions_without_resources_are_allowed_on_everything(templates: Templates, name: str) -> None:
+    wide = {action for actions, resources in templates.statements(name) if "*" in resources for action in actions}
+
+    assert wide <= NAMELESS
+    assert PROMISES[name].inside == any(action.startswith("ec2:") for action in wide)
+
+
+def test_every_policy_belongs_to_a_function(templates: Templates) -> None:
+    roles = {templates.function(name)["Role"].removesuffix(".Arn") for name in PROMISES}
+
+    assert {role for policy in templates.all("AWS::IAM::Policy").values() for role in policy["Roles"]} <= roles
+    assert not [role for role in templates.all("AWS::IAM::Role").values() if role.get("Policies")]
+
+
+def test_every_function_has_a_role_of_its_own(templates: Templates) -> None:
+    roles = [templates.function(name)["Role"] for name in PROMISES]
+
+    assert len(set(roles)) == len(PROMISES)
+
+
+@every_function
+def test_a_function_logs_to_a_group_of_its_own_that_forgets(templates: Templates, name: str) -> None:
+    group = templates.function(name)["LoggingConfig"]["LogGroup"]
+    groups = templates.all("AWS::Logs::LogGroup")
+
+    assert groups[group]["LogGroupName"] == f"/aws/lambda/{templates.function_name(name)}"
+    assert groups[group]["RetentionInDays"] in (30, 365)
+
+
+@every_function
+def test_in_aws_the_database_lets_inside_functions_log_in(dev: Templates, name: str) -> None:
+    actions = {action for actions, _ in dev.statements(name) for action in actions}
+
+    assert ("rds-db:connect" in actions) == PROMISES[name].inside
+
+
+def test_encoders_have_ffmpeg_memory_and_room(templates: Templates) -> None:
+    for name in ("compile_videos", "inspect_media"):
+        function = templates.function(name)
+
+        assert [layer.startswith("ffmpeg") for layer in function["Layers"]] == [False, True]
+        assert (function["MemorySize"], function["Timeout"]) == (3008, 600)
+        assert function["EphemeralStorage"] == {"Size": 2048}
+
+
+def _allows(templates: Templates, name: str, action: str, thing: str) -> bool:
+    wanted = _arn(templates, thing).replace("*", "anything")
+    return any(
+        any(fnmatchcase(action, pattern) for pattern in actions)
+        and any(fnmatchcase(wanted, pattern) for pattern in resources)
+        for actions, resources in templates.statements(name)
+    )
+
+
+def _arn(templates: Templates, thing: str) -> str:
+    """As the plain templates have it: a name and `.Arn`, or the text of an ARN put together."""
+    prefix, account = f"vsl-{templates.stage}", "AWS::Region:AWS::AccountId"
+    if thing.startswith("media"):
+        return f"{prefix}-media.Arn{thing.removeprefix('media')}"
+    if thing == "public-base-url":
+        return f"arn:AWS::Partition:ssm:{account}:parameter/vsl/{templates.stage}/{thing}"
+    if thing.startswith(("replicate-", "webhook-")):
+        return f"arn:AWS::Partition:secretsmanager:{account}:secret:/vsl/{templates.stage}/{thing}-*"
+    names = {"jobs": "realtime-jobs", "keys": "api-keys"}
+    return f"{prefix}-{names.get(thing, thing)}.Arn"

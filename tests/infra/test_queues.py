@@ -1,0 +1,122 @@
+"""Queues, who reads them, and what runs by the clock or by a deploy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from infra.migrations import migrations_digest
+from infra.stages import STAGES
+from tests.infra.templates import Properties, Templates
+
+READERS = {
+    "calls": "call_provider",
+    "reports": "settle",
+    "store": "store_media",
+    "inspect": "inspect_media",
+    "compile": "compile_videos",
+}
+MIGRATIONS = Path(__file__).resolve().parents[2] / "shared" / "migrations"
+every_topic = pytest.mark.parametrize("topic", READERS)
+
+
+def test_there_are_these_queues_each_with_its_dead_letters(templates: Templates) -> None:
+    names = {f"vsl-{templates.stage}-{topic}" for topic in READERS}
+
+    assert set(templates.all("AWS::SQS::Queue")) == names | {f"{name}-dlq" for name in names}
+
+
+@every_topic
+def test_a_message_that_keeps_failing_ends_in_the_queue_of_dead_letters(templates: Templates, topic: str) -> None:
+    redrive = _queue(templates, topic)["RedrivePolicy"]
+
+    assert redrive == {"deadLetterTargetArn": f"vsl-{templates.stage}-{topic}-dlq.Arn", "maxReceiveCount": 5}
+
+
+@every_topic
+def test_dead_letters_outlive_the_message(templates: Templates, topic: str) -> None:
+    dead = templates.all("AWS::SQS::Queue")[f"vsl-{templates.stage}-{topic}-dlq"]
+
+    assert dead["MessageRetentionPeriod"] == 14 * 24 * 3600
+
+
+@every_topic
+def test_a_message_stays_hidden_while_its_reader_may_still_run(templates: Templates, topic: str) -> None:
+    timeout_seconds = templates.function(READERS[topic])["Timeout"]
+
+    assert _queue(templates, topic)["VisibilityTimeout"] >= timeout_seconds
+
+
+@every_topic
+def test_one_function_reads_a_queue_and_reports_failures_by_message(templates: Templates, topic: str) -> None:
+    numbers = STAGES[templates.stage].queues[topic]
+
+    mapping = _mapping(templates, topic)
+
+    assert mapping["FunctionName"] == templates.function_name(READERS[topic])
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert mapping["ScalingConfig"] == {"MaximumConcurrency": numbers.max_concurrency}
+    assert mapping["BatchSize"] == numbers.batch_size
+
+
+def test_media_queues_hand_out_one_message_at_a_time(templates: Templates) -> None:
+    assert [_mapping(templates, topic)["BatchSize"] for topic in READERS if topic != "reports"] == [1, 1, 1, 1]
+
+
+def test_in_aws_queues_take_messages_by_tls_only(dev: Templates) -> None:
+    policies = dev.all("AWS::SQS::QueuePolicy").values()
+    closed = {queue for policy in policies if _denies_plain_http(policy) for queue in policy["Queues"]}
+
+    assert closed == set(dev.all("AWS::SQS::Queue"))
+
+
+def test_the_sweep_runs_each_minute(templates: Templates) -> None:
+    (rule,) = templates.all("AWS::Events::Rule").values()
+
+    assert (rule["ScheduleExpression"], rule["State"]) == ("rate(1 minute)", "ENABLED")
+    assert [target["Arn"] for target in rule["Targets"]] == [f"{templates.function_name('reconcile')}.Arn"]
+    assert f"{templates.function_name('reconcile')}.Arn" in _invocable_by(templates, "events.amazonaws.com")
+
+
+def test_a_deploy_runs_the_migrations_of_this_checkout(templates: Templates) -> None:
+    (schema,) = templates.all("AWS::CloudFormation::CustomResource").values()
+
+    assert schema["ServiceToken"] == f"{templates.function_name('migrate')}.Arn"
+    assert schema["digest"] == migrations_digest(MIGRATIONS)
+
+
+def test_a_migration_that_is_changed_or_added_or_renamed_runs_the_next_deploys_migrations(tmp_path: Path) -> None:
+    first = tmp_path / "0001_first.sql"
+    first.write_text("SELECT 1;")
+    digests = [migrations_digest(tmp_path)]
+
+    first.write_text("SELECT 2;")
+    digests.append(migrations_digest(tmp_path))
+    (tmp_path / "0002_second.sql").write_text("")
+    digests.append(migrations_digest(tmp_path))
+    first.rename(tmp_path / "0003_third.sql")
+    digests.append(migrations_digest(tmp_path))
+
+    assert len(set(digests)) == len(digests)
+
+
+def _queue(templates: Templates, topic: str) -> Properties:
+    return templates.all("AWS::SQS::Queue")[f"vsl-{templates.stage}-{topic}"]
+
+
+def _mapping(templates: Templates, topic: str) -> Properties:
+    source = f"vsl-{templates.stage}-{topic}.Arn"
+    (found,) = (m for m in templates.all("AWS::Lambda::EventSourceMapping").values() if m["EventSourceArn"] == source)
+    return found
+
+
+def _denies_plain_http(policy: Properties) -> bool:
+    wanted = {"Bool": {"aws:SecureTransport": "false"}}
+    statements = policy["PolicyDocument"]["Statement"]
+    return any(s["Effect"] == "Deny" and s.get("Condition") == wanted for s in statements)
+
+
+def _invocable_by(templates: Templates, service: str) -> set[str]:
+    permissions = templates.all("AWS::Lambda::Permission").values()
+    return {permission["FunctionName"] for permission in permissions if permission["Principal"] == service}
