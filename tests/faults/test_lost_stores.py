@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import psycopg
 from redis.cluster import RedisCluster
 
 from tests.faults.observing import TOPICS, Observed, stopped, wait_for
@@ -80,7 +81,9 @@ def test_jobs_whose_messages_are_purged_are_taken_up_by_the_sweep(observed: Obse
 def test_a_crash_of_the_database_is_survived_by_jobs_and_functions(observed: Observed) -> None:
     jobs = [observed.generate(f"[seconds={n}] the database crashes") for n in (0, 1, 2)]
     (backend,) = observed.rows("SELECT pid FROM pg_stat_activity WHERE application_name = 'vsl' LIMIT 1")
-    os.kill(backend["pid"], signal.SIGKILL)  # PostgreSQL then ends all backends and recovers
+    with psycopg.connect(observed.stack["databaseUrl"], autocommit=True) as bystander:
+        os.kill(backend["pid"], signal.SIGKILL)  # PostgreSQL then ends all backends and recovers
+        wait_for("the crash", lambda: _is_lost(bystander))
     wait_for("the database", lambda: observed.call("GET", "/health")["httpStatus"] == 200)
 
     for job in jobs:
@@ -88,6 +91,14 @@ def test_a_crash_of_the_database_is_survived_by_jobs_and_functions(observed: Obs
     assert observed.end(*jobs) == ["completed"] * 3
     for job in jobs:
         observed.assert_settled(job)
+
+
+def _is_lost(connection: psycopg.Connection[Any]) -> bool:
+    try:
+        connection.execute("SELECT 1")
+    except psycopg.OperationalError:
+        return True
+    return False
 
 
 def _cache(observed: Observed) -> RedisCluster:

@@ -84,8 +84,10 @@ def _fields(request: GenerateRequest) -> dict[str, Any]:
 def _elsewhere(world: World) -> Iterator[World]:
     """The same account on a connection of its own, as another execution environment has."""
     other = World(world.url, PostgresRecords(world.url), MemoryQueue(), world.caller)
-    yield other
-    other.records.close()
+    try:
+        yield other
+    finally:
+        other.records.close()
 
 
 def _generated_elsewhere(world: World, request: GenerateRequest) -> Job:
