@@ -87,12 +87,13 @@ def test_settle_killed_after_its_commit_loses_no_announcement(observed: Observed
 
 
 def test_inspect_media_killed_after_its_commit_leaves_nothing_in_incoming(observed: Observed) -> None:
-    job = observed.generate("inspection killed after its commit")
+    # Long enough to decode that the row can be held while it is looked into.
+    job = observed.generate("[duration=4][size=1280x720] inspection killed after its commit", "seedance-1-lite")
 
     observed.kill_after_commit(
         "inspect-media",
         job,
-        once="lease_owner LIKE 'inspect:%%'",
+        once="status = 'processing' AND lease_owner LIKE 'inspect:%%'",
         committed=lambda: observed.job(job)["status"] == "completed",
     )
     assert observed.incoming(job)
