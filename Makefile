@@ -3,8 +3,8 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 STAGE ?= dev
 ARCH ?= arm64
-SOURCES := $(wildcard shared functions infra layers local operate bench tests app.py)
-TYPED := $(wildcard shared functions infra layers local operate app.py)
+SOURCES := $(wildcard shared functions infra layers/build.py local operate bench tests app.py)
+TYPED := $(wildcard shared functions infra layers/build.py local operate app.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup up down clean logs status demo test check format synth layers accounts

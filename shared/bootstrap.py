@@ -20,11 +20,12 @@ from shared.ports import Clock, Encoder, Records
 
 if TYPE_CHECKING:
     from shared.adapters.aws import SqsQueue
-    from shared.adapters.redis_cache import RedisStatusCache
+    from shared.adapters.redis_cache import RedisConnection, RedisStatusCache
     from shared.adapters.s3 import S3MediaStore
     from shared.domain.catalog import Catalog
     from shared.usecases.aftermath import Aftermath
     from shared.usecases.inspect_media import Place
+    from shared.usecases.read_status import StatusReader
 
 T = TypeVar("T")
 LEASE_SECONDS = 60
@@ -35,6 +36,8 @@ SOURCE_ROOT = Path(__file__).resolve().parent.parent
 MAX_OUTPUT_BYTES = 2 * 1024**3
 # Four outputs of one prediction must fit into the function's ten minutes.
 OUTPUT_SECONDS = 140
+# Each holds an execution environment: of 1000 an account of AWS has by default, these may stand still.
+MOST_WAITERS_OF_ACCOUNT, MOST_WAITERS_OF_STAGE = 20, 100
 
 
 @cache
@@ -75,11 +78,18 @@ def records() -> Records:
 
 
 @cache
-def status_cache() -> RedisStatusCache:
-    from shared.adapters.redis_cache import RedisStatusCache, connect
+def redis() -> RedisConnection:
+    from shared.adapters.redis_cache import RedisConnection, connect
 
     url = os.environ["REDIS_URL"]
-    return RedisStatusCache(lambda: connect(url), clock())
+    return RedisConnection(lambda: connect(url), clock())
+
+
+@cache
+def status_cache() -> RedisStatusCache:
+    from shared.adapters.redis_cache import RedisStatusCache
+
+    return RedisStatusCache(redis())
 
 
 @cache
@@ -131,6 +141,17 @@ def aftermath() -> Aftermath:
     from shared.usecases.aftermath import Aftermath
 
     return Aftermath(records=records(), queue=queue(), live=live_view(), cache=status_cache())
+
+
+@cache
+def status_reader() -> StatusReader:
+    from shared.adapters.redis_cache import RedisWaiters
+    from shared.usecases.read_status import StatusReader
+
+    waiters = RedisWaiters(redis(), most_of_account=MOST_WAITERS_OF_ACCOUNT, most_of_stage=MOST_WAITERS_OF_STAGE)
+    return StatusReader(
+        records=records(), live=live_view(), cache=status_cache(), aftermath=aftermath(), waiters=waiters, clock=clock()
+    )
 
 
 @cache

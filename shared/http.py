@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, get_args
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, CORSConfig, Response
@@ -20,7 +21,7 @@ from shared.domain.errors import Forbidden, InvalidRequest, MalformedRequest, Mi
 from shared.domain.jobs import Caller
 from shared.observability import logger
 
-M = TypeVar("M", bound="Wire")
+M = TypeVar("M", bound=BaseModel)
 BODY_LIMIT_BYTES = 1_000_000
 LONGEST_WAIT_SECONDS = 25
 STATUS_OF: Mapping[type[errors.ProductError], int] = {
@@ -50,6 +51,19 @@ class Wire(BaseModel):
     """Base of bodies on the wire: camelCase, no field beyond the known."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", strict=True)
+
+
+class Query(BaseModel):
+    """Base of query strings: their text is made into numbers and times; no parameter beyond the known."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid")
+
+
+def https_url(text: str) -> str:
+    """A field's validator. Raises ValueError unless it is an https URL with a host."""
+    if urlsplit(text).scheme != "https" or not urlsplit(text).hostname:
+        raise ValueError("must be an https URL")
+    return text
 
 
 def api_handler(router: Router, cors_origins: Callable[[], str]) -> Callable[[Any, Any], dict[str, Any]]:
@@ -83,16 +97,21 @@ def body_of(
 
     `further` finds the mistakes the model cannot see; it is asked only of a body that is refused anyway.
     """
-    value = _json_object(router)
-    mistakes = _unstorable(value)
+    return _validated(model, _json_object(router), further)
+
+
+def _validated(
+    model: type[M], given: Mapping[str, Any], further: Callable[[Mapping[str, Any]], Sequence[Mistake]] = lambda _: ()
+) -> M:
+    mistakes = _unstorable(given)
     try:
-        body = model.model_validate(value)
+        value = model.model_validate(given)
     except ValidationError as error:
-        mistakes += [_mistake(model, e) for e in error.errors()] + list(further(value))
+        mistakes += [_mistake(model, e) for e in error.errors()] + list(further(given))
     if mistakes:
         told = {mistake.path: mistake for mistake in reversed(mistakes)}
         raise InvalidRequest("Some fields are wrong; `details` names each.", details=list(told.values())[::-1])
-    return body
+    return value
 
 
 def _json_object(router: Router) -> dict[str, Any]:
@@ -113,34 +132,20 @@ def path_id(text: str, what: str) -> UUID:
     try:
         return UUID(text)
     except ValueError:
-        raise NotFound(f"There is no {what} {text[:64]!r}.") from None
+        raise NotFound(f"There is no {what} {text[:64]!r}: list yours to find its id.") from None
 
 
 def path_number(text: str, what: str) -> int:
     """A serial id out of the path. Raises NotFound."""
     if re.fullmatch(r"[1-9]\d{0,8}", text) is None:
-        raise NotFound(f"There is no {what} {text[:64]!r}.")
+        raise NotFound(f"There is no {what} {text[:64]!r}: list yours to find its id.")
     return int(text)
 
 
-def query_number(router: Router, name: str, default: int, highest: int) -> int:
-    """A number from 0 to `highest` out of the query. Raises InvalidRequest."""
-    text = query(router, name)
-    if text is None:
-        return default
-    if not text.isascii() or not text.isdigit() or int(text) > highest:
-        problem = f"must be a whole number from 0 to {highest}"
-        raise InvalidRequest(f"{name} {problem}.", details=[Mistake(name, problem)])
-    return int(text)
-
-
-def query(router: Router, name: str) -> str | None:
-    """A query parameter. Raises InvalidRequest for text that no database takes."""
-    text: str | None = (router.current_event.query_string_parameters or {}).get(name)
-    problem = _unstorable_problem(text)
-    if problem:
-        raise InvalidRequest(f"{name} {problem}.", details=[Mistake(name, problem)])
-    return text
+def query_of(router: Router, model: type[M]) -> M:
+    """The query string as a model. Raises InvalidRequest with every mistake."""
+    given: Mapping[str, Any] = router.current_event.query_string_parameters or {}
+    return _validated(model, given)
 
 
 def idempotency_key(router: Router) -> str | None:
@@ -222,14 +227,14 @@ def _error(resolver: APIGatewayRestResolver, error: errors.ProductError) -> Resp
     return answer(status, body, retry)
 
 
-def _mistake(model: type[Wire], error: Any) -> Mistake:
+def _mistake(model: type[BaseModel], error: Any) -> Mistake:
     path = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         return Mistake(path, unknown_sentence(str(error["loc"][-1]), _known_fields(model, error["loc"][:-1])))
     return Mistake(path, error["msg"].removeprefix("Value error, "))
 
 
-def _known_fields(model: type[Wire], path: Sequence[str | int]) -> list[str]:
+def _known_fields(model: type[BaseModel], path: Sequence[str | int]) -> list[str]:
     """The wire names of the model's fields, or of the model nested at `path`."""
     fields = {field.alias or name: field for name, field in model.model_fields.items()}
     if not path:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -40,6 +41,25 @@ class MemoryView:
 
     def get(self, job_id: UUID) -> Mapping[str, Any] | None:
         return self.snapshots.get(str(job_id))
+
+
+class MemoryWaiters:
+    """Places of waiting callers."""
+
+    def __init__(self, *, most_of_account: int, most_of_stage: int) -> None:
+        self.most_of_account, self.most_of_stage = most_of_account, most_of_stage
+        self.seated: list[UUID] = []
+
+    @contextmanager
+    def place(self, account_id: UUID, seconds: int) -> Iterator[bool]:
+        free = self.seated.count(account_id) < self.most_of_account and len(self.seated) < self.most_of_stage
+        if free:
+            self.seated.append(account_id)
+        try:
+            yield free
+        finally:
+            if free:
+                self.seated.remove(account_id)
 
 
 class MemoryQueue:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from shared import bootstrap, config, http
 from shared.domain.errors import InvalidRequest, Mistake
@@ -31,7 +31,7 @@ class ScriptCompileBody(http.Wire):
     output_format: Literal["mp4"] = "mp4"
     quality: Literal["source", "high", "medium", "low"] = "source"
     reencode: bool = False
-    webhook_url: str | None = Field(default=None, max_length=2000, pattern=r"^https://")
+    webhook_url: Annotated[str, AfterValidator(http.https_url)] | None = Field(default=None, max_length=2000)
 
 
 class CompileBody(ScriptCompileBody):
@@ -77,8 +77,9 @@ def _compile(request: CompileRequest, caller: Caller) -> Response[str]:
     )
     if may_run_inline(job):
         _film_maker().compile(job.id)
-        with bootstrap.records().transaction() as tx:
-            job = tx.job(caller.account_id, job.id) or job
+    bootstrap.status_reader().wait(job.id, caller, http.wait_seconds(router))
+    with bootstrap.records().transaction() as tx:
+        job = tx.job(caller.account_id, job.id) or job
     if job.status is JobStatus.COMPLETED:
         return http.answer(200, {"success": True, "message": "Video compilation completed", "data": _data(job)})
     if job.status is JobStatus.FAILED:

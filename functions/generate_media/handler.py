@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
@@ -16,17 +15,11 @@ from shared.domain.errors import InvalidRequest, Mistake
 from shared.domain.jobs import Caller, Job, snapshot
 from shared.usecases import control, generate_media
 from shared.usecases.compile_videos import CompileRequest, request_compile
-from shared.usecases.read_status import StatusReader, await_end, present
+from shared.usecases.read_status import present
 
 router = Router()  # type: ignore[no-untyped-call]
 USER_ID = r"^[A-Za-z0-9._@-]{1,128}$"
 MAX_SERIAL = 2**31 - 1
-
-
-def _https(url: str) -> str:
-    if urlsplit(url).scheme != "https" or not urlsplit(url).hostname:
-        raise ValueError("must be an https URL")
-    return url
 
 
 def _no_dots(user_id: str) -> str:
@@ -42,7 +35,7 @@ class GenerateBody(http.Wire):
     parameters: dict[str, Any]
     script_id: int | None = Field(default=None, ge=1, le=MAX_SERIAL)
     section_id: int | None = Field(default=None, ge=1, le=MAX_SERIAL)
-    webhook_url: Annotated[str, AfterValidator(_https)] | None = Field(default=None, max_length=2000)
+    webhook_url: Annotated[str, AfterValidator(http.https_url)] | None = Field(default=None, max_length=2000)
     metadata: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -130,13 +123,9 @@ def _generate(request: generate_media.GenerateRequest, caller: Caller) -> Job:
 def _accepted(job: Job, caller: Caller) -> Response[str]:
     """202 and the job; 200 and the result when it ended within `Prefer: wait`."""
     status_url = f"{http.base_url(router)}/status/{job.id}"
-    waited = http.wait_seconds(router)
-    if waited:
-        reader = StatusReader(
-            records=bootstrap.records(), live=bootstrap.live_view(), cache=bootstrap.status_cache(),
-            aftermath=bootstrap.aftermath(),
-        )  # fmt: skip
-        view = await_end(lambda: reader.read(job.id, caller), waited, bootstrap.clock())
+    wait_seconds = http.wait_seconds(router)
+    if wait_seconds:
+        view = bootstrap.status_reader().wait(job.id, caller, wait_seconds)
         if view["completedAt"]:
             return http.answer(200, {**present(view, bootstrap.media()), "statusUrl": status_url})
     body = {

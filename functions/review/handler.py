@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 from pydantic import Field
 
 from shared import bootstrap, config, http
-from shared.domain.errors import InvalidRequest, Mistake
 from shared.domain.jobs import Caller, Job
 from shared.domain.scripts import SectionVideo
 from shared.usecases import review_clips
@@ -17,8 +16,6 @@ from shared.usecases.generate_media import GenerateRequest, generate_media
 
 router = Router()  # type: ignore[no-untyped-call]
 MAX_SERIAL = 2**31 - 1
-PAGE, LONGEST_PAGE, DEEPEST = 100, 500, 1_000_000
-STATUSES = ("pending", "generating", "completed", "approved", "rejected", "failed", "cancelled")
 
 
 class ScriptBody(http.Wire):
@@ -40,6 +37,20 @@ class RejectBody(http.Wire):
     parameters: dict[str, Any] | None = None
 
 
+class ScriptsQuery(http.Query):
+    cursor: int | None = Field(default=None, ge=1, le=MAX_SERIAL)
+    limit: int = Field(default=100, ge=1, le=500)
+
+
+class VideosQuery(http.Query):
+    script_id: int | None = Field(default=None, ge=1, le=MAX_SERIAL)
+    section_id: int | None = Field(default=None, ge=1, le=MAX_SERIAL)
+    user_id: str | None = None
+    status: Literal["pending", "generating", "completed", "approved", "rejected", "failed", "cancelled"] | None = None
+    cursor: int = Field(default=0, ge=0, le=1_000_000)
+    limit: int = Field(default=100, ge=1, le=500)
+
+
 @router.post("/api/scripts")
 def post_script() -> Response[str]:
     caller = http.caller_of(router, "review")
@@ -51,12 +62,11 @@ def post_script() -> Response[str]:
 @router.get("/api/scripts")
 def get_scripts() -> Response[str]:
     caller = http.caller_of(router, "read")
-    limit = max(http.query_number(router, "limit", PAGE, LONGEST_PAGE), 1)
-    before = http.query_number(router, "cursor", 0, MAX_SERIAL) or None
+    asked = http.query_of(router, ScriptsQuery)
     with bootstrap.records().transaction() as tx:
-        scripts = tx.scripts(caller.account_id, before, limit + 1)
-    shown = [review_clips.present_script(script, bootstrap.media()) for script in scripts[:limit]]
-    cursor = str(scripts[limit - 1].id) if len(scripts) > limit else None
+        scripts = tx.scripts(caller.account_id, asked.cursor, asked.limit + 1)
+    shown = [review_clips.present_script(script, bootstrap.media()) for script in scripts[: asked.limit]]
+    cursor = str(scripts[asked.limit - 1].id) if len(scripts) > asked.limit else None
     return http.answer(200, {"success": True, "data": shown, "nextCursor": cursor})
 
 
@@ -74,21 +84,15 @@ def get_script(script_id: str) -> Response[str]:
 @router.get("/api/section-videos")
 def get_videos() -> Response[str]:
     caller = http.caller_of(router, "read")
-    limit = max(http.query_number(router, "limit", PAGE, LONGEST_PAGE), 1)
-    offset = http.query_number(router, "cursor", 0, DEEPEST)
-    status = http.query(router, "status")
-    if status is not None and status not in STATUSES:
-        problem = f"must be one of {', '.join(STATUSES)}"
-        raise InvalidRequest(f"status {problem}.", details=[Mistake("status", problem)])
+    asked = http.query_of(router, VideosQuery)
     with bootstrap.records().transaction() as tx:
         videos = tx.videos(
-            caller.account_id, script_id=_number("scriptId"), section_id=_number("sectionId"),
-            user_id=http.query(router, "userId"), status=status, after=offset, limit=limit + 1,
+            caller.account_id, script_id=asked.script_id, section_id=asked.section_id, user_id=asked.user_id,
+            status=asked.status, after=asked.cursor, limit=asked.limit + 1,
         )  # fmt: skip
-    cursor = str(offset + limit) if len(videos) > limit else None
-    return http.answer(
-        200, {"success": True, "data": [_shown(video) for video in videos[:limit]], "nextCursor": cursor}
-    )
+    cursor = str(asked.cursor + asked.limit) if len(videos) > asked.limit else None
+    shown = [_shown(video) for video in videos[: asked.limit]]
+    return http.answer(200, {"success": True, "data": shown, "nextCursor": cursor})
 
 
 @router.patch("/api/section-videos/<video_id>")
@@ -140,10 +144,6 @@ def _regenerate(clip: SectionVideo, old: Job, body: RejectBody, caller: Caller) 
         request, caller, records=bootstrap.records(), catalog=bootstrap.catalog(), clock=bootstrap.clock(),
         aftermath=bootstrap.aftermath(),
     )  # fmt: skip
-
-
-def _number(name: str) -> int | None:
-    return http.query_number(router, name, 0, MAX_SERIAL) or None
 
 
 def _shown(video: SectionVideo) -> dict[str, Any]:

@@ -16,6 +16,12 @@ router = Router()  # type: ignore[no-untyped-call]
 NO_ID = "00000000-0000-0000-0000-000000000000"
 
 
+class UrlQuery(http.Query):
+    job: str = ""
+    attempt: str = ""
+    mac: str = ""
+
+
 @router.post("/webhook")
 @router.post("/webhook/replicate")
 def post_webhook() -> Response[str]:
@@ -32,12 +38,12 @@ def post_webhook() -> Response[str]:
 
 def _named(key: bytes) -> tuple[str, str]:
     """Job and attempt of the URL. Raises Unauthorized when the MAC is not ours; none named is parked."""
-    job_id, attempt_id, mac = (http.query(router, name) for name in ("job", "attempt", "mac"))
-    if job_id is None and attempt_id is None and mac is None:
+    named = http.query_of(router, UrlQuery)
+    if named == UrlQuery():
         return NO_ID, NO_ID
-    if not webhook_signature.url_mac_matches(key, job_id or "", attempt_id or "", mac or ""):
+    if not webhook_signature.url_mac_matches(key, named.job, named.attempt, named.mac):
         raise Unauthorized("This webhook's URL was not made here.")
-    return str(job_id), str(attempt_id)
+    return named.job, named.attempt
 
 
 def _report(webhook_id: str, raw: bytes, job_id: str, attempt_id: str) -> WebhookReceived:

@@ -14,6 +14,7 @@ from local.runtime.refusals import Refusal
 from local.runtime.runner import Runner, Throttled
 from local.runtime.runtime_api import Outcome
 
+_PATIENCE_SECONDS = 10.0
 _REMEMBERED = 10_000
 
 
@@ -49,7 +50,9 @@ class Authorizers:
 
     async def _ask(self, authorizer: Authorizer, event: Mapping[str, Any]) -> Grant:
         try:
-            outcome = await self._runner.invoke(authorizer.function, json.dumps(event).encode())
+            outcome = await self._runner.invoke(
+                authorizer.function, json.dumps(event).encode(), patience_seconds=_PATIENCE_SECONDS
+            )
         except (Throttled, SourceUnavailable, UnknownFunction) as error:
             raise Refusal("AUTHORIZER_FAILURE") from error
         return _grant(outcome)

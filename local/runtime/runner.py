@@ -12,6 +12,8 @@ from local.runtime.logs import CappedLog
 from local.runtime.process import ExecutionEnvironment
 from local.runtime.runtime_api import Invocation, Outcome, RuntimeApi
 
+_ADMISSION_POLL_SECONDS = 0.01
+
 
 class Throttled(RuntimeError):
     """All environments the function may have are busy."""
@@ -54,15 +56,16 @@ class Runner:
         request_id: str | None = None,
         deadline_ms: int | None = None,
         trace_id: str | None = None,
+        patience_seconds: float = 0,
     ) -> Outcome:
         """Runs the function on an event (JSON). Its timeout counts from when it is loaded; a caller's
-        `deadline_ms` (Unix time) that comes earlier wins.
+        `deadline_ms` (Unix time) that comes earlier wins. With patience a free environment is waited for.
 
         Raises UnknownFunction, SourceUnavailable, Throttled.
         """
         function = await self._function(name)
         pool = self._pool(name)
-        environment = self._claim(pool, function)
+        environment = await self._admitted(pool, function, patience_seconds)
         try:
             failure = await self._started(environment)
             if failure is not None:
@@ -108,8 +111,16 @@ class Runner:
             self._pools[name] = _Pool(CappedLog(path, self._config.log_limit_bytes))
         return self._pools[name]
 
-    def _claim(self, pool: _Pool, function: FunctionConfig) -> ExecutionEnvironment:
-        """Without an await in it, so that the limit holds."""
+    async def _admitted(self, pool: _Pool, function: FunctionConfig, patience_seconds: float) -> ExecutionEnvironment:
+        give_up = time.monotonic() + patience_seconds
+        while (environment := self._claim(pool, function)) is None:
+            if time.monotonic() >= give_up:
+                raise Throttled(function.name)
+            await asyncio.sleep(_ADMISSION_POLL_SECONDS)
+        return environment
+
+    def _claim(self, pool: _Pool, function: FunctionConfig) -> ExecutionEnvironment | None:
+        """None over the limit. Without an await in it, so that the limit holds."""
         while pool.idle:
             environment = pool.idle.pop()
             if environment.usable():
@@ -120,7 +131,7 @@ class Runner:
         if function.reserved_concurrency is not None:
             limit = min(limit, function.reserved_concurrency)
         if len(pool.busy) >= limit:
-            raise Throttled(function.name)
+            return None
         environment = ExecutionEnvironment(function, self._config, self._api, pool.log)
         pool.busy.add(environment)
         return environment

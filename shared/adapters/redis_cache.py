@@ -1,13 +1,15 @@
-"""Redis in cluster mode as the status cache. It is never in the way: an outage is a miss, and a breaker
-keeps a dead cache from costing each call its timeout."""
+"""Redis in cluster mode: the status cache and the places of waiting callers. It is never in the way: an outage
+is a miss, and a breaker keeps a dead cache from costing each call its timeout."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from shared.observability import logger
 from shared.ports import Clock
@@ -33,31 +35,27 @@ return 1
 """
 
 
-class RedisStatusCache:
-    """Implements `StatusCache`. `connect` is called at first use and again after the breaker closes."""
+# Expired places are cleared by whoever asks next, so a killed waiter gives his back too.
+_SIT = """
+local now = tonumber(redis.call('TIME')[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[1]) then return 0 end
+redis.call('ZADD', KEYS[1], now + tonumber(ARGV[2]), ARGV[3])
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+return 1
+"""
+
+
+class RedisConnection:
+    """One lazily made client, behind a breaker. `connect` is called at first use and after the breaker closes."""
 
     def __init__(self, connect: Callable[[], RedisCluster], clock: Clock) -> None:
         self._connect, self._clock = connect, clock
         self._client: RedisCluster | None = None
         self._open_until: datetime | None = None
 
-    def put(self, snapshot: Mapping[str, Any]) -> None:
-        ttl_seconds = FINISHED_TTL_SECONDS if snapshot["completedAt"] else RUNNING_TTL_SECONDS
-        self._try(
-            lambda client: client.eval(
-                _PUT, 1, _key(snapshot["jobId"]), json.dumps(snapshot), snapshot["version"], ttl_seconds
-            )
-        )
-
-    def get(self, job_id: UUID) -> Mapping[str, Any] | None:
-        text = self._try(lambda client: client.get(_key(str(job_id))))
-        return json.loads(text) if text else None
-
-    def ping(self) -> bool:
-        """Whether the cache answers."""
-        return bool(self._try(lambda client: client.ping()))
-
-    def _try(self, action: Callable[[RedisCluster], Any]) -> Any:
+    def attempt(self, action: Callable[[RedisCluster], Any]) -> Any:
+        """The action's answer, or None while Redis does not answer."""
         from redis.exceptions import RedisClusterException, RedisError
 
         if self._open_until is not None and self._clock.now() < self._open_until:
@@ -72,6 +70,59 @@ class RedisStatusCache:
             self._open_until = self._clock.now() + OPEN_FOR
             logger.warning("cache_unavailable", extra={"reason": type(error).__name__})
             return None
+
+
+class RedisStatusCache:
+    """Implements `StatusCache`."""
+
+    def __init__(self, redis: RedisConnection) -> None:
+        self._redis = redis
+
+    def put(self, snapshot: Mapping[str, Any]) -> None:
+        ttl_seconds = FINISHED_TTL_SECONDS if snapshot["completedAt"] else RUNNING_TTL_SECONDS
+        self._redis.attempt(
+            lambda client: client.eval(
+                _PUT, 1, _key(snapshot["jobId"]), json.dumps(snapshot), snapshot["version"], ttl_seconds
+            )
+        )
+
+    def get(self, job_id: UUID) -> Mapping[str, Any] | None:
+        text = self._redis.attempt(lambda client: client.get(_key(str(job_id))))
+        return json.loads(text) if text else None
+
+    def ping(self) -> bool:
+        """Whether the cache answers."""
+        return bool(self._redis.attempt(lambda client: client.ping()))
+
+
+class RedisWaiters:
+    """Implements `Waiters`."""
+
+    def __init__(self, redis: RedisConnection, *, most_of_account: int, most_of_stage: int) -> None:
+        self._redis = redis
+        self._most_of_account, self._most_of_stage = most_of_account, most_of_stage
+
+    @contextmanager
+    def place(self, account_id: UUID, seconds: int) -> Iterator[bool]:
+        rooms = ((f"waiters:{{{account_id}}}", self._most_of_account), ("waiters:{stage}", self._most_of_stage))
+        waiter, taken = uuid4().hex, []
+        try:
+            for room, most in rooms:
+                if not self._sit(room, most, seconds, waiter):
+                    break
+                taken.append(room)
+            yield len(taken) == len(rooms)
+        finally:
+            for room in taken:
+                self._redis.attempt(partial(_stand_up, room=room, waiter=waiter))
+
+    def _sit(self, room: str, most: int, seconds: int, waiter: str) -> bool:
+        answer = self._redis.attempt(lambda client: client.eval(_SIT, 1, room, most, seconds + 1, waiter))
+        return answer is None or bool(answer)
+
+
+def _stand_up(client: RedisCluster, room: str, waiter: str) -> None:
+    client.zrem(room, waiter)
 
 
 def connect(url: str, password: Callable[[], str] | None = None) -> RedisCluster:

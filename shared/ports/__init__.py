@@ -15,6 +15,7 @@ from shared.ports.world import (
     Queue,
     Reports,
     StatusCache,
+    Waiters,
 )
 
 __all__ = [
@@ -34,4 +35,5 @@ __all__ = [
     "Reports",
     "StatusCache",
     "Transaction",
+    "Waiters",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -62,6 +63,13 @@ class LiveView(Protocol):
 
 class StatusCache(LiveView, Protocol):
     """Like the live view, and never in the way: an outage is a miss."""
+
+
+class Waiters(Protocol):
+    """Places for callers who wait for a job; so many an account, so many a stage."""
+
+    def place(self, account_id: UUID, seconds: int) -> AbstractContextManager[bool]:
+        """Whether a place was free, held for the seconds at most; an outage of the count is a free place."""
 
 
 class KeyDirectory(Protocol):

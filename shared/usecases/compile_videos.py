@@ -24,6 +24,8 @@ MOST_CLIPS = 200
 COPY_SECONDS_PER_FILM_SECOND = Decimal("0.1")
 ENCODE_SECONDS_PER_FILM_SECOND = Decimal("1.0")
 COMPILABLE = ("approved",)
+# Of a film made from clips of several users.
+NO_ONE_USER = "-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +69,16 @@ def request_compile(
     Raises NotFound, InvalidRequest, Conflict (`nothing_approved`, `not_completed`, `idempotency_conflict`).
     """
     with records.transaction() as tx:
+        earlier = _earlier(tx, request, caller)
+        if earlier is not None:
+            return earlier
         sources = _sources(tx, request, caller)
-        job = _new_job(request, caller, sources, clock)
-        written = tx.insert_job(job)
+        written = tx.insert_job(_new_job(request, caller, sources, clock))
         if written is None:
-            return _same_request(tx, job)
+            # Written by another call since it was looked for.
+            earlier = _earlier(tx, request, caller)
+            assert earlier is not None
+            return earlier
         inline = may_run_inline(written) and request.retry_of is None
         delay_seconds = DELAY_OF_INLINE_SECONDS if inline else 0
         tx.announce(written, "compile", body_of(JobMessage(str(written.id))), delay_seconds)
@@ -110,7 +117,7 @@ def _of_clip(tx: Transaction, clip: ClipSource, caller: Caller) -> dict[str, Any
     if clip.video_id is not None:
         video = tx.video(caller.account_id, clip.video_id)
         if video is None:
-            raise NotFound(f"There is no section video {clip.video_id}.")
+            raise NotFound(f"There is no section video {clip.video_id}: GET /api/section-videos lists yours.")
         if video.status not in COMPILABLE:
             raise Conflict(
                 f"Section video {video.id} is {video.status}: only approved clips are compiled.",
@@ -120,7 +127,7 @@ def _of_clip(tx: Transaction, clip: ClipSource, caller: Caller) -> dict[str, Any
     assert clip.job_id is not None
     job = tx.job(caller.account_id, clip.job_id)
     if job is None:
-        raise NotFound(f"There is no job {clip.job_id}.")
+        raise NotFound(f"There is no job {clip.job_id}: GET /jobs lists yours.")
     if job.s3_key is None or not (job.content_type or "").startswith("video/"):
         raise Conflict(f"Job {job.id} is {job.status.value} and has no video to compile.", code="not_completed")
     return _of_job(job, None)
@@ -130,13 +137,14 @@ def _of_video(tx: Transaction, video: SectionVideo) -> dict[str, Any]:
     job = tx.job(video.account_id, video.job_id) if video.job_id else None
     if job is not None:
         return _of_job(job, video.id)
-    return {"videoId": video.id, "key": video.key, "seconds": 10.0, "format": None}
+    return {"videoId": video.id, "key": video.key, "userId": video.user_id, "seconds": 10.0, "format": None}
 
 
 def _of_job(job: Job, video_id: int | None) -> dict[str, Any]:
     return {
         "videoId": video_id,
         "key": job.s3_key,
+        "userId": job.user_id,
         "seconds": float(job.duration_seconds or 0),
         "format": [job.width, job.height, job.content_type, job.model_id],
     }
@@ -146,21 +154,17 @@ def _new_job(request: CompileRequest, caller: Caller, sources: Sequence[Mapping[
     alike = len({str(source["format"]) for source in sources}) == 1 and not request.reencode
     pace = COPY_SECONDS_PER_FILM_SECOND if alike else ENCODE_SECONDS_PER_FILM_SECOND
     film_seconds = Decimal(str(sum(source["seconds"] for source in sources)))
-    body = {
-        "scriptId": request.script_id, "videoIds": list(request.video_ids),
-        "clips": [_named(clip) for clip in request.clips],
-        "outputFormat": request.output_format, "quality": request.quality, "reencode": request.reencode,
-    }  # fmt: skip
+    users = {source["userId"] for source in sources}
     now = clock.now()
     return Job(
         id=uuid4(),
         account_id=caller.account_id,
-        user_id="-",
+        user_id=users.pop() if len(users) == 1 else NO_ONE_USER,
         kind="compile",
         route=request.route,
         idempotency_key=request.idempotency_key,
-        request={**body, "sources": [dict(source) for source in sources]},
-        request_hash=hash_of(body, request.retry_of),
+        request={**_body(request), "sources": [dict(source) for source in sources]},
+        request_hash=hash_of(_body(request), request.retry_of),
         media_type="video",
         script_id=request.script_id,
         output_format=request.output_format,
@@ -174,14 +178,24 @@ def _new_job(request: CompileRequest, caller: Caller, sources: Sequence[Mapping[
     )
 
 
+def _body(request: CompileRequest) -> dict[str, Any]:
+    return {
+        "scriptId": request.script_id, "videoIds": list(request.video_ids),
+        "clips": [_named(clip) for clip in request.clips], "webhookUrl": request.webhook_url,
+        "outputFormat": request.output_format, "quality": request.quality, "reencode": request.reencode,
+    }  # fmt: skip
+
+
 def _named(clip: ClipSource) -> dict[str, Any]:
     return {"videoId": clip.video_id, "jobId": str(clip.job_id) if clip.job_id else None}
 
 
-def _same_request(tx: Transaction, job: Job) -> Job:
-    assert job.idempotency_key is not None
-    earlier = tx.job_by_key(job.account_id, job.route, job.idempotency_key)
-    if earlier is None or earlier.request_hash != job.request_hash:
+def _earlier(tx: Transaction, request: CompileRequest, caller: Caller) -> Job | None:
+    """The job of an earlier call under the same key. Raises Conflict when that had another body."""
+    if request.idempotency_key is None:
+        return None
+    earlier = tx.job_by_key(caller.account_id, request.route, request.idempotency_key)
+    if earlier is not None and earlier.request_hash != hash_of(_body(request), request.retry_of):
         raise Conflict(
             "This Idempotency-Key was used for another body: send a new key for a new request.",
             code="idempotency_conflict",

@@ -23,7 +23,7 @@ def cancel_job(
     """
     with records.transaction() as tx:
         if tx.job(caller.account_id, job_id) is None:
-            raise NotFound(f"There is no job {job_id}.")
+            raise NotFound(f"There is no job {job_id}: GET /jobs lists yours.")
         job = tx.lock_job(job_id)
         assert job is not None
         if job.status.finished:
@@ -45,7 +45,7 @@ def retry_job(job_id: UUID, caller: Caller, *, records: Records, again: Callable
     with records.transaction() as tx:
         job = tx.job(caller.account_id, job_id)
     if job is None:
-        raise NotFound(f"There is no job {job_id}.")
+        raise NotFound(f"There is no job {job_id}: GET /jobs lists yours.")
     if not job.status.finished:
         raise Conflict(f"The job is {job.status.value}: cancel it first or wait for its end.", code="not_finished")
     return again(job)

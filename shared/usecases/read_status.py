@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 from shared.domain.errors import DependencyDown, NotFound
 from shared.domain.jobs import FINISHED, Caller, Job, JobFilter, snapshot
 from shared.observability import CACHE_HIT_RATE, count
-from shared.ports import Clock, LiveView, MediaStore, Records, StatusCache
+from shared.ports import Clock, LiveView, MediaStore, Records, StatusCache, Waiters
 from shared.usecases.aftermath import Aftermath
 
 SIGNING_WINDOW_SECONDS = 900
@@ -20,8 +20,33 @@ POLL_SECONDS = 0.25
 class StatusReader:
     """Finds a job's snapshot where it is quickest to have."""
 
-    def __init__(self, *, records: Records, live: LiveView, cache: StatusCache, aftermath: Aftermath) -> None:
+    def __init__(
+        self,
+        *,
+        records: Records,
+        live: LiveView,
+        cache: StatusCache,
+        aftermath: Aftermath,
+        waiters: Waiters,
+        clock: Clock,
+    ) -> None:
         self._records, self._live, self._cache, self._aftermath = records, live, cache, aftermath
+        self._waiters, self._clock = waiters, clock
+
+    def wait(self, job_id: UUID, caller: Caller, seconds: int) -> Mapping[str, Any]:
+        """The snapshot once the job has ended, or when the seconds are over; at once where too many wait.
+
+        Raises as `read`.
+        """
+        view = self.read(job_id, caller)
+        if seconds == 0 or view["status"] in FINISHED:
+            return view
+        with self._waiters.place(caller.account_id, seconds) as free:
+            give_up = self._clock.monotonic_seconds() + (seconds if free else 0)
+            while view["status"] not in FINISHED and self._clock.monotonic_seconds() < give_up:
+                self._clock.sleep(POLL_SECONDS)
+                view = self.read(job_id, caller)
+        return view
 
     def read(self, job_id: UUID, caller: Caller) -> Mapping[str, Any]:
         """The snapshot. Raises NotFound, also for another account's job; DependencyDown."""
@@ -54,16 +79,6 @@ class StatusReader:
         if job.status.finished:
             self._aftermath.of(job)
         return view
-
-
-def await_end(read: Callable[[], Mapping[str, Any]], seconds: int, clock: Clock) -> Mapping[str, Any]:
-    """Reads until the job has ended or the seconds are over; the last snapshot."""
-    give_up = clock.monotonic_seconds() + seconds
-    view = read()
-    while view["status"] not in FINISHED and clock.monotonic_seconds() < give_up:
-        clock.sleep(POLL_SECONDS)
-        view = read()
-    return view
 
 
 def list_jobs(caller: Caller, narrow: JobFilter, *, records: Records) -> Sequence[Job]:
@@ -132,4 +147,4 @@ def _output(output: Mapping[str, Any], media: MediaStore) -> dict[str, Any]:
 
 
 def _unknown(job_id: UUID) -> NotFound:
-    return NotFound(f"There is no job {job_id}.")
+    return NotFound(f"There is no job {job_id}: GET /jobs lists yours.")

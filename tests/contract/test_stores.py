@@ -16,10 +16,10 @@ from botocore.config import Config
 
 from shared.adapters.aws import DynamoKeyDirectory, DynamoLiveView, SqsQueue
 from shared.adapters.clock import SystemClock
-from shared.adapters.redis_cache import RedisStatusCache, connect
+from shared.adapters.redis_cache import RedisConnection, RedisStatusCache, RedisWaiters, connect
 from shared.adapters.s3 import S3MediaStore
 from shared.domain.errors import NotFound
-from tests.memory import MemoryKeys, MemoryMedia, MemoryQueue, MemoryView
+from tests.memory import MemoryKeys, MemoryMedia, MemoryQueue, MemoryView, MemoryWaiters
 
 
 def client(stack: dict[str, Any], service: str) -> Any:
@@ -49,7 +49,7 @@ def view(request: pytest.FixtureRequest) -> Any:
         return MemoryView()
     stack = request.getfixturevalue("stack")
     if request.param == "redis":
-        return RedisStatusCache(lambda: connect(stack["redisUrl"]), SystemClock())
+        return RedisStatusCache(RedisConnection(lambda: connect(stack["redisUrl"]), SystemClock()))
     return DynamoLiveView(client(stack, "dynamodb"), f"vsl-{stack['stage']}-realtime-jobs", SystemClock())
 
 
@@ -78,7 +78,7 @@ def test_a_newer_snapshot_replaces_an_older_one(view: Any) -> None:
 
 
 def test_a_cache_that_is_down_is_a_miss() -> None:
-    cache = RedisStatusCache(lambda: connect("redis://127.0.0.1:1/0"), SystemClock())
+    cache = RedisStatusCache(RedisConnection(lambda: connect("redis://127.0.0.1:1/0"), SystemClock()))
     cache.put(snapshot(1))
     assert cache.get(uuid4()) is None
 
@@ -177,3 +177,31 @@ def test_a_message_arrives_with_its_body(queue: tuple[Any, Any]) -> None:
     sender, received = queue
     sender.send("calls", {"jobId": "1"})
     assert received() == [{"jobId": "1"}]
+
+
+@pytest.fixture(params=["memory", "redis"])
+def waiters(request: pytest.FixtureRequest) -> Any:
+    if request.param == "memory":
+        return MemoryWaiters(most_of_account=1, most_of_stage=2)
+    redis = RedisConnection(lambda: connect(request.getfixturevalue("stack")["redisUrl"]), SystemClock())
+    redis.attempt(lambda client: client.delete("waiters:{stage}"))
+    return RedisWaiters(redis, most_of_account=1, most_of_stage=2)
+
+
+def test_an_account_has_so_many_places_and_gives_them_back(waiters: Any) -> None:
+    account = uuid4()
+    with waiters.place(account, 25) as first, waiters.place(account, 25) as second:
+        assert (first, second) == (True, False)
+    with waiters.place(account, 25) as again:
+        assert again is True
+
+
+def test_a_stage_has_so_many_places(waiters: Any) -> None:
+    with waiters.place(uuid4(), 25) as first, waiters.place(uuid4(), 25) as second, waiters.place(uuid4(), 25) as third:
+        assert (first, second, third) == (True, True, False)
+
+
+def test_without_redis_there_is_a_place() -> None:
+    redis = RedisConnection(lambda: connect("redis://127.0.0.1:1/0"), SystemClock())
+    with RedisWaiters(redis, most_of_account=0, most_of_stage=0).place(uuid4(), 25) as free:
+        assert free is True
