@@ -231,7 +231,7 @@ def _mistake(model: type[BaseModel], error: Any) -> Mistake:
     path = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         return Mistake(path, unknown_sentence(str(error["loc"][-1]), _known_fields(model, error["loc"][:-1])))
-    return Mistake(path, error["msg"].removeprefix("Value error, "))
+    return Mistake(path, error["msg"].removeprefix("Value error, ").replace("Input should", "must"))
 
 
 def _known_fields(model: type[BaseModel], path: Sequence[str | int]) -> list[str]:

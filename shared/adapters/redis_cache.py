@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -105,20 +105,16 @@ class RedisWaiters:
     @contextmanager
     def place(self, account_id: UUID, seconds: int) -> Iterator[bool]:
         rooms = ((f"waiters:{{{account_id}}}", self._most_of_account), ("waiters:{stage}", self._most_of_stage))
-        waiter, taken = uuid4().hex, []
-        try:
-            for room, most in rooms:
-                if not self._sit(room, most, seconds, waiter):
-                    break
-                taken.append(room)
-            yield len(taken) == len(rooms)
-        finally:
-            for room in taken:
-                self._redis.attempt(partial(_stand_up, room=room, waiter=waiter))
+        waiter = uuid4().hex
+        with ExitStack() as seats:
+            yield all(self._sit(seats, room, most, seconds, waiter) for room, most in rooms)
 
-    def _sit(self, room: str, most: int, seconds: int, waiter: str) -> bool:
+    def _sit(self, seats: ExitStack, room: str, most: int, seconds: int, waiter: str) -> bool:
         answer = self._redis.attempt(lambda client: client.eval(_SIT, 1, room, most, seconds + 1, waiter))
-        return answer is None or bool(answer)
+        if answer == 0:
+            return False
+        seats.callback(self._redis.attempt, partial(_stand_up, room=room, waiter=waiter))
+        return True
 
 
 def _stand_up(client: RedisCluster, room: str, waiter: str) -> None:

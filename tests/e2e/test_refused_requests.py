@@ -163,6 +163,13 @@ def test_a_wrong_query_is_named(api: Api, path: str, named: str) -> None:
     assert f"{named}: must be" in api.get(path).refuses(422, "invalid_request")
 
 
+def test_all_mistakes_of_a_query_are_named_and_an_unknown_name_gets_the_nearest(api: Api) -> None:
+    sentence = api.get("/jobs?limit=x&satus=done").refuses(422, "invalid_request")
+
+    assert "limit: must be" in sentence
+    assert "status" in sentence.partition("satus: ")[2]
+
+
 @pytest.mark.parametrize("body", [{"sectionId": 0}, {"sectionId": "1"}, {"sectionId": 1, "scriptContent": "\x00"}, {}])
 def test_a_wrong_script_is_refused(api: Api, nothing_made: Watch, body: dict[str, Any]) -> None:
     with nothing_made():
