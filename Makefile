@@ -4,13 +4,13 @@ PYTHON := .venv/bin/python
 STAGE ?= dev
 ARCH ?= arm64
 SOURCES := $(wildcard shared functions infra layers/build.py local operate bench tests app.py)
-TYPED := $(wildcard shared functions infra layers/build.py local operate app.py)
+TYPED := $(wildcard shared functions infra layers/build.py local operate bench app.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down clean logs status demo test check format synth layers accounts
+.PHONY: help setup up down clean logs status demo test check format synth layers accounts bench-api
 
 help: ## This list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
 
 setup: ## Install dependencies into .venv (done by every other target when needed)
 	@local/setup.sh
@@ -51,6 +51,9 @@ synth: setup ## Synthesize STAGE (default dev) and print where the assembly is
 
 layers: setup ## Build the Lambda layers of ARCH (default arm64) into layers/build and weigh them
 	@$(PYTHON) -m layers.build $(ARCH) layers/build/$(ARCH)
+
+bench-api: setup ## Measure status, webhook and generate on a stack of its own; a table and docs/benchmarks/api.jsonl
+	@$(PYTHON) -m bench.api $(ARGS)
 
 accounts: setup ## Accounts of the local stack: make accounts ARGS="list" (see operate/accounts.py)
 	@$(PYTHON) -m local accounts $(ARGS)

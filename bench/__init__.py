@@ -1,0 +1,1 @@
+"""Benchmarks, each one command: ratios and rates measured side by side in one run."""
