@@ -37,6 +37,7 @@ class GenerateBody(http.Wire):
     section_id: int | None = Field(default=None, ge=1, le=MAX_SERIAL)
     webhook_url: Annotated[str, AfterValidator(http.https_url)] | None = Field(default=None, max_length=2000)
     metadata: dict[str, Any] = Field(default_factory=dict)
+    fallback: bool = False
 
 
 @router.post("/generate-media")
@@ -46,7 +47,7 @@ def post_generate_media() -> Response[str]:
     request = generate_media.GenerateRequest(
         user_id=body.user_id, media_type=body.media_type, model_id=body.model_id, parameters=body.parameters,
         script_id=body.script_id, section_id=body.section_id, webhook_url=body.webhook_url,
-        metadata=body.metadata, idempotency_key=http.idempotency_key(router),
+        metadata=body.metadata, idempotency_key=http.idempotency_key(router), fallback=body.fallback,
     )  # fmt: skip
     return _accepted(_generate(request, caller), caller)
 
@@ -104,7 +105,7 @@ def _again(old: Job, caller: Caller, key: str | None) -> Job:
             user_id=old.user_id, media_type=asked["mediaType"], model_id=asked["modelId"],
             parameters=asked["parameters"], script_id=asked["scriptId"], section_id=asked["sectionId"],
             position=asked["position"], webhook_url=asked["webhookUrl"], metadata=asked["metadata"],
-            idempotency_key=key, retry_of=old.id,
+            idempotency_key=key, retry_of=old.id, fallback=asked.get("fallback", False),
         )  # fmt: skip
         return _generate(request, caller)
     return request_compile(
@@ -151,6 +152,8 @@ def _shown(model: Model) -> dict[str, Any]:
         "defaults": dict(model.defaults),
         "limits": {name: dict(limit) for name, limit in model.limits.items()},
         "firstFrameParam": model.first_frame_param,
+        "deadlineSeconds": model.patience_seconds,
+        "fallback": model.fallback,
     }
 
 

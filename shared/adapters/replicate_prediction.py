@@ -15,6 +15,8 @@ LONGEST_ERROR = 500
 _LOG_TAIL = 2000
 _PERCENT = re.compile(r"(?<![0-9.])([0-9]{1,3})(?:\.[0-9]+)?%", re.ASCII)
 _ADDRESS = re.compile(r"(?:https?://|data:[^,\s]*,)\S+", re.IGNORECASE)
+# The provider's machine, not the input: "Prediction interrupted; please retry (code: PA)" and the like.
+_INTERRUPTED = re.compile(r"\(code: P[A-Z]\)|prediction interrupted|please retry|out of memory", re.IGNORECASE)
 _DEEPEST = 4
 _LONGEST_SECONDS = 7 * 24 * 3600
 
@@ -35,6 +37,9 @@ def to_prediction(body: Mapping[str, Any]) -> Prediction:
         progress=_progress(body.get("logs")),
         predict_seconds=_predict_seconds(body.get("metrics")),
         removed=body.get("data_removed") is True,
+        retryable=_is_retryable(status, body.get("error")),
+        logs=_logs(body.get("logs")),
+        tokens=_tokens(body.get("metrics")),
     )
 
 
@@ -97,6 +102,27 @@ def _error(error: Any) -> str | None:
     if error is None or error == "":
         return None
     return (error if isinstance(error, str) else json.dumps(error))[:LONGEST_ERROR]
+
+
+def _is_retryable(status: str, error: Any) -> bool:
+    """Replicate gives no code for the reason of a failure: its own interruptions are known by their words."""
+    if status == "aborted":
+        return True
+    return status == "failed" and isinstance(error, str) and _INTERRUPTED.search(error) is not None
+
+
+def _logs(logs: Any) -> str | None:
+    """Their end without addresses, which may hold bearer tokens."""
+    if not isinstance(logs, str) or not logs.strip():
+        return None
+    return _ADDRESS.sub("[address]", logs[-_LOG_TAIL:]).replace("\0", "").strip()
+
+
+def _tokens(metrics: Any) -> int | None:
+    """Of a language model: tokens read and written."""
+    counts = [metrics.get(f"{way}_token_count") for way in ("input", "output")] if isinstance(metrics, dict) else []
+    known = [count for count in counts if isinstance(count, int) and not isinstance(count, bool) and count >= 0]
+    return sum(known) if known else None
 
 
 def _progress(logs: Any) -> int | None:

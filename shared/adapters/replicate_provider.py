@@ -39,6 +39,8 @@ CANCEL_AFTER_SECONDS = (5, 24 * 3600)
 THROTTLED_SECONDS = 10
 LONGEST_WAIT_SECONDS = 900
 _FINISHED_ALREADY = (409, 422)
+# No credit, no right, no such model or version.
+_UNAVAILABLE = (402, 403, 404, 410)
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _TOKEN = re.compile(r"[\x21-\x7e]+", re.ASCII)
 _RESETS_IN = re.compile(r"resets? in ~?\s*([0-9]{1,6})\s*s", re.ASCII | re.IGNORECASE)
@@ -192,6 +194,9 @@ class ReplicateProvider:
         if response.status_code == 429:
             wait_seconds = _wait_seconds(response, detail)
             raise ProviderBusy("The provider throttles our calls.", retry_after_seconds=wait_seconds)
+        if response.status_code in _UNAVAILABLE and absent is ProviderRefused:
+            sentence = f"The provider does not offer this model to us ({response.status_code}): {detail}"
+            raise ProviderRefused(sentence, code="model_unavailable")
         kind = absent if response.status_code in (404, 410) else ProviderRefused
         raise kind(f"The provider refused this ({response.status_code}): {detail}")
 

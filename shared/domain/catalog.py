@@ -10,9 +10,11 @@ from difflib import get_close_matches
 from typing import Any
 
 from shared.domain.errors import InvalidRequest, Mistake, NotFound
+from shared.domain.prices import PRICING_UNITS, Price
 
+DEADLINE_FACTOR = 10
+SHORTEST_DEADLINE_SECONDS, LONGEST_DEADLINE_SECONDS = 300, 3600
 MEDIA_TYPES = ("image", "video", "audio", "text")
-PRICING_UNITS = ("run", "second", "image", "token")
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "string": (str,), "integer": (int,), "number": (int, float), "boolean": (bool,),
 }  # fmt: skip
@@ -34,6 +36,18 @@ class Model:
     limits: Mapping[str, Mapping[str, Any]]
     first_frame_param: str | None = None
     size_to: str | None = None
+    deadline_seconds: int | None = None
+    fallback: str | None = None
+
+    @property
+    def price(self) -> Price:
+        return Price(self.price_usd, self.pricing_unit, self.estimated_seconds)
+
+    @property
+    def patience_seconds(self) -> int:
+        """From the request to the job's deadline: the registry's, else a multiple of the usual time."""
+        usual = int(self.estimated_seconds * DEADLINE_FACTOR)
+        return self.deadline_seconds or min(max(usual, SHORTEST_DEADLINE_SECONDS), LONGEST_DEADLINE_SECONDS)
 
     def resolve(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The parameters to send: given over defaults. Raises InvalidRequest naming every mistake."""
@@ -52,15 +66,13 @@ class Model:
             raise InvalidRequest(f"Some parameters do not fit {self.model_id}; `details` names each.", details=mistakes)
         return resolved
 
-    def estimate_usd(self, parameters: Mapping[str, Any]) -> Decimal:
-        """What a run with these parameters costs at most, in USD."""
-        units = {
-            "run": 1,
-            "second": parameters.get("duration", 1),
-            "image": parameters.get("num_outputs", 1),
-            "token": parameters.get("max_tokens", 1) + len(str(parameters.get("prompt", ""))) // 3,
-        }[self.pricing_unit]
-        return (self.price_usd * Decimal(str(units))).quantize(Decimal("0.000001"))
+    def resolve_what_fits(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The parameters to send, of those given for another model only what this one knows. Raises as `resolve`."""
+        return self.resolve({name: value for name, value in given.items() if name in self._known})
+
+    @property
+    def _known(self) -> frozenset[str]:
+        return frozenset(self.supported) | ({"width", "height"} if self.size_to else set())
 
     def _sized(self, parameters: dict[str, Any]) -> tuple[dict[str, Any], list[Mistake]]:
         """Width and height become the nearest ratio where the model knows only ratios."""
@@ -113,6 +125,12 @@ def parse_catalog(config: Mapping[str, Any]) -> Catalog:
         found = {model_id: _model_or_mistake(media_type, model_id, entry) for model_id, entry in entries.items()}
         models[media_type] = {name: model for name, model in found.items() if isinstance(model, Model)}
         mistakes += [mistake for mistake in found.values() if isinstance(mistake, Mistake)]
+    mistakes += [
+        Mistake(f"{media_type}.{model.model_id}.fallback", unknown_sentence(model.fallback, of_type))
+        for media_type, of_type in models.items()
+        for model in of_type.values()
+        if model.fallback is not None and model.fallback not in of_type
+    ]
     if mistakes:
         raise InvalidRequest("The model registry (MODELS_CONFIG) is wrong.", details=mistakes)
     return Catalog(models)
@@ -153,7 +171,15 @@ def _model(media_type: str, model_id: str, entry: Mapping[str, Any]) -> Model:
         limits=dict(entry.get("limits", {})),
         first_frame_param=entry.get("firstFrameParam"),
         size_to=entry.get("sizeTo"),
+        deadline_seconds=_deadline(entry.get("deadlineSeconds")),
+        fallback=entry.get("fallback"),
     )
+
+
+def _deadline(value: Any) -> int | None:
+    if value is not None and not (isinstance(value, int) and 5 <= value <= LONGEST_DEADLINE_SECONDS):
+        raise ValueError(f"deadlineSeconds {value!r}: a whole number from 5 to {LONGEST_DEADLINE_SECONDS}")
+    return value
 
 
 def _problem(value: Any, limit: Mapping[str, Any]) -> str | None:

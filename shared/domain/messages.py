@@ -84,7 +84,10 @@ class WebhookReceived:
 
 @dataclass(frozen=True, slots=True)
 class PredictionSeen:
-    """Report: the prediction was read and has not succeeded (yet). `providerStatus` in the provider's words."""
+    """Report: the prediction was read and has not succeeded (yet). `providerStatus` in the provider's words.
+
+    `retryable` says of one that failed whether the same call may succeed; `logs` are the end of the provider's.
+    """
 
     jobId: str
     attemptId: str
@@ -93,6 +96,8 @@ class PredictionSeen:
     message: str | None = None
     progress: int | None = None
     predictSeconds: float | None = None
+    retryable: bool = False
+    logs: str | None = None
     type: Literal["prediction.seen"] = "prediction.seen"
 
 
@@ -116,6 +121,7 @@ class MediaStored:
     outputs: Sequence[StoredOutput] = field(default_factory=tuple)
     text: str | None = None
     predictSeconds: float | None = None
+    tokens: int | None = None
     type: Literal["media.stored"] = "media.stored"
 
 

@@ -116,7 +116,10 @@ class MediaStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a provider says of one call. `status` is one of running, succeeded, failed, canceled, aborted."""
+    """What a provider says of one call. `status` is one of running, succeeded, failed, canceled, aborted.
+
+    `retryable` says of one that failed whether the same call may succeed later; `logs` is their end, redacted.
+    """
 
     id: str
     status: str
@@ -127,6 +130,9 @@ class Prediction:
     progress: int | None = None
     predict_seconds: float | None = None
     removed: bool = False
+    retryable: bool = False
+    logs: str | None = None
+    tokens: int | None = None
 
 
 class Provider(Protocol):

@@ -11,9 +11,10 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from shared.domain.catalog import Catalog, Model
-from shared.domain.errors import Conflict, NotFound
+from shared.domain.errors import Conflict, InvalidRequest, Mistake, NotFound
 from shared.domain.jobs import Attempt, Caller, Job
 from shared.domain.messages import ProviderCall, body_of
+from shared.domain.prices import Price
 from shared.domain.scripts import Script
 from shared.observability import JOBS_STARTED, count, job_fields, logger
 from shared.ports import Clock, Records, Transaction
@@ -21,8 +22,6 @@ from shared.usecases.aftermath import Aftermath
 
 ROUTE = "POST /generate-media"
 RETRY_ROUTE = "POST /jobs/{jobId}/retry"
-SHORTEST_DEADLINE, LONGEST_DEADLINE = timedelta(minutes=5), timedelta(hours=1)
-DEADLINE_FACTOR = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +39,7 @@ class GenerateRequest:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     idempotency_key: str | None = None
     retry_of: UUID | None = None
+    fallback: bool = False
 
 
 def generate_media(
@@ -56,9 +56,8 @@ def generate_media(
     Raises InvalidRequest, NotFound (script), Conflict (key used for another body), OverBudget, DependencyDown.
     """
     model = catalog.model(request.media_type, request.model_id)
-    parameters = model.resolve(request.parameters)
-    job = _new_job(request, caller, model, parameters, clock)
-    attempt = new_attempt(job, 1, model, parameters)
+    job = _new_job(request, caller, model, catalog, clock)
+    attempt = new_attempt(job, 1, job.request["plan"])
     with records.transaction() as tx:
         script = _script(tx, caller, request)
         written = tx.insert_job(job)
@@ -77,17 +76,26 @@ def generate_media(
     return aftermath.of(written)
 
 
-def new_attempt(job: Job, number: int, model: Model, parameters: Mapping[str, Any]) -> Attempt:
-    """An attempt as it is written before its call."""
+def new_attempt(job: Job, number: int, plan: Mapping[str, Any]) -> Attempt:
+    """An attempt as it is written before its call; `plan` is one of those in the job's request."""
+    price, parameters = Price.of(plan["price"]), plan["input"]
     return Attempt(
         id=uuid4(),
         account_id=job.account_id,
         job_id=job.id,
         number=number,
-        provider=model.provider,
-        request={"version": model.version, "input": dict(parameters)},
-        reserved_usd=model.estimate_usd(parameters),
+        provider=plan["provider"],
+        request={"version": plan["version"], "input": parameters, "price": plan["price"]},
+        reserved_usd=price.estimate_usd(parameters),
     )
+
+
+def plan_of(model: Model, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """A call as a job's row keeps it: what is sent where, and its price."""
+    return {
+        "modelId": model.model_id, "provider": model.provider, "version": model.version,
+        "input": dict(parameters), "price": model.price.kept(),
+    }  # fmt: skip
 
 
 def hash_of(request: Mapping[str, Any], retry_of: UUID | None = None) -> str:
@@ -96,16 +104,27 @@ def hash_of(request: Mapping[str, Any], retry_of: UUID | None = None) -> str:
     return hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _new_job(
-    request: GenerateRequest, caller: Caller, model: Model, parameters: Mapping[str, Any], clock: Clock
-) -> Job:
+def _fallback_plan(request: GenerateRequest, model: Model, catalog: Catalog) -> dict[str, Any] | None:
+    """Resolved now, so that a fallback that cannot take these parameters is refused before anything is paid."""
+    if not request.fallback:
+        return None
+    if model.fallback is None:
+        problem = f"{model.model_id} has no fallback model in the registry: leave it out or choose another model"
+        raise InvalidRequest(f"{problem}.", details=[Mistake("fallback", problem)])
+    other = catalog.model(model.media_type, model.fallback)
+    return plan_of(other, other.resolve_what_fits(request.parameters))
+
+
+def _new_job(request: GenerateRequest, caller: Caller, model: Model, catalog: Catalog, clock: Clock) -> Job:
     now = clock.now()
-    wanted = timedelta(seconds=float(model.estimated_seconds) * DEADLINE_FACTOR)
+    plan = plan_of(model, model.resolve(request.parameters))
     body = {
         "userId": request.user_id, "mediaType": request.media_type, "modelId": request.model_id,
         "parameters": dict(request.parameters), "scriptId": request.script_id, "sectionId": request.section_id,
         "position": request.position, "webhookUrl": request.webhook_url, "metadata": dict(request.metadata),
+        "fallback": request.fallback,
     }  # fmt: skip
+    plans = {"plan": plan, "fallbackPlan": _fallback_plan(request, model, catalog)}
     return Job(
         id=uuid4(),
         account_id=caller.account_id,
@@ -113,21 +132,21 @@ def _new_job(
         kind="generate",
         route=ROUTE if request.retry_of is None else RETRY_ROUTE,
         idempotency_key=request.idempotency_key,
-        request=body,
+        request={**body, **plans},
         request_hash=hash_of(body, request.retry_of),
         media_type=model.media_type,
         model_id=model.model_id,
         script_id=request.script_id,
         section_id=request.section_id,
         estimated_seconds=model.estimated_seconds,
-        estimated_cost_usd=model.estimate_usd(parameters),
+        estimated_cost_usd=model.price.estimate_usd(plan["input"]),
         retry_of=request.retry_of,
         webhook_url=request.webhook_url,
         metadata=request.metadata,
         client_ip=caller.client_ip,
         user_agent=caller.user_agent,
         created_at=now,
-        deadline_at=now + min(max(wanted, SHORTEST_DEADLINE), LONGEST_DEADLINE),
+        deadline_at=now + timedelta(seconds=model.patience_seconds),
     )
 
 

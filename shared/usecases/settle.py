@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
-from shared.domain.errors import OverBudget
 from shared.domain.jobs import Attempt, AttemptState, Job, JobStatus, iso
 from shared.domain.messages import (
     CallAccepted,
@@ -25,16 +24,17 @@ from shared.domain.messages import (
     WebhookReceived,
     body_of,
 )
+from shared.domain.prices import Price, Used
 from shared.observability import logger
 from shared.ports import Clock, Records, Transaction
 from shared.usecases.aftermath import Aftermath
 from shared.usecases.ending import end_job, fail_job
+from shared.usecases.next_attempt import Failure, after_failure
 
 PROVIDER_ENDS = frozenset({"succeeded", "failed", "canceled", "aborted"})
 CLAIM_CHECK_SECONDS = 30
 RUNNING_CHECK_SECONDS = 30
 RETRY_STORE_SECONDS = 15
-MOST_RETRIES = 3
 _OPEN = (AttemptState.WRITTEN, AttemptState.CLAIMED, AttemptState.ACCEPTED)
 
 
@@ -162,21 +162,8 @@ class Settler:
         tx.settle_cost(job, attempt, Decimal(0))
         if job.status.finished:
             return job
-        if not report.retryable or job.retry_count >= MOST_RETRIES:
-            return fail_job(tx, job, report.code, report.message, clock=self.clock)
-        try:
-            tx.reserve(job.account_id, job.user_id, attempt.reserved_usd)
-        except OverBudget as error:
-            return fail_job(tx, job, error.code, error.sentence, clock=self.clock)
-        again = Attempt(
-            id=uuid4(), account_id=job.account_id, job_id=job.id, number=attempt.number + 1,
-            provider=attempt.provider, request=attempt.request, reserved_usd=attempt.reserved_usd,
-        )  # fmt: skip
-        tx.insert_attempt(again)
-        delay_seconds = report.retryAfterSeconds or 2**attempt.number
-        tx.announce(job, "calls", body_of(ProviderCall(str(job.id), str(again.id))), delay_seconds)
-        tx.add_event(job, "call.retried", {"code": report.code, "delaySeconds": delay_seconds})
-        return tx.touch_job(job, retry_count=job.retry_count + 1)
+        failure = Failure(report.code, report.message, report.retryable, report.retryAfterSeconds)
+        return after_failure(tx, job, attempt, failure, clock=self.clock)
 
     def _seen(self, tx: Transaction, job: Job, attempt: Attempt, report: PredictionSeen) -> Job | None:
         if attempt.state is AttemptState.CLAIMED:
@@ -186,15 +173,22 @@ class Settler:
                 attempt, AttemptState.ACCEPTED, provider_status=report.providerStatus,
                 check_in_seconds=RUNNING_CHECK_SECONDS,
             )  # fmt: skip
+            _tell(tx, job, report)
             percent = max(report.progress or 0, job.progress or 0) or None
             return tx.touch_job(job, progress=percent, lease_owner=None, lease_until=None)
         charged = report.providerStatus in ("succeeded", "canceled") and bool(report.predictSeconds)
-        self._finish_attempt(tx, job, attempt, report.providerStatus, charged=charged)
-        return self._ended_by_provider(tx, job, report)
+        used = Used(predict_seconds=report.predictSeconds) if charged else None
+        self._finish_attempt(tx, job, attempt, report.providerStatus, used)
+        _tell(tx, job, report)
+        return self._ended_by_provider(tx, job, attempt, report)
 
-    def _ended_by_provider(self, tx: Transaction, job: Job, report: PredictionSeen) -> Job | None:
+    def _ended_by_provider(self, tx: Transaction, job: Job, attempt: Attempt, report: PredictionSeen) -> Job | None:
         if job.status.finished or report.providerStatus == "succeeded":
             return job
+        if report.retryable and not self._too_late(job):
+            code = f"provider_{report.providerStatus}"
+            failure = Failure(code, report.message or f"The provider {report.providerStatus} this.", retryable=True)
+            return after_failure(tx, job, attempt, failure, clock=self.clock)
         if report.providerStatus == "failed":
             message = report.message or "The provider could not make this; change the parameters and retry."
             return fail_job(tx, job, "provider_failed", message, clock=self.clock)
@@ -209,14 +203,15 @@ class Settler:
         )  # fmt: skip
 
     def _stored(self, tx: Transaction, job: Job, attempt: Attempt, report: MediaStored) -> Job | None:
-        self._finish_attempt(tx, job, attempt, "succeeded", charged=True)
+        used = Used(len(report.outputs) or None, report.predictSeconds, report.tokens)
+        cost_usd = self._finish_attempt(tx, job, attempt, "succeeded", used)
         if job.status.finished:
             # Nobody wants it any more: the inspector clears it away.
             tx.announce(job, "inspect", body_of(JobMessage(str(job.id))))
             return job
         incoming = {"outputs": [body_of_output(output) for output in report.outputs], "text": report.text}
         moved = tx.move_job(
-            job, JobStatus.PROCESSING, current_step="processing", actual_cost_usd=attempt.reserved_usd,
+            job, JobStatus.PROCESSING, current_step="processing", actual_cost_usd=cost_usd,
             result={"incoming": incoming}, lease_owner=None, lease_until=None,
         )  # fmt: skip
         if moved is not None:
@@ -228,17 +223,20 @@ class Settler:
         if not report.final:
             tx.change_attempt(attempt, attempt.state, check_in_seconds=RETRY_STORE_SECONDS)
             return tx.touch_job(job, lease_owner=None, lease_until=None)
-        self._finish_attempt(tx, job, attempt, "succeeded", charged=True)
+        self._finish_attempt(tx, job, attempt, "succeeded", Used(predict_seconds=report.predictSeconds))
         if job.status.finished:
             return job
         return fail_job(tx, job, report.code, report.message, clock=self.clock)
 
     def _finish_attempt(
-        self, tx: Transaction, job: Job, attempt: Attempt, provider_status: str, *, charged: bool
-    ) -> None:
-        cost = attempt.reserved_usd if charged else Decimal(0)
-        tx.change_attempt(attempt, AttemptState.FINISHED, provider_status=provider_status, actual_usd=cost)
-        tx.settle_cost(job, attempt, cost)
+        self, tx: Transaction, job: Job, attempt: Attempt, provider_status: str, used: Used | None
+    ) -> Decimal:
+        """Closes the attempt at what it cost, which is nothing where nothing was used."""
+        price = Price.of(attempt.request["price"])
+        cost_usd = Decimal(0) if used is None else price.actual_usd(attempt.request["input"], used)
+        tx.change_attempt(attempt, AttemptState.FINISHED, provider_status=provider_status, actual_usd=cost_usd)
+        tx.settle_cost(job, attempt, cost_usd)
+        return cost_usd
 
     def _abandon(self, tx: Transaction, job: Job, attempt: Attempt) -> Job | None:
         tx.change_attempt(attempt, AttemptState.REJECTED, error_code="not_called")
@@ -252,6 +250,13 @@ class Settler:
 
     def _too_late(self, job: Job) -> bool:
         return self.clock.now() >= job.deadline_at - timedelta(seconds=1)
+
+
+def _tell(tx: Transaction, job: Job, report: PredictionSeen) -> None:
+    """The provider's own words in the job's history."""
+    if report.logs or report.progress is not None:
+        details = {"status": report.providerStatus, "progress": report.progress, "logs": report.logs}
+        tx.add_event(job, "provider.reported", details)
 
 
 def body_of_output(output: Any) -> Mapping[str, Any]:

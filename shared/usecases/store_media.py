@@ -80,7 +80,7 @@ def _look(message: StoreMedia, verdict: str, provider: Provider, downloader: Dow
 def _seen(message: StoreMedia, prediction: Prediction) -> PredictionSeen:
     return PredictionSeen(
         message.jobId, message.attemptId, prediction.id, prediction.provider_status, prediction.error,
-        prediction.progress, prediction.predict_seconds,
+        prediction.progress, prediction.predict_seconds, prediction.retryable, prediction.logs,
     )  # fmt: skip
 
 
@@ -98,7 +98,7 @@ def _fetch_all(message: StoreMedia, prediction: Prediction, downloader: Download
         shutil.rmtree(folder, ignore_errors=True)
     return MediaStored(
         message.jobId, message.attemptId, prediction.id, outputs, prediction.text,
-        prediction.predict_seconds,
+        prediction.predict_seconds, prediction.tokens,
     )  # fmt: skip
 
 

@@ -56,7 +56,7 @@ def test_a_whole_number_is_nothing_else(value: object) -> None:
 )
 def test_a_price_is_exact(kind: str, model_id: str, given: dict[str, object], cost: str) -> None:
     model = CATALOG.model(kind, model_id)
-    assert model.estimate_usd(model.resolve(given)) == Decimal(cost)
+    assert model.price.estimate_usd(model.resolve(given)) == Decimal(cost)
 
 
 def test_an_unknown_model_names_its_nearest() -> None:

@@ -1,0 +1,57 @@
+"""What follows a call that made nothing: the same again for a while, then the fallback model, then the end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shared.domain.errors import OverBudget
+from shared.domain.jobs import Attempt, Job
+from shared.domain.messages import ProviderCall, body_of
+from shared.ports import Clock, Transaction
+from shared.usecases.ending import fail_job
+from shared.usecases.generate_media import new_attempt
+
+MOST_RETRIES = 3
+MODEL_UNAVAILABLE = "model_unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a call made nothing. `retryable` when the same call may succeed later."""
+
+    code: str
+    message: str
+    retryable: bool
+    retry_after_seconds: int = 0
+
+
+def after_failure(tx: Transaction, job: Job, attempt: Attempt, failure: Failure, *, clock: Clock) -> Job | None:
+    """The running job with its next attempt, or the failed job. The failed attempt is closed already."""
+    plan = _next_plan(job, failure)
+    if plan is None:
+        return fail_job(tx, job, failure.code, failure.message, clock=clock)
+    again = new_attempt(job, attempt.number + 1, plan)
+    try:
+        tx.reserve(job.account_id, job.user_id, again.reserved_usd)
+    except OverBudget as error:
+        return fail_job(tx, job, error.code, error.sentence, clock=clock)
+    tx.insert_attempt(again)
+    delay_seconds = failure.retry_after_seconds or 2**attempt.number
+    tx.announce(job, "calls", body_of(ProviderCall(str(job.id), str(again.id))), delay_seconds)
+    if plan["modelId"] == job.model_id:
+        tx.add_event(job, "call.retried", {"code": failure.code, "delaySeconds": delay_seconds})
+        return tx.touch_job(job, retry_count=job.retry_count + 1)
+    tx.add_event(job, "call.fell_back", {"code": failure.code, "from": job.model_id, "to": plan["modelId"]})
+    return tx.touch_job(job, model_id=plan["modelId"], retry_count=0)
+
+
+def _next_plan(job: Job, failure: Failure) -> Mapping[str, Any] | None:
+    first, fallback = job.request["plan"], job.request.get("fallbackPlan")
+    on_fallback = job.model_id != first["modelId"]
+    if failure.retryable and job.retry_count < MOST_RETRIES:
+        return fallback if on_fallback else first
+    if fallback and not on_fallback and (failure.retryable or failure.code == MODEL_UNAVAILABLE):
+        return dict(fallback)
+    return None
