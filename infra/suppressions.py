@@ -71,6 +71,7 @@ MEDIA_ACTIONS = {
     "compile_videos": READS + WRITES + DELETES,
     "inspect_media": READS + WRITES + DELETES,
     "store_media": READS + WRITES,
+    "provider_catalog": READS + WRITES,
 }
 MEDIA_PREFIXES = {
     "generate_media": ("*",),
@@ -80,11 +81,13 @@ MEDIA_PREFIXES = {
     "compile_videos": ("*", "compiled/*", "derived/*"),
     "inspect_media": ("incoming/*", "generated/*"),
     "store_media": ("incoming/*",),
+    "provider_catalog": ("catalog/*",),
 }
 SECRETS = {
     "webhook": ("replicate-webhook-secret", "webhook-url-key"),
     "call_provider": ("replicate-token", "webhook-url-key"),
     "store_media": ("replicate-token",),
+    "provider_catalog": ("replicate-token",),
 }
 SETTLE_CALLERS = ("call_provider", "store_media")
 
@@ -104,7 +107,8 @@ def acknowledge_findings(network: NetworkStack, data: DataStack, media: MediaSta
         _accept(queue.dead_letter_queue.queue, DEAD_LETTERS)
     for mapping in _all_of(service, "AWS::Lambda::EventSourceMapping"):
         _accept(mapping, MAPPING)
-    _accept(service.node.find_child("each-minute"), SCHEDULE)
+    for schedule in ("each-minute", "each-hour"):
+        _accept(service.node.find_child(schedule), SCHEDULE)
     _accept_api(service)
 
 

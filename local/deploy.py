@@ -57,6 +57,12 @@ class Services:
         for name, value in values.items():
             client.create_secret(Name=name, SecretString=value)
 
+    def invoke(self, function: str) -> None:
+        """Runs a function that runs by schedule, now. Raises StackFailed with what it said."""
+        answer = self.session.client("lambda", endpoint_url=self.endpoint_url).invoke(FunctionName=function)
+        if "FunctionError" in answer:
+            raise StackFailed(f"{function} failed: {answer['Payload'].read().decode()[:500]}")
+
     def deploy(self, assembly: Assembly) -> None:
         """Deploys every stack in order. Raises StackFailed with the reasons the services gave."""
         storage = self.session.client("s3", endpoint_url=self.endpoint_url)

@@ -119,6 +119,8 @@ def bring_up(layout: Layout, supervisor: Supervisor) -> Stack:
     with _step(supervisor, "making accounts"):
         keys = ensure_accounts(layout, connect(STAGE, services.session, services.endpoint_url))
     supervisor.wait_ready()
+    with _step(supervisor, "reading the provider's models"):
+        services.invoke(f"vsl-{STAGE}-provider-catalog")
     write_json(layout.stack_file, describe(stack, postgres, redis, keys))
     return stack
 

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from shared import config
 from shared.adapters.clock import SystemClock
-from shared.ports import Clock, Encoder, Records
+from shared.ports import Clock, Encoder, ModelSchemas, ModelSource, Records
 
 if TYPE_CHECKING:
     from shared.adapters.aws import SqsQueue
@@ -175,6 +175,20 @@ def value_of(address: str) -> str:
     if address.startswith("ssm:"):
         return str(parameters.get_parameter(address.removeprefix("ssm:"), max_age=60))
     return address
+
+
+@cache
+def schemas() -> ModelSchemas:
+    from shared.adapters.model_schemas import StoredSchemas
+
+    return StoredSchemas(media(), clock())
+
+
+@cache
+def model_source() -> ModelSource:
+    from shared.adapters.replicate_models import ReplicateModels
+
+    return ReplicateModels(provider().read)
 
 
 @cache

@@ -128,6 +128,14 @@ class StoreMedia(Outside):
     provider_output_origins: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderCatalog(Outside):
+    s3_bucket: str
+    replicate_api_token: str
+    replicate_base_url: str
+    models_config: str = ""
+
+
 SETTINGS: Mapping[str, type] = {
     "authorizer": Authorizer,
     "generate_media": GenerateMedia,
@@ -137,6 +145,7 @@ SETTINGS: Mapping[str, type] = {
     "webhook": Webhook,
     "call_provider": CallProvider,
     "store_media": StoreMedia,
+    "provider_catalog": ProviderCatalog,
     "settle": Settle,
     "inspect_media": InspectMedia,
     "reconcile": Reconcile,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from uuid import UUID
 
-from shared.domain.errors import DependencyDown, NotFound
+from shared.domain.errors import DependencyDown, Mistake, NotFound
 
 
 class MemoryClock:
@@ -41,6 +41,19 @@ class MemoryView:
 
     def get(self, job_id: UUID) -> Mapping[str, Any] | None:
         return self.snapshots.get(str(job_id))
+
+
+class MemorySchemas:
+    """Nothing is known of any model but what is put in."""
+
+    def __init__(self, mistakes: Mapping[str, Sequence[Mistake]] | None = None) -> None:
+        self.mistakes = mistakes or {}
+
+    def called_as(self, version: str) -> str:
+        return version
+
+    def check(self, version: str, parameters: Mapping[str, Any]) -> Sequence[Mistake]:
+        return self.mistakes.get(version, ())
 
 
 class MemoryWaiters:
@@ -95,11 +108,19 @@ class MemoryMedia:
         self.objects[key] = (path.read_bytes(), content_type)
         return len(self.objects[key][0])
 
+    def read_text(self, key: str) -> str:
+        if key not in self.objects:
+            raise NotFound("There is no such object in the bucket.", code="media_missing")
+        return self.objects[key][0].decode()
+
     def write_once(self, key: str, body: BinaryIO, content_type: str) -> None:
         self.objects.setdefault(key, (body.read(), content_type))
 
     def write_text(self, key: str, text: str) -> None:
         self.objects.setdefault(key, (text.encode(), "text/plain"))
+
+    def replace_text(self, key: str, text: str) -> None:
+        self.objects[key] = (text.encode(), "application/json")
 
     def head(self, key: str) -> Mapping[str, Any] | None:
         if key not in self.objects:

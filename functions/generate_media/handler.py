@@ -116,8 +116,8 @@ def _again(old: Job, caller: Caller, key: str | None) -> Job:
 
 def _generate(request: generate_media.GenerateRequest, caller: Caller) -> Job:
     return generate_media.generate_media(
-        request, caller, records=bootstrap.records(), catalog=bootstrap.catalog(), clock=bootstrap.clock(),
-        aftermath=bootstrap.aftermath(),
+        request, caller, records=bootstrap.records(), catalog=bootstrap.catalog(), schemas=bootstrap.schemas(),
+        clock=bootstrap.clock(), aftermath=bootstrap.aftermath(),
     )  # fmt: skip
 
 

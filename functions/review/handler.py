@@ -12,7 +12,7 @@ from shared import bootstrap, config, http
 from shared.domain.jobs import Caller, Job
 from shared.domain.scripts import SectionVideo
 from shared.usecases import review_clips
-from shared.usecases.generate_media import GenerateRequest, generate_media
+from shared.usecases.generate_media import GenerateRequest, generate_media, plan_of
 
 router = Router()  # type: ignore[no-untyped-call]
 MAX_SERIAL = 2**31 - 1
@@ -121,12 +121,17 @@ def post_reject(video_id: str) -> Response[str]:
     video, job = review_clips.reject(
         http.path_number(video_id, "section video"), body.reason, caller, records=bootstrap.records(),
         regenerate=(lambda clip, old: _regenerate(clip, old, body, caller)) if body.regenerate else None,
-        check=lambda old: bootstrap.catalog().model("video", old.request["modelId"]).resolve(_anew(old, body)),
+        check=lambda old: _check(old, body),
     )  # fmt: skip
     data = {"videoId": str(video.id), "status": video.status}
     if job is not None:
         data["jobId"] = str(job.id)
     return http.answer(200, {"success": True, "message": "Video rejected", "data": data})
+
+
+def _check(old: Job, body: RejectBody) -> None:
+    model = bootstrap.catalog().model("video", old.request["modelId"])
+    plan_of(model, model.resolve(_anew(old, body)), bootstrap.schemas())
 
 
 def _anew(old: Job, body: RejectBody) -> dict[str, Any]:
@@ -141,8 +146,8 @@ def _regenerate(clip: SectionVideo, old: Job, body: RejectBody, caller: Caller) 
         metadata=old.metadata, idempotency_key=http.idempotency_key(router), retry_of=old.id,
     )  # fmt: skip
     return generate_media(
-        request, caller, records=bootstrap.records(), catalog=bootstrap.catalog(), clock=bootstrap.clock(),
-        aftermath=bootstrap.aftermath(),
+        request, caller, records=bootstrap.records(), catalog=bootstrap.catalog(), schemas=bootstrap.schemas(),
+        clock=bootstrap.clock(), aftermath=bootstrap.aftermath(),
     )  # fmt: skip
 
 

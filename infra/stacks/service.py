@@ -102,13 +102,17 @@ class ServiceStack(Stack):
         hook_secret = {"REPLICATE_WEBHOOK_SECRET": self._secret("replicate-webhook-secret")}
         webhook = self._function("webhook", World.OUTSIDE, reports | url_key | hook_secret, 10, stage.api_memory_mb)
         self._grant_secrets(webhook, "webhook-url-key", "replicate-webhook-secret")
-        settle = self.functions["settle"]
-        provider = {
-            "SETTLE_FUNCTION": settle.function_name,
+        queues["reports"].grant_send_messages(webhook)
+        self._provider_callers(reports, url_key)
+
+    def _provider_callers(self, reports: dict[str, str], url_key: dict[str, str]) -> None:
+        stage, queues, settle = self.stage, self.queues, self.functions["settle"]
+        replicate = {
             "S3_BUCKET": self.media.bucket.bucket_name,
             "REPLICATE_API_TOKEN": self._secret("replicate-token"),
             "REPLICATE_BASE_URL": self._provider_setting("replicate-base-url", stage.provider_base_url),
         }
+        provider = {"SETTLE_FUNCTION": settle.function_name, **replicate}
         base = f"/vsl/{stage.name}/public-base-url"
         calls = {"CALLS_QUEUE_URL": queues["calls"].queue_url, "PUBLIC_BASE_URL": f"ssm:{base}"}
         caller = self._function(
@@ -129,9 +133,14 @@ class ServiceStack(Stack):
         self._grant_secrets(store, "replicate-token")
         self.media.bucket.grant_put(store, "incoming/*")
         self.media.bucket.grant_read(store, "incoming/*")
-        for function in (webhook, caller, store):
-            queues["reports"].grant_send_messages(function)
+        described = self._function(
+            "provider_catalog", World.OUTSIDE, replicate, stage.worker_timeout_seconds, stage.api_memory_mb
+        )
+        self._grant_secrets(described, "replicate-token")
+        self.media.bucket.grant_put(described, "catalog/*")
+        self.media.bucket.grant_read(described, "catalog/*")
         for function in (caller, store):
+            queues["reports"].grant_send_messages(function)
             settle.grant_invoke(function)
 
     def _live(
@@ -205,6 +214,8 @@ class ServiceStack(Stack):
     def _schedule(self) -> None:
         rule = aws_events.Rule(self, "each-minute", schedule=aws_events.Schedule.rate(Duration.minutes(1)))
         rule.add_target(aws_events_targets.LambdaFunction(self.functions["reconcile"], retry_attempts=0))
+        models = aws_events.Rule(self, "each-hour", schedule=aws_events.Schedule.rate(Duration.hours(1)))
+        models.add_target(aws_events_targets.LambdaFunction(self.functions["provider_catalog"], retry_attempts=0))
 
     def _migrations(self) -> None:
         digest = migrations_digest(ROOT / "shared" / "migrations")

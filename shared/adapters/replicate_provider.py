@@ -103,7 +103,7 @@ class ReplicateProvider:
     def get(self, provider_id: str) -> Prediction:
         """Raises NotFound, ProviderRefused (our token), ProviderBusy (ask again)."""
         try:
-            return to_prediction(self._read(f"/v1/predictions/{_checked(provider_id)}"))
+            return to_prediction(self.read(f"/v1/predictions/{_checked(provider_id)}"))
         except ValueError:
             raise _unreadable() from None
 
@@ -122,7 +122,7 @@ class ReplicateProvider:
         """Predictions, newest first, until one was made before `until`. Raises ProviderBusy if too far."""
         cursor: str | None = None
         for _ in range(MOST_PAGES):
-            page = self._read("/v1/predictions", {"cursor": cursor} if cursor else {})
+            page = self.read("/v1/predictions", {"cursor": cursor} if cursor else {})
             entries = page.get("results")
             if not isinstance(entries, list):
                 raise _unreadable()
@@ -135,7 +135,8 @@ class ReplicateProvider:
                 return
         raise ProviderBusy("The provider lists too many predictions to find this one.")
 
-    def _read(self, path: str, params: Mapping[str, str] | None = None) -> Mapping[str, Any]:
+    def read(self, path: str, params: Mapping[str, str] | None = None) -> Mapping[str, Any]:
+        """A GET's JSON object. Raises NotFound, ProviderRefused, ProviderBusy."""
         for number in range(READ_TRIES):
             if number:
                 self._sleep(0.2 * 2**number)

@@ -49,6 +49,16 @@ class S3MediaStore:
             raise _down() from error
         return path.stat().st_size
 
+    def read_text(self, key: str) -> str:
+        try:
+            return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read().decode()
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _ABSENT:
+                raise NotFound("There is no such object in the bucket.", code="media_missing") from error
+            raise _down() from error
+        except BotoCoreError as error:
+            raise _down() from error
+
     def write_once(self, key: str, body: BinaryIO, content_type: str) -> None:
         try:
             self._client.put_object(Bucket=self._bucket, Key=key, Body=body, ContentType=content_type, IfNoneMatch="*")
@@ -61,6 +71,12 @@ class S3MediaStore:
     def write_text(self, key: str, text: str) -> None:
         """Writes a small text once."""
         self.write_once(key, io.BytesIO(text.encode()), "text/plain")
+
+    def replace_text(self, key: str, text: str) -> None:
+        try:
+            self._client.put_object(Bucket=self._bucket, Key=key, Body=text.encode(), ContentType="application/json")
+        except (ClientError, BotoCoreError) as error:
+            raise _down() from error
 
     def head(self, key: str) -> Mapping[str, Any] | None:
         try:

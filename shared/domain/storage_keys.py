@@ -13,6 +13,10 @@ EXTENSIONS = {
 }  # fmt: skip
 
 
+# What the providers say of their models; written from outside, read inside.
+MODEL_SCHEMAS_KEY = "catalog/models.json"
+
+
 def incoming_key(job_id: UUID, attempt_number: int, output: int) -> str:
     """Write-once place of what came from outside, before anything has looked into it."""
     return f"{incoming_folder(job_id)}{attempt_number}/{output}"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 from uuid import UUID
 
+from shared.domain.errors import Mistake
 from shared.domain.messages import Report
 
 if TYPE_CHECKING:
@@ -101,6 +102,12 @@ class MediaStore(Protocol):
     def write_text(self, key: str, text: str) -> None:
         """Puts a small text unless the key is taken already."""
 
+    def replace_text(self, key: str, text: str) -> None:
+        """A small object of JSON, over what was there before."""
+
+    def read_text(self, key: str) -> str:
+        """A small object as text. Raises NotFound."""
+
     def head(self, key: str) -> Mapping[str, Any] | None:
         """`{sizeBytes, contentType}` or None."""
 
@@ -112,6 +119,32 @@ class MediaStore(Protocol):
 
     def signed_url(self, key: str, seconds: int = 3600) -> str:
         """A SigV4 URL for GET, the same within a signing window."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """A model as its provider describes it: how a call names it, and the `components` of its OpenAPI schema."""
+
+    called_as: str
+    version_id: str
+    components: Mapping[str, Any]
+
+
+class ModelSource(Protocol):
+    """Outside: what a provider says of its models."""
+
+    def describe(self, version: str) -> ModelVersion:
+        """Of a registry entry's version. Raises NotFound, ProviderBusy, ProviderRefused."""
+
+
+class ModelSchemas(Protocol):
+    """Inside: what was stored of it. Of a model nothing is known of, nothing is refused."""
+
+    def called_as(self, version: str) -> str:
+        """The version as a call must name it."""
+
+    def check(self, version: str, parameters: Mapping[str, Any]) -> Sequence[Mistake]:
+        """What the model's own schema has against the parameters."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from shared.domain.messages import ProviderCall, body_of
 from shared.domain.prices import Price
 from shared.domain.scripts import Script
 from shared.observability import JOBS_STARTED, count, job_fields, logger
-from shared.ports import Clock, Records, Transaction
+from shared.ports import Clock, ModelSchemas, Records, Transaction
 from shared.usecases.aftermath import Aftermath
 
 ROUTE = "POST /generate-media"
@@ -48,6 +48,7 @@ def generate_media(
     *,
     records: Records,
     catalog: Catalog,
+    schemas: ModelSchemas,
     clock: Clock,
     aftermath: Aftermath,
 ) -> Job:
@@ -55,8 +56,7 @@ def generate_media(
 
     Raises InvalidRequest, NotFound (script), Conflict (key used for another body), OverBudget, DependencyDown.
     """
-    model = catalog.model(request.media_type, request.model_id)
-    job = _new_job(request, caller, model, catalog, clock)
+    job = _new_job(request, caller, catalog, schemas, clock)
     attempt = new_attempt(job, 1, job.request["plan"])
     with records.transaction() as tx:
         script = _script(tx, caller, request)
@@ -66,12 +66,12 @@ def generate_media(
         tx.reserve(job.account_id, job.user_id, attempt.reserved_usd)
         tx.insert_attempt(attempt)
         tx.add_estimate(written, attempt, attempt.reserved_usd)
-        if model.media_type == "video" and (script is not None or request.section_id is not None):
+        if job.media_type == "video" and (script is not None or request.section_id is not None):
             section_id = request.section_id or (script.section_id if script else 0)
             tx.insert_video(written, section_id=section_id, script_id=request.script_id, position=request.position)
         tx.announce(written, "calls", body_of(ProviderCall(str(job.id), str(attempt.id))))
         tx.add_event(written, "job.created")
-    count(JOBS_STARTED, mediaType=model.media_type)
+    count(JOBS_STARTED, mediaType=request.media_type)
     logger.info("generation_requested", extra={**job_fields(written), "action": "generation_requested"})
     return aftermath.of(written)
 
@@ -90,10 +90,13 @@ def new_attempt(job: Job, number: int, plan: Mapping[str, Any]) -> Attempt:
     )
 
 
-def plan_of(model: Model, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """A call as a job's row keeps it: what is sent where, and its price."""
+def plan_of(model: Model, parameters: Mapping[str, Any], schemas: ModelSchemas) -> dict[str, Any]:
+    """A call as a job's row keeps it: what is sent where, and its price. Raises InvalidRequest."""
+    mistakes = schemas.check(model.version, parameters)
+    if mistakes:
+        raise InvalidRequest(f"{model.model_id} does not take these parameters; see `details`.", details=mistakes)
     return {
-        "modelId": model.model_id, "provider": model.provider, "version": model.version,
+        "modelId": model.model_id, "provider": model.provider, "version": schemas.called_as(model.version),
         "input": dict(parameters), "price": model.price.kept(),
     }  # fmt: skip
 
@@ -104,7 +107,9 @@ def hash_of(request: Mapping[str, Any], retry_of: UUID | None = None) -> str:
     return hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _fallback_plan(request: GenerateRequest, model: Model, catalog: Catalog) -> dict[str, Any] | None:
+def _fallback_plan(
+    request: GenerateRequest, model: Model, catalog: Catalog, schemas: ModelSchemas
+) -> dict[str, Any] | None:
     """Resolved now, so that a fallback that cannot take these parameters is refused before anything is paid."""
     if not request.fallback:
         return None
@@ -112,19 +117,19 @@ def _fallback_plan(request: GenerateRequest, model: Model, catalog: Catalog) -> 
         problem = f"{model.model_id} has no fallback model in the registry: leave it out or choose another model"
         raise InvalidRequest(f"{problem}.", details=[Mistake("fallback", problem)])
     other = catalog.model(model.media_type, model.fallback)
-    return plan_of(other, other.resolve_what_fits(request.parameters))
+    return plan_of(other, other.resolve_what_fits(request.parameters), schemas)
 
 
-def _new_job(request: GenerateRequest, caller: Caller, model: Model, catalog: Catalog, clock: Clock) -> Job:
-    now = clock.now()
-    plan = plan_of(model, model.resolve(request.parameters))
+def _new_job(request: GenerateRequest, caller: Caller, catalog: Catalog, schemas: ModelSchemas, clock: Clock) -> Job:
+    now, model = clock.now(), catalog.model(request.media_type, request.model_id)
+    plan = plan_of(model, model.resolve(request.parameters), schemas)
     body = {
         "userId": request.user_id, "mediaType": request.media_type, "modelId": request.model_id,
         "parameters": dict(request.parameters), "scriptId": request.script_id, "sectionId": request.section_id,
         "position": request.position, "webhookUrl": request.webhook_url, "metadata": dict(request.metadata),
         "fallback": request.fallback,
     }  # fmt: skip
-    plans = {"plan": plan, "fallbackPlan": _fallback_plan(request, model, catalog)}
+    plans = {"plan": plan, "fallbackPlan": _fallback_plan(request, model, catalog, schemas)}
     return Job(
         id=uuid4(),
         account_id=caller.account_id,

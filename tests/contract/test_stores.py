@@ -179,6 +179,15 @@ def test_a_message_arrives_with_its_body(queue: tuple[Any, Any]) -> None:
     assert received() == [{"jobId": "1"}]
 
 
+def test_a_text_that_is_replaced_reads_as_the_last_one(media: Any) -> None:
+    key = f"catalog/{uuid4()}.json"
+    with pytest.raises(NotFound):
+        media.read_text(key)
+    for text in ("{}", '{"é": 1}'):
+        media.replace_text(key, text)
+    assert media.read_text(key) == '{"é": 1}'
+
+
 @pytest.fixture(params=["memory", "redis"])
 def waiters(request: pytest.FixtureRequest) -> Any:
     if request.param == "memory":

@@ -269,3 +269,18 @@ def test_a_parameter_given_as_null_is_as_good_as_none(api: Api, predictions: Pre
 
     assert api.completed(job_id)["status"] == "completed"
     assert "seed" not in predictions(words)[0]["input"]
+
+
+def test_the_provider_is_called_by_the_version_it_gave(api: Api, rows: Rows, made: dict[str, str]) -> None:
+    versions = {
+        name: rows("SELECT request->>'version' FROM vsl.provider_attempts WHERE job_id = %s", job_id)[0][0]
+        for name, job_id in made.items()
+    }
+
+    assert all("/" in version for version in versions.values()), versions
+    official = [version for version in versions.values() if ":" not in version]
+    assert set(official) <= {
+        "black-forest-labs/flux-schnell",
+        "meta/meta-llama-3-8b-instruct",
+        "bytedance/seedance-1-lite",
+    }

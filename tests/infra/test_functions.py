@@ -77,6 +77,10 @@ PROMISES = {
         (*_sends("reports"), *_reads("store"), "lambda:InvokeFunction settle", *_puts("incoming"),
          "s3:GetObject media/incoming/*", "s3:ListBucket media", "secretsmanager:GetSecretValue replicate-token"),
     ),
+    "provider_catalog": Promise(
+        False, {"S3_BUCKET", "REPLICATE_API_TOKEN", "REPLICATE_BASE_URL"},
+        (*_puts("catalog"), "s3:GetObject media/catalog/*", "secretsmanager:GetSecretValue replicate-token"),
+    ),
     "settle": Promise(
         True, LIVE | {"CALLS_QUEUE_URL", "STORE_QUEUE_URL", "INSPECT_QUEUE_URL"},
         (*JOBS, *_sends("calls", "store", "inspect"), *_reads("reports")),

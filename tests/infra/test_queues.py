@@ -71,12 +71,14 @@ def test_in_aws_queues_take_messages_by_tls_only(dev: Templates) -> None:
     assert closed == set(dev.all("AWS::SQS::Queue"))
 
 
-def test_the_sweep_runs_each_minute(templates: Templates) -> None:
-    (rule,) = templates.all("AWS::Events::Rule").values()
+def test_the_sweep_runs_each_minute_and_models_are_read_each_hour(templates: Templates) -> None:
+    rules = templates.all("AWS::Events::Rule").values()
 
-    assert (rule["ScheduleExpression"], rule["State"]) == ("rate(1 minute)", "ENABLED")
-    assert [target["Arn"] for target in rule["Targets"]] == [f"{templates.function_name('reconcile')}.Arn"]
-    assert f"{templates.function_name('reconcile')}.Arn" in _invocable_by(templates, "events.amazonaws.com")
+    ran = {(rule["ScheduleExpression"], rule["State"], target["Arn"]) for rule in rules for target in rule["Targets"]}
+
+    expected = {"reconcile": "rate(1 minute)", "provider_catalog": "rate(1 hour)"}
+    assert ran == {(rate, "ENABLED", f"{templates.function_name(name)}.Arn") for name, rate in expected.items()}
+    assert _invocable_by(templates, "events.amazonaws.com") >= {arn for _, _, arn in ran}
 
 
 def test_a_deploy_runs_the_migrations_of_this_checkout(templates: Templates) -> None:

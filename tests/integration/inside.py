@@ -23,7 +23,7 @@ from shared.domain.messages import (
 from shared.usecases.aftermath import Aftermath
 from shared.usecases.generate_media import GenerateRequest, generate_media
 from shared.usecases.settle import Settler
-from tests.memory import MemoryQueue, MemoryView
+from tests.memory import MemoryQueue, MemorySchemas, MemoryView
 
 CATALOG = parse_catalog(json.loads((Path(__file__).parents[2] / "config" / "models.json").read_text()))
 REQUEST = GenerateRequest("user", "video", "seedance-1-lite", {"prompt": "A test", "duration": 3})
@@ -53,6 +53,7 @@ class World:
             self.caller,
             records=self.records,
             catalog=CATALOG,
+            schemas=MemorySchemas(),
             clock=SystemClock(),
             aftermath=self.aftermath,
         )

@@ -18,7 +18,7 @@ from shared.domain.jobs import Caller, Job
 from shared.usecases.generate_media import GenerateRequest, generate_media
 from shared.usecases.manage_accounts import act
 from tests.integration.inside import CATALOG, REQUEST, World
-from tests.memory import MemoryKeys, MemoryQueue
+from tests.memory import MemoryKeys, MemoryQueue, MemorySchemas
 
 
 def test_migrations_apply_once(database_url: str) -> None:
@@ -97,6 +97,7 @@ def _generated_elsewhere(world: World, request: GenerateRequest) -> Job:
             other.caller,
             records=other.records,
             catalog=CATALOG,
+            schemas=MemorySchemas(),
             clock=SystemClock(),
             aftermath=other.aftermath,
         )

@@ -16,6 +16,7 @@ from shared.domain.errors import InvalidRequest
 from shared.domain.messages import CallAccepted, CallRejected, MediaStored, PredictionSeen, StoredOutput
 from shared.usecases.generate_media import GenerateRequest, generate_media
 from tests.integration.inside import World
+from tests.memory import MemorySchemas
 
 REGISTRY = json.loads((Path(__file__).parents[2] / "config" / "models.json").read_text())
 PROMPT = {"prompt": "A test"}
@@ -30,9 +31,11 @@ FALLING_BACK = catalog_with("image", "flux-schnell", fallback="sdxl")
 
 
 def ask(world: World, catalog: Catalog, request: GenerateRequest) -> UUID:
-    return generate_media(
-        request, world.caller, records=world.records, catalog=catalog, clock=SystemClock(), aftermath=world.aftermath
-    ).id
+    job = generate_media(
+        request, world.caller, records=world.records, catalog=catalog, schemas=MemorySchemas(), clock=SystemClock(),
+        aftermath=world.aftermath,
+    )  # fmt: skip
+    return job.id
 
 
 def fail(world: World, job_id: UUID, code: str = "provider_busy", *, retryable: bool = True) -> None:

@@ -1,0 +1,72 @@
+"""What the providers say of their models, as `provider_catalog` has left it in the bucket."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from shared.domain.errors import DependencyDown, Mistake, NotFound
+from shared.domain.storage_keys import MODEL_SCHEMAS_KEY
+from shared.observability import logger
+from shared.ports import Clock, MediaStore
+
+if TYPE_CHECKING:
+    from jsonschema.protocols import Validator
+
+READ_AGAIN_AFTER = timedelta(minutes=1)
+LONGEST_MESSAGE = 300
+
+
+class StoredSchemas:
+    """Implements `ModelSchemas`. Without a stored catalogue, or while S3 is down, nothing is known."""
+
+    def __init__(self, media: MediaStore, clock: Clock) -> None:
+        self._media, self._clock = media, clock
+        self._models: Mapping[str, Mapping[str, Any]] = {}
+        self._text = "{}"
+        self._read_at: datetime | None = None
+
+    def called_as(self, version: str) -> str:
+        return str(self._known().get(version, {}).get("calledAs", version))
+
+    def check(self, version: str, parameters: Mapping[str, Any]) -> Sequence[Mistake]:
+        entry = self._known().get(version)
+        if entry is None or "Input" not in entry["components"].get("schemas", {}):
+            return ()
+        validator = _validator(json.dumps(entry["components"]))
+        return [_mistake(error) for error in validator.iter_errors(dict(parameters))]
+
+    def _known(self) -> Mapping[str, Mapping[str, Any]]:
+        now = self._clock.now()
+        if self._read_at is None or now - self._read_at >= READ_AGAIN_AFTER:
+            self._read_at = now
+            self._read()
+        return self._models
+
+    def _read(self) -> None:
+        try:
+            text = self._media.read_text(MODEL_SCHEMAS_KEY)
+        except NotFound:
+            text = "{}"
+        except DependencyDown as error:
+            logger.warning("model_schemas_not_read", extra={"reason": error.code})
+            return
+        if text != self._text:
+            self._text, self._models = text, json.loads(text).get("models", {})
+
+
+@lru_cache(maxsize=64)
+def _validator(components: str) -> Validator:
+    # Half of a hundred milliseconds to import: only who checks pays.
+    from jsonschema import Draft202012Validator
+
+    document = {"$ref": "#/components/schemas/Input", "components": json.loads(components)}
+    return Draft202012Validator(document)
+
+
+def _mistake(error: Any) -> Mistake:
+    path = ".".join(["parameters", *map(str, error.absolute_path)])
+    return Mistake(path, f"the model refuses this: {error.message[:LONGEST_MESSAGE]}")
