@@ -85,6 +85,7 @@ class Migrate(Inside):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account(Inside):
     api_keys_table: str
+    cors_origins: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

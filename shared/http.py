@@ -1,27 +1,22 @@
-"""HTTP at the edge: the resolver, the caller, strict wire models, and errors mapped to statuses once."""
+"""HTTP at the edge: the resolver, the caller, what was sent, and errors mapped to statuses once."""
 
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar, get_args
-from urllib.parse import urlsplit
+from typing import Any
 from uuid import UUID
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, CORSConfig, Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
-from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic.alias_generators import to_camel
 
 from shared.domain import errors
-from shared.domain.catalog import unknown_sentence
 from shared.domain.errors import Forbidden, InvalidRequest, MalformedRequest, Mistake, NotFound, TooLarge
 from shared.domain.jobs import Caller
 from shared.observability import logger
+from shared.wire import M, validated
 
-M = TypeVar("M", bound=BaseModel)
 BODY_LIMIT_BYTES = 1_000_000
 LONGEST_WAIT_SECONDS = 25
 STATUS_OF: Mapping[type[errors.ProductError], int] = {
@@ -42,28 +37,8 @@ STATUS_OF: Mapping[type[errors.ProductError], int] = {
 }
 ALLOWED_HEADERS = ["X-API-Key", "Idempotency-Key", "Prefer", "If-None-Match", "Content-Type"]
 EXPOSED_HEADERS = ["ETag", "Retry-After", "Location"]
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _KEY = re.compile(r"[\x20-\x7e]{1,255}")
 _WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,3})(?:$|[,;\s])")
-
-
-class Wire(BaseModel):
-    """Base of bodies on the wire: camelCase, no field beyond the known."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", strict=True)
-
-
-class Query(BaseModel):
-    """Base of query strings: their text is made into numbers and times; no parameter beyond the known."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid")
-
-
-def https_url(text: str) -> str:
-    """A field's validator. Raises ValueError unless it is an https URL with a host."""
-    if urlsplit(text).scheme != "https" or not urlsplit(text).hostname:
-        raise ValueError("must be an https URL")
-    return text
 
 
 def api_handler(router: Router, cors_origins: Callable[[], str]) -> Callable[[Any, Any], dict[str, Any]]:
@@ -97,21 +72,7 @@ def body_of(
 
     `further` finds the mistakes the model cannot see; it is asked only of a body that is refused anyway.
     """
-    return _validated(model, _json_object(router), further)
-
-
-def _validated(
-    model: type[M], given: Mapping[str, Any], further: Callable[[Mapping[str, Any]], Sequence[Mistake]] = lambda _: ()
-) -> M:
-    mistakes = _unstorable(given)
-    try:
-        value = model.model_validate(given)
-    except ValidationError as error:
-        mistakes += [_mistake(model, e) for e in error.errors()] + list(further(given))
-    if mistakes:
-        told = {mistake.path: mistake for mistake in reversed(mistakes)}
-        raise InvalidRequest("Some fields are wrong; `details` names each.", details=list(told.values())[::-1])
-    return value
+    return validated(model, _json_object(router), further)
 
 
 def _json_object(router: Router) -> dict[str, Any]:
@@ -145,7 +106,7 @@ def path_number(text: str, what: str) -> int:
 def query_of(router: Router, model: type[M]) -> M:
     """The query string as a model. Raises InvalidRequest with every mistake."""
     given: Mapping[str, Any] = router.current_event.query_string_parameters or {}
-    return _validated(model, given)
+    return validated(model, given)
 
 
 def idempotency_key(router: Router) -> str | None:
@@ -225,59 +186,6 @@ def _error(resolver: APIGatewayRestResolver, error: errors.ProductError) -> Resp
     retry = {"Retry-After": str(error.retry_after_seconds)} if error.retry_after_seconds else {}
     logger.info("refused", extra={"status": status, "code": error.code})
     return answer(status, body, retry)
-
-
-def _mistake(model: type[BaseModel], error: Any) -> Mistake:
-    path = ".".join(str(part) for part in error["loc"])
-    if error["type"] == "extra_forbidden":
-        return Mistake(path, unknown_sentence(str(error["loc"][-1]), _known_fields(model, error["loc"][:-1])))
-    return Mistake(path, error["msg"].removeprefix("Value error, ").replace("Input should", "must"))
-
-
-def _known_fields(model: type[BaseModel], path: Sequence[str | int]) -> list[str]:
-    """The wire names of the model's fields, or of the model nested at `path`."""
-    fields = {field.alias or name: field for name, field in model.model_fields.items()}
-    if not path:
-        return list(fields)
-    within = [step for step in path[1:] if isinstance(step, str)]
-    return _known_fields(_wire_in(fields[str(path[0])].annotation), within)
-
-
-def _wire_in(annotation: Any) -> type[Wire]:
-    """The wire model inside `list[X] | None` and the like."""
-    while not (isinstance(annotation, type) and issubclass(annotation, Wire)):
-        annotation = get_args(annotation)[0]
-    return annotation
-
-
-def _unstorable(body: Mapping[str, Any]) -> list[Mistake]:
-    """What JSON can say and no database keeps, anywhere in the body."""
-    mistakes: list[Mistake] = []
-    left: list[tuple[str, Any]] = [("", body)]
-    while left:
-        path, value = left.pop()
-        problem = _unstorable_problem(value)
-        if problem:
-            mistakes.append(Mistake(path, problem))
-        left += _children(path, value)
-    return mistakes
-
-
-def _children(path: str, value: Any) -> list[tuple[str, Any]]:
-    if isinstance(value, list):
-        return [(f"{path}.{number}".lstrip("."), item) for number, item in enumerate(value)]
-    if not isinstance(value, dict):
-        return []
-    named = [(f"{path}.{name}".lstrip("."), item) for name, item in value.items()]
-    return named + [(at, name) for (at, _), name in zip(named, value, strict=True)]
-
-
-def _unstorable_problem(value: Any) -> str | None:
-    if isinstance(value, str) and _UNSTORABLE.search(value):
-        return "must be text without NUL characters and lone surrogates"
-    if isinstance(value, float) and not math.isfinite(value):
-        return "must be a finite number"
-    return None
 
 
 def _no_constant(name: str) -> Any:

@@ -11,7 +11,7 @@ from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from pydantic import AfterValidator, Field
 
-from shared import bootstrap, config, http
+from shared import bootstrap, config, http, wire
 from shared.domain.errors import InvalidRequest, Mistake
 from shared.domain.jobs import Caller, Job, JobStatus, snapshot
 from shared.usecases.compile_film import FilmMaker
@@ -22,16 +22,16 @@ router = Router()  # type: ignore[no-untyped-call]
 MAX_SERIAL = 2**31 - 1
 
 
-class ClipBody(http.Wire):
+class ClipBody(wire.Wire):
     video_id: int | str | None = None
     job_id: str | None = None
 
 
-class ScriptCompileBody(http.Wire):
+class ScriptCompileBody(wire.Wire):
     output_format: Literal["mp4"] = "mp4"
     quality: Literal["source", "high", "medium", "low"] = "source"
     reencode: bool = False
-    webhook_url: Annotated[str, AfterValidator(http.https_url)] | None = Field(default=None, max_length=2000)
+    webhook_url: Annotated[str, AfterValidator(wire.https_url)] | None = Field(default=None, max_length=2000)
 
 
 class CompileBody(ScriptCompileBody):

@@ -9,7 +9,7 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 from pydantic import AfterValidator, Field
 
-from shared import bootstrap, config, http
+from shared import bootstrap, config, http, wire
 from shared.domain.catalog import Model
 from shared.domain.errors import InvalidRequest, Mistake
 from shared.domain.jobs import Caller, Job, snapshot
@@ -18,24 +18,17 @@ from shared.usecases.compile_videos import CompileRequest, request_compile
 from shared.usecases.read_status import present
 
 router = Router()  # type: ignore[no-untyped-call]
-USER_ID = r"^[A-Za-z0-9._@-]{1,128}$"
 MAX_SERIAL = 2**31 - 1
 
 
-def _no_dots(user_id: str) -> str:
-    if user_id in (".", ".."):
-        raise ValueError("must not be '.' or '..'")
-    return user_id
-
-
-class GenerateBody(http.Wire):
-    user_id: Annotated[str, AfterValidator(_no_dots)] = Field(pattern=USER_ID)
+class GenerateBody(wire.Wire):
+    user_id: Annotated[str, AfterValidator(wire.user_id)]
     media_type: Literal["image", "video", "audio", "text"]
     model_id: str = Field(min_length=1, max_length=200)
     parameters: dict[str, Any]
     script_id: int | None = Field(default=None, ge=1, le=MAX_SERIAL)
     section_id: int | None = Field(default=None, ge=1, le=MAX_SERIAL)
-    webhook_url: Annotated[str, AfterValidator(http.https_url)] | None = Field(default=None, max_length=2000)
+    webhook_url: Annotated[str, AfterValidator(wire.https_url)] | None = Field(default=None, max_length=2000)
     metadata: dict[str, Any] = Field(default_factory=dict)
     fallback: bool = False
 

@@ -8,7 +8,7 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 from pydantic import Field
 
-from shared import bootstrap, config, http
+from shared import bootstrap, config, http, wire
 from shared.domain.jobs import Caller, Job
 from shared.domain.scripts import SectionVideo
 from shared.usecases import review_clips
@@ -18,31 +18,31 @@ router = Router()  # type: ignore[no-untyped-call]
 MAX_SERIAL = 2**31 - 1
 
 
-class ScriptBody(http.Wire):
+class ScriptBody(wire.Wire):
     section_id: int = Field(ge=1, le=MAX_SERIAL)
     script_content: str | None = Field(default=None, max_length=500_000)
 
 
-class PlaceBody(http.Wire):
+class PlaceBody(wire.Wire):
     position: int
 
 
-class ApproveBody(http.Wire):
+class ApproveBody(wire.Wire):
     pass
 
 
-class RejectBody(http.Wire):
+class RejectBody(wire.Wire):
     reason: str | None = Field(default=None, max_length=2000)
     regenerate: bool = False
     parameters: dict[str, Any] | None = None
 
 
-class ScriptsQuery(http.Query):
+class ScriptsQuery(wire.Query):
     cursor: int | None = Field(default=None, ge=1, le=MAX_SERIAL)
     limit: int = Field(default=100, ge=1, le=500)
 
 
-class VideosQuery(http.Query):
+class VideosQuery(wire.Query):
     script_id: int | None = Field(default=None, ge=1, le=MAX_SERIAL)
     section_id: int | None = Field(default=None, ge=1, le=MAX_SERIAL)
     user_id: str | None = None

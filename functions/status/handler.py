@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import BeforeValidator, Field
 
-from shared import bootstrap, config, http
+from shared import bootstrap, config, http, wire
 from shared.domain.errors import DependencyDown
 from shared.domain.jobs import Job, JobFilter, snapshot
 from shared.usecases.read_status import etag, job_events, list_jobs, present
@@ -33,23 +33,16 @@ def _cursor(text: str) -> Cursor:
         raise ValueError("must be a nextCursor of an earlier page") from None
 
 
-def _in_utc(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-Moment = Annotated[datetime, AfterValidator(_in_utc)]
-
-
-class StatusQuery(http.Query):
+class StatusQuery(wire.Query):
     wait: int = Field(default=0, ge=0, le=1000)
 
 
-class JobsQuery(http.Query):
+class JobsQuery(wire.Query):
     user_id: str | None = None
     status: Literal["pending", "generating", "processing", "completed", "failed", "cancelled", "timeout"] | None = None
     kind: Literal["generate", "compile", "compose", "frames", "storyboard", "convert"] | None = None
-    created_from: Moment | None = Field(default=None, alias="from")
-    created_to: Moment | None = Field(default=None, alias="to")
+    created_from: wire.Moment | None = Field(default=None, alias="from")
+    created_to: wire.Moment | None = Field(default=None, alias="to")
     cursor: Annotated[Cursor, BeforeValidator(_cursor)] | None = None
     limit: int = Field(default=50, ge=1, le=200)
 

@@ -7,7 +7,7 @@ import json
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 
-from shared import bootstrap, config, http
+from shared import bootstrap, config, http, wire
 from shared.domain import webhook_signature
 from shared.domain.errors import InvalidRequest, TooLarge, Unauthorized
 from shared.domain.messages import WebhookReceived
@@ -16,7 +16,7 @@ router = Router()  # type: ignore[no-untyped-call]
 NO_ID = "00000000-0000-0000-0000-000000000000"
 
 
-class UrlQuery(http.Query):
+class UrlQuery(wire.Query):
     job: str = ""
     attempt: str = ""
     mac: str = ""

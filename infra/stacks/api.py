@@ -34,6 +34,9 @@ KEYED_ROUTES = (
     ("POST", "/api/section-videos/{videoId}/approve", "review"),
     ("POST", "/api/section-videos/{videoId}/reject", "review"),
     ("POST", "/compile-videos", "compile_videos"),
+    ("GET", "/api/usage", "account"),
+    ("GET", "/api/budgets", "account"),
+    ("PUT", "/api/budgets", "account"),
 )
 ALLOWED_HEADERS = ["X-API-Key", "Idempotency-Key", "Prefer", "If-None-Match", "Content-Type"]
 EXPOSED_HEADERS = ["ETag", "Retry-After", "Location"]

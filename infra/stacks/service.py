@@ -69,7 +69,7 @@ class ServiceStack(Stack):
         encoder = (stage.encoder_timeout_seconds, stage.encoder_memory_mb)
         self._live("compile_videos", ("compile",), origins, *encoder, encodes=True)
         self._live("inspect_media", (), {}, *encoder, encodes=True)
-        for name, environment in (("migrate", {}), ("account", keys)):
+        for name, environment in (("migrate", {}), ("account", keys | origins)):
             made = self._function(
                 name, World.INSIDE, {"DATABASE_URL": self._address("database-url"), **environment},
                 stage.worker_timeout_seconds, stage.worker_memory_mb,

@@ -97,14 +97,24 @@ class Transaction(Protocol):
         """True when a terminal webhook of this prediction was parked; it no longer is."""
 
     # money
-    def reserve(self, account_id: UUID, user_id: str, amount_usd: Decimal) -> None:
-        """Reserves against the account's and user's budgets. Raises OverBudget; nothing is written then."""
+    def reserve(self, job: Job, amount_usd: Decimal) -> None:
+        """Reserves against the budgets of the job's account and user. Raises OverBudget; nothing is written then."""
 
     def settle_cost(self, job: Job, attempt: Attempt | None, actual_usd: Decimal) -> None:
         """Turns a reservation into what was spent, once an attempt."""
 
     def add_estimate(self, job: Job, attempt: Attempt | None, amount_usd: Decimal) -> None:
         """Ledger entry of what was expected."""
+
+    def usage(self, account_id: UUID, start: datetime, end: datetime, group_by: str) -> Sequence[Mapping[str, Any]]:
+        """Of the ledger from `start` to before `end`, by day, model, user or kind: key, jobs, estimated_usd,
+        actual_usd."""
+
+    def budgets(self, account_id: UUID) -> Sequence[Mapping[str, Any]]:
+        """Rows of user_id ('' for the account), period, limit_usd, reserved_usd, spent_usd."""
+
+    def set_budget(self, account_id: UUID, user_id: str, periods: Sequence[str], limit_usd: Decimal | None) -> None:
+        """Sets the limit of these periods, making rows that are missing."""
 
     # scripts and section videos
     def insert_script(self, account_id: UUID, section_id: int, content: str | None) -> Script:

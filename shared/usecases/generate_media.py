@@ -63,7 +63,7 @@ def generate_media(
         written = tx.insert_job(job)
         if written is None:
             return _same_request(tx, job)
-        tx.reserve(job.account_id, job.user_id, attempt.reserved_usd)
+        tx.reserve(job, attempt.reserved_usd)
         tx.insert_attempt(attempt)
         tx.add_estimate(written, attempt, attempt.reserved_usd)
         if job.media_type == "video" and (script is not None or request.section_id is not None):

@@ -34,7 +34,7 @@ def after_failure(tx: Transaction, job: Job, attempt: Attempt, failure: Failure,
         return fail_job(tx, job, failure.code, failure.message, clock=clock)
     again = new_attempt(job, attempt.number + 1, plan)
     try:
-        tx.reserve(job.account_id, job.user_id, again.reserved_usd)
+        tx.reserve(job, again.reserved_usd)
     except OverBudget as error:
         return fail_job(tx, job, error.code, error.sentence, clock=clock)
     tx.insert_attempt(again)

@@ -93,7 +93,7 @@ def test_all_wrong_parameters_are_in_one_answer(api: Api, nothing_made: Watch, w
 @pytest.mark.parametrize(
     ("field", "value", "problem"),
     [
-        ("userId", "..", "must not be '.' or '..'"),
+        ("userId", "..", "and not '.' or '..'"),
         ("userId", "a" * 129, "userId: "),
         ("userId", "a/b", "userId: "),
         ("userId", "a\n", "userId: "),

@@ -32,6 +32,9 @@ KEYED = {
     ("POST", "/api/section-videos/{videoId}/reject"): "review",
     ("POST", "/api/scripts/{scriptId}/compile"): "compile_videos",
     ("POST", "/compile-videos"): "compile_videos",
+    ("GET", "/api/usage"): "account",
+    ("GET", "/api/budgets"): "account",
+    ("PUT", "/api/budgets"): "account",
 }
 ERROR_FIELDS = {"success", "error", "code", "details", "requestId"}
 # Trying again helps, and only then does the header stand there.

@@ -97,7 +97,7 @@ PROMISES = {
     ),
     "migrate": Promise(True, {"DATABASE_URL"}, ()),
     "account": Promise(
-        True, {"DATABASE_URL", "API_KEYS_TABLE"},
+        True, {"DATABASE_URL", "API_KEYS_TABLE", "CORS_ORIGINS"},
         ("dynamodb:GetItem keys", "dynamodb:PutItem keys", "dynamodb:DeleteItem keys", "dynamodb:Scan keys"),
     ),
 }  # fmt: skip

@@ -96,7 +96,8 @@ def test_a_throttled_call_is_a_new_attempt_up_to_three_times(world: World) -> No
     assert world.status(job_id) == "failed"
     assert world.sql("SELECT count(*) FROM vsl.provider_attempts WHERE job_id = %s", job_id) == [(4,)]
     assert world.sql(
-        "SELECT reserved_usd FROM vsl.budgets WHERE account_id = %s AND user_id = ''", world.caller.account_id
+        "SELECT reserved_usd FROM vsl.budgets WHERE account_id = %s AND user_id = '' AND period = 'total'",
+        world.caller.account_id,
     ) == [(0,)]
 
 

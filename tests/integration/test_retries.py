@@ -65,7 +65,8 @@ def test_after_its_retries_the_fallback_model_is_called(world: World) -> None:
     assert versions(world, job_id) == ["black-forest-labs/flux-schnell"] * 4 + ["stability-ai/sdxl"]
     assert world.sql("SELECT model_id, status FROM vsl.jobs WHERE id = %s", job_id) == [("sdxl", "generating")]
     assert world.sql(
-        "SELECT sum(reserved_usd) FROM vsl.budgets WHERE account_id = %s AND user_id = ''", world.caller.account_id
+        "SELECT reserved_usd FROM vsl.budgets WHERE account_id = %s AND user_id = '' AND period = 'total'",
+        world.caller.account_id,
     ) == [(Decimal("0.01"),)]
 
 

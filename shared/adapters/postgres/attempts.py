@@ -1,15 +1,13 @@
-"""Provider attempts, and the money they reserve and spend."""
+"""Provider attempts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from shared.adapters.postgres.rows import ATTEMPT_COLUMNS, Rows, assignments, column_value, to_attempt
-from shared.domain.errors import OverBudget
-from shared.domain.jobs import Attempt, AttemptState, Job
+from shared.domain.jobs import Attempt, AttemptState
 
 _COLUMNS = ", ".join(ATTEMPT_COLUMNS)
 _SETTABLE = (
@@ -26,7 +24,7 @@ _STAMPS = {
 
 
 class AttemptRows(Rows):
-    """Statements on `vsl.provider_attempts`, `vsl.budgets` and `vsl.cost_ledger`."""
+    """Statements on `vsl.provider_attempts`."""
 
     def insert_attempt(self, attempt: Attempt) -> None:
         self.run(
@@ -65,59 +63,5 @@ class AttemptRows(Rows):
             {
                 **{name: column_value(value) for name, value in changes.items()},
                 "_to": to.value, "_id": attempt.id, "_check_in": check_in,
-            },
-        )  # fmt: skip
-
-    def reserve(self, account_id: UUID, user_id: str, amount_usd: Decimal) -> None:
-        values = {"account": account_id, "user": user_id, "amount": amount_usd}
-        self.run(
-            "INSERT INTO vsl.budgets (account_id, user_id) VALUES (%(account)s, ''), (%(account)s, %(user)s) "
-            "ON CONFLICT DO NOTHING",
-            values,
-        )
-        # A savepoint: both budgets or neither, also for a caller that goes on after OverBudget.
-        with self.cursor.connection.transaction():
-            touched = self.run(
-                "UPDATE vsl.budgets SET reserved_usd = reserved_usd + %(amount)s, updated_at = now() "
-                "WHERE account_id = %(account)s AND user_id IN ('', %(user)s) "
-                "AND (limit_usd IS NULL OR spent_usd + reserved_usd + %(amount)s <= limit_usd)",
-                values,
-            )
-            if touched < 2:
-                raise OverBudget(
-                    f"This would cost {amount_usd} USD and the budget does not cover it: raise the budget or "
-                    "wait for running jobs to end."
-                )
-
-    def settle_cost(self, job: Job, attempt: Attempt | None, actual_usd: Decimal) -> None:
-        values = {
-            "account": job.account_id, "user": job.user_id, "job": job.id, "kind": job.kind,
-            "attempt": attempt.id if attempt else None, "provider": attempt.provider if attempt else None,
-            "model": job.model_id, "actual": actual_usd,
-            "reserved": attempt.reserved_usd if attempt else Decimal(0),
-        }  # fmt: skip
-        written = self.run(
-            "INSERT INTO vsl.cost_ledger (account_id, user_id, job_id, attempt_id, entry, kind, provider, "
-            "model_id, amount_usd) VALUES (%(account)s, %(user)s, %(job)s, %(attempt)s, 'actual', %(kind)s, "
-            "%(provider)s, %(model)s, %(actual)s) ON CONFLICT DO NOTHING",
-            values,
-        )
-        if written:
-            self.run(
-                "UPDATE vsl.budgets SET reserved_usd = greatest(reserved_usd - %(reserved)s, 0), "
-                "spent_usd = spent_usd + %(actual)s, updated_at = now() "
-                "WHERE account_id = %(account)s AND user_id IN ('', %(user)s)",
-                values,
-            )
-
-    def add_estimate(self, job: Job, attempt: Attempt | None, amount_usd: Decimal) -> None:
-        self.run(
-            "INSERT INTO vsl.cost_ledger (account_id, user_id, job_id, attempt_id, entry, kind, provider, "
-            "model_id, amount_usd) VALUES (%(account)s, %(user)s, %(job)s, %(attempt)s, 'estimate', %(kind)s, "
-            "%(provider)s, %(model)s, %(amount)s) ON CONFLICT DO NOTHING",
-            {
-                "account": job.account_id, "user": job.user_id, "job": job.id, "kind": job.kind,
-                "attempt": attempt.id if attempt else None, "provider": attempt.provider if attempt else None,
-                "model": job.model_id, "amount": amount_usd,
             },
         )  # fmt: skip

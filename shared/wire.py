@@ -1,0 +1,122 @@
+"""What comes in: bodies and query strings as strict models, with every mistake by its path."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any, TypeVar, get_args
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic.alias_generators import to_camel
+
+from shared.domain.catalog import unknown_sentence
+from shared.domain.errors import InvalidRequest, Mistake
+
+M = TypeVar("M", bound=BaseModel)
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_USER_ID = re.compile(r"[A-Za-z0-9._@-]{1,128}")
+
+
+class Wire(BaseModel):
+    """Base of bodies on the wire: camelCase, no field beyond the known."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", strict=True)
+
+
+class Query(BaseModel):
+    """Base of query strings: their text is made into numbers and times; no parameter beyond the known."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid")
+
+
+def _in_utc(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+Moment = Annotated[datetime, AfterValidator(_in_utc)]
+"""A time in a query: ISO 8601, UTC where it names no zone."""
+
+
+def user_id(text: str) -> str:
+    """A field's validator. Raises ValueError unless it is a user's label (docs: `[A-Za-z0-9._@-]{1,128}`)."""
+    if _USER_ID.fullmatch(text) is None or text in (".", ".."):
+        raise ValueError("must be 1 to 128 of A-Z a-z 0-9 . _ @ - and not '.' or '..'")
+    return text
+
+
+def https_url(text: str) -> str:
+    """A field's validator. Raises ValueError unless it is an https URL with a host."""
+    if urlsplit(text).scheme != "https" or not urlsplit(text).hostname:
+        raise ValueError("must be an https URL")
+    return text
+
+
+def validated(
+    model: type[M], given: Mapping[str, Any], further: Callable[[Mapping[str, Any]], Sequence[Mistake]] = lambda _: ()
+) -> M:
+    """The model of what was given. Raises InvalidRequest with every mistake; `further` as in `http.body_of`."""
+    mistakes = _unstorable(given)
+    try:
+        value = model.model_validate(given)
+    except ValidationError as error:
+        mistakes += [_mistake(model, e) for e in error.errors()] + list(further(given))
+    if mistakes:
+        told = {mistake.path: mistake for mistake in reversed(mistakes)}
+        raise InvalidRequest("Some fields are wrong; `details` names each.", details=list(told.values())[::-1])
+    return value
+
+
+def _mistake(model: type[BaseModel], error: Any) -> Mistake:
+    path = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return Mistake(path, unknown_sentence(str(error["loc"][-1]), _known_fields(model, error["loc"][:-1])))
+    return Mistake(path, error["msg"].removeprefix("Value error, ").replace("Input should", "must"))
+
+
+def _known_fields(model: type[BaseModel], path: Sequence[str | int]) -> list[str]:
+    """The wire names of the model's fields, or of the model nested at `path`."""
+    fields = {field.alias or name: field for name, field in model.model_fields.items()}
+    if not path:
+        return list(fields)
+    within = [step for step in path[1:] if isinstance(step, str)]
+    return _known_fields(_wire_in(fields[str(path[0])].annotation), within)
+
+
+def _wire_in(annotation: Any) -> type[Wire]:
+    """The wire model inside `list[X] | None` and the like."""
+    while not (isinstance(annotation, type) and issubclass(annotation, Wire)):
+        annotation = get_args(annotation)[0]
+    return annotation
+
+
+def _unstorable(body: Mapping[str, Any]) -> list[Mistake]:
+    """What JSON can say and no database keeps, anywhere in the body."""
+    mistakes: list[Mistake] = []
+    left: list[tuple[str, Any]] = [("", body)]
+    while left:
+        path, value = left.pop()
+        problem = _unstorable_problem(value)
+        if problem:
+            mistakes.append(Mistake(path, problem))
+        left += _children(path, value)
+    return mistakes
+
+
+def _children(path: str, value: Any) -> list[tuple[str, Any]]:
+    if isinstance(value, list):
+        return [(f"{path}.{number}".lstrip("."), item) for number, item in enumerate(value)]
+    if not isinstance(value, dict):
+        return []
+    named = [(f"{path}.{name}".lstrip("."), item) for name, item in value.items()]
+    return named + [(at, name) for (at, _), name in zip(named, value, strict=True)]
+
+
+def _unstorable_problem(value: Any) -> str | None:
+    if isinstance(value, str) and _UNSTORABLE.search(value):
+        return "must be text without NUL characters and lone surrogates"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "must be a finite number"
+    return None
