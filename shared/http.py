@@ -30,6 +30,7 @@ STATUS_OF: Mapping[type[errors.ProductError], int] = {
     errors.TooLarge: 413,
     errors.InvalidRequest: 422,
     errors.BadMedia: 422,
+    errors.RateLimited: 429,
     errors.ProviderRefused: 502,
     errors.ProviderBusy: 503,
     errors.AnswerLost: 502,

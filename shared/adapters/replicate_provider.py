@@ -194,7 +194,9 @@ class ReplicateProvider:
         detail = _detail(response, self._checked_token())
         if response.status_code == 429:
             wait_seconds = _wait_seconds(response, detail)
-            raise ProviderBusy("The provider throttles our calls.", retry_after_seconds=wait_seconds)
+            raise ProviderBusy(
+                "The provider throttles our calls.", code="provider_throttled", retry_after_seconds=wait_seconds
+            )
         if response.status_code in _UNAVAILABLE and absent is ProviderRefused:
             sentence = f"The provider does not offer this model to us ({response.status_code}): {detail}"
             raise ProviderRefused(sentence, code="model_unavailable")

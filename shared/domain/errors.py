@@ -52,6 +52,12 @@ class OverBudget(ProductError):
     code = "budget_exceeded"
 
 
+class RateLimited(ProductError):
+    """The account asks for more than it may have at once."""
+
+    code = "rate_limited"
+
+
 class NotFound(ProductError):
     """There is no such thing in the caller's account."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,17 +11,18 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from shared.domain.jobs import Attempt, AttemptState, Job, JobFilter, JobStatus
+from shared.domain.pace import Pace
 from shared.domain.scripts import Script, SectionVideo
 
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """An outbox row: `body` goes to the queue named `topic` once `due_at` has come."""
+    """An outbox row: `body` goes to the queue named `topic`, to be delivered so much later."""
 
     id: int
     topic: str
     body: Mapping[str, Any]
-    due_at: datetime
+    delay_seconds: int
 
 
 class Transaction(Protocol):
@@ -115,6 +116,31 @@ class Transaction(Protocol):
 
     def set_budget(self, account_id: UUID, user_id: str, periods: Sequence[str], limit_usd: Decimal | None) -> None:
         """Sets the limit of these periods, making rows that are missing."""
+
+    # pace
+    def lock_pace(self, provider: str, now: datetime) -> Pace:
+        """The provider's pace, locked; a fresh one at its first call."""
+
+    def save_pace(self, pace: Pace) -> None:
+        """Writes a locked pace back."""
+
+    def written_calls(self, provider: str, account_id: UUID) -> int:
+        """How many attempts of an account wait to be claimed."""
+
+    def accounts_asking(self, provider: str, within_seconds: int) -> Set[UUID]:
+        """Accounts with an attempt that waits and whose message comes so soon, or is on its way."""
+
+    def recent_claims(self, provider: str, since: datetime) -> Mapping[UUID, int]:
+        """How many calls of each account were claimed since then."""
+
+    def running_calls(self, account_id: UUID) -> int:
+        """How many calls of an account are claimed or accepted and not finished."""
+
+    def unfinished_jobs(self, account_id: UUID) -> int:
+        """How many jobs of an account have not ended."""
+
+    def account_setting(self, account_id: UUID, name: str) -> int | None:
+        """A number the operator has set for the account, else None."""
 
     # scripts and section videos
     def insert_script(self, account_id: UUID, section_id: int, content: str | None) -> Script:

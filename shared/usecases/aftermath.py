@@ -35,7 +35,7 @@ class Aftermath:
         with self._records.transaction() as tx:
             rows = tx.unsent(job_id, BATCH)
             for row in rows:
-                self._queue.send(row.topic, row.body)
+                self._queue.send(row.topic, row.body, row.delay_seconds)
             if rows:
                 tx.mark_sent([row.id for row in rows])
         return len(rows)

@@ -19,6 +19,7 @@ from shared.domain.scripts import Script
 from shared.observability import JOBS_STARTED, count, job_fields, logger
 from shared.ports import Clock, ModelSchemas, Records, Transaction
 from shared.usecases.aftermath import Aftermath
+from shared.usecases.pace import check_account
 
 ROUTE = "POST /generate-media"
 RETRY_ROUTE = "POST /jobs/{jobId}/retry"
@@ -54,7 +55,8 @@ def generate_media(
 ) -> Job:
     """The job, new or the one its idempotency key made before.
 
-    Raises InvalidRequest, NotFound (script), Conflict (key used for another body), OverBudget, DependencyDown.
+    Raises InvalidRequest, NotFound (script), Conflict (key used for another body), OverBudget, RateLimited,
+    DependencyDown.
     """
     job = _new_job(request, caller, catalog, schemas, clock)
     attempt = new_attempt(job, 1, job.request["plan"])
@@ -64,6 +66,7 @@ def generate_media(
         if written is None:
             return _same_request(tx, job)
         tx.reserve(job, attempt.reserved_usd)
+        check_account(tx, job)
         tx.insert_attempt(attempt)
         tx.add_estimate(written, attempt, attempt.reserved_usd)
         if job.media_type == "video" and (script is not None or request.section_id is not None):

@@ -12,6 +12,7 @@ from shared.domain.messages import ProviderCall, body_of
 from shared.ports import Clock, Transaction
 from shared.usecases.ending import fail_job
 from shared.usecases.generate_media import new_attempt
+from shared.usecases.pace import THROTTLED
 
 MOST_RETRIES = 3
 MODEL_UNAVAILABLE = "model_unavailable"
@@ -50,7 +51,8 @@ def after_failure(tx: Transaction, job: Job, attempt: Attempt, failure: Failure,
 def _next_plan(job: Job, failure: Failure) -> Mapping[str, Any] | None:
     first, fallback = job.request["plan"], job.request.get("fallbackPlan")
     on_fallback = job.model_id != first["modelId"]
-    if failure.retryable and job.retry_count < MOST_RETRIES:
+    # A provider that throttles is no failure of the job: it stays queued until its deadline.
+    if failure.code == THROTTLED or (failure.retryable and job.retry_count < MOST_RETRIES):
         return fallback if on_fallback else first
     if fallback and not on_fallback and (failure.retryable or failure.code == MODEL_UNAVAILABLE):
         return dict(fallback)

@@ -30,6 +30,7 @@ from shared.ports import Clock, Records, Transaction
 from shared.usecases.aftermath import Aftermath
 from shared.usecases.ending import end_job, fail_job
 from shared.usecases.next_attempt import Failure, after_failure
+from shared.usecases.pace import learn, seconds_to_wait
 
 PROVIDER_ENDS = frozenset({"succeeded", "failed", "canceled", "aborted"})
 CLAIM_CHECK_SECONDS = 30
@@ -48,7 +49,8 @@ class Settler:
     lease_seconds: int
 
     def claim_call(self, job_id: UUID, attempt_id: UUID) -> Mapping[str, Any]:
-        """`go` once an attempt, ever after `resolve`; `cancelled` or `done` when there is nothing to do."""
+        """`go` once an attempt, ever after `resolve`; `wait` before its turn, with a new message under way;
+        `cancelled` or `done` when there is nothing to do."""
         with self.records.transaction() as tx:
             job, attempt = _locked(tx, job_id, attempt_id)
             if job is None or attempt is None or attempt.state not in _OPEN[:2]:
@@ -63,19 +65,24 @@ class Settler:
             if job.status.finished or self._too_late(job):
                 changed = self._abandon(tx, job, attempt)
                 verdict: Mapping[str, Any] = {"verdict": "cancelled"}
+            elif wait_seconds := seconds_to_wait(tx, job, attempt, clock=self.clock):
+                _ask_later(tx, job, attempt, wait_seconds)
+                verdict = {"verdict": "wait", "seconds": wait_seconds}
             else:
-                tx.change_attempt(attempt, AttemptState.CLAIMED, check_in_seconds=CLAIM_CHECK_SECONDS)
-                changed = tx.move_job(job, JobStatus.GENERATING, current_step="generating")
-                if changed is not None:
-                    tx.follow_job(changed)
-                verdict = {
-                    "verdict": "go",
-                    "request": dict(attempt.request),
-                    "cancelAfterSeconds": max(int((job.deadline_at - self.clock.now()).total_seconds()), 5),
-                }
+                changed, verdict = self._let_go(tx, job, attempt)
         if changed is not None:
             self.aftermath.of(changed)
         return verdict
+
+    def _let_go(self, tx: Transaction, job: Job, attempt: Attempt) -> tuple[Job | None, Mapping[str, Any]]:
+        tx.change_attempt(attempt, AttemptState.CLAIMED, check_in_seconds=CLAIM_CHECK_SECONDS)
+        moved = tx.move_job(job, JobStatus.GENERATING, current_step="generating")
+        if moved is not None:
+            tx.follow_job(moved)
+        cancel_after_seconds = max(int((job.deadline_at - self.clock.now()).total_seconds()), 5)
+        return moved, {
+            "verdict": "go", "request": dict(attempt.request), "cancelAfterSeconds": cancel_after_seconds,
+        }  # fmt: skip
 
     def claim_store(self, job_id: UUID, attempt_id: UUID, owner: str) -> Mapping[str, Any]:
         """`go` with a lease, `read` when only the charge is still of interest, `wait` while another works."""
@@ -106,6 +113,7 @@ class Settler:
     def _apply(self, tx: Transaction, job: Job, attempt: Attempt, report: Report) -> Job | None:
         if attempt.state not in _OPEN:
             return None
+        learn(tx, attempt, report, clock=self.clock)
         match report:
             case CallAccepted():
                 return self._accepted(tx, job, attempt, report.providerId, report.providerStatus)
@@ -276,6 +284,11 @@ def _locked(tx: Transaction, job_id: UUID, attempt_id: UUID) -> tuple[Job | None
         logger.warning("attempt_of_another_job", extra={"jobId": str(job_id)})
         return job, None
     return job, attempt
+
+
+def _ask_later(tx: Transaction, job: Job, attempt: Attempt, wait_seconds: int) -> None:
+    tx.change_attempt(attempt, AttemptState.WRITTEN, check_in_seconds=wait_seconds + CLAIM_CHECK_SECONDS)
+    tx.announce(job, "calls", body_of(ProviderCall(str(job.id), str(attempt.id))), wait_seconds)
 
 
 def _announce_store(tx: Transaction, job: Job, attempt: Attempt, provider_id: str) -> None:

@@ -7,9 +7,10 @@ from shared.adapters.postgres.attempts import AttemptRows
 from shared.adapters.postgres.jobs import JobRows
 from shared.adapters.postgres.money import MoneyRows
 from shared.adapters.postgres.outbox import OutboxRows
+from shared.adapters.postgres.pace import PaceRows
 from shared.adapters.postgres.scripts import ScriptRows
 from shared.adapters.postgres.sweeps import SweepRows
 
 
-class PostgresTransaction(JobRows, AttemptRows, MoneyRows, OutboxRows, ScriptRows, AccountRows, SweepRows):
+class PostgresTransaction(JobRows, AttemptRows, MoneyRows, OutboxRows, PaceRows, ScriptRows, AccountRows, SweepRows):
     """Implements `Transaction` on the cursor of an open transaction."""

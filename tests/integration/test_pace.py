@@ -1,0 +1,121 @@
+"""Claims keep to the provider's pace and give every account its turn, on a real PostgreSQL."""
+
+from __future__ import annotations
+
+import time
+from uuid import UUID, uuid4
+
+import pytest
+
+from shared.domain.errors import RateLimited
+from shared.domain.jobs import Caller
+from shared.domain.messages import CallRejected, CallUnresolved
+from shared.usecases.manage_accounts import act
+from tests.integration.inside import World
+from tests.memory import MemoryKeys, MemoryQueue
+
+Written = tuple[UUID, UUID]
+
+
+def another_account(world: World) -> World:
+    order = {"action": "create_account", "name": uuid4().hex, "usagePlanKey": uuid4().hex}
+    made = act(order, records=world.records, directory=MemoryKeys())
+    return World(world.url, world.records, MemoryQueue(), Caller(UUID(made["accountId"]), frozenset()))
+
+
+def write(world: World, calls: int) -> list[Written]:
+    return [(job_id, attempt_id) for _, job_id, attempt_id in (world.generate() for _ in range(calls))]
+
+
+def verdict(world: World, ids: Written) -> str:
+    return str(world.settler.claim_call(*ids)["verdict"])
+
+
+@pytest.fixture(autouse=True)
+def rested(world: World) -> None:
+    """Nothing of other tests waits, and the provider has not been called of late."""
+    world.sql("DELETE FROM vsl.provider_pace")
+    world.sql("UPDATE vsl.provider_attempts SET state = 'rejected' WHERE state = 'written'")
+    world.sql("UPDATE vsl.provider_attempts SET claimed_at = claimed_at - interval '1 hour'")
+
+
+def test_calls_beyond_the_pace_wait_and_ask_again(world: World) -> None:
+    calls = write(world, 30)
+
+    verdicts = [verdict(world, ids) for ids in calls]
+
+    assert 20 <= verdicts.count("go") < 30
+    assert verdicts[-1] == "wait"
+    again = [body for body in world.queue.of("calls") if body["attemptId"] == str(calls[-1][1])]
+    assert len(again) == 2
+    state = world.sql("SELECT state, next_check_at > now() FROM vsl.provider_attempts WHERE id = %s", calls[-1][1])
+    assert state == [("written", True)]
+
+
+def test_one_call_of_another_account_goes_before_the_rest_of_a_thousand(world: World) -> None:
+    crowd = write(world, 200)
+    for ids in crowd:
+        verdict(world, ids)
+    single = another_account(world)
+    (one,) = write(single, 1)
+
+    order: list[str] = []
+    for _ in range(100):
+        time.sleep(0.05)
+        # The crowd is always first at the door.
+        order += ["crowd" for ids in crowd[:50] if verdict(world, ids) == "go"]
+        if verdict(single, one) == "go":
+            break
+
+    assert single.status(one[0]) == "generating"
+    assert len(order) <= 3
+
+
+def test_a_throttled_call_stops_everybody_and_is_kept_beyond_the_retries(world: World) -> None:
+    job_id, *_ = world.generate()[1:2]
+    for _ in range(6):
+        (attempt_id,) = world.sql(
+            "SELECT id FROM vsl.provider_attempts WHERE job_id = %s AND state = 'written'", job_id
+        )[0]
+        world.sql("DELETE FROM vsl.provider_pace")
+        assert verdict(world, (job_id, attempt_id)) == "go"
+        world.settler.take(CallRejected(str(job_id), str(attempt_id), "provider_throttled", "429", True, 60))
+
+    (other,) = write(another_account(world), 1)
+    assert world.status(job_id) == "generating"
+    assert verdict(world, other) == "wait"
+
+
+def test_a_provider_that_does_not_answer_is_left_alone_and_its_jobs_are_kept(world: World) -> None:
+    for ids in write(world, 5):
+        assert verdict(world, ids) == "go"
+        world.settler.take(CallUnresolved(str(ids[0]), str(ids[1]), "No answer."))
+
+    (kept,) = write(world, 1)
+
+    assert verdict(world, kept) == "wait"
+    assert world.status(kept[0]) == "pending"
+
+
+def test_an_account_has_so_many_calls_running(world: World) -> None:
+    world.sql(
+        "INSERT INTO vsl.account_settings (account_id, settings) VALUES (%s, '{\"maxRunningCalls\": 2}')",
+        world.caller.account_id,
+    )
+    verdicts = [verdict(world, ids) for ids in write(world, 3)]
+
+    assert verdicts == ["go", "go", "wait"]
+
+
+def test_an_account_with_too_much_unfinished_is_refused_and_nothing_is_written(world: World) -> None:
+    world.sql(
+        "INSERT INTO vsl.account_settings (account_id, settings) VALUES (%s, '{\"maxUnfinishedJobs\": 2}')",
+        world.caller.account_id,
+    )
+    write(world, 2)
+
+    with pytest.raises(RateLimited) as refused:
+        world.generate()
+
+    assert refused.value.retry_after_seconds
+    assert world.sql("SELECT count(*) FROM vsl.jobs WHERE account_id = %s", world.caller.account_id) == [(2,)]
