@@ -138,14 +138,14 @@ class Observed:
                 return connection.execute(statement, {"job": job_id}).fetchone() is not None
 
             wait_for(f"{once} of {job_id}", taken)
-            holder = connection.info.backend_pid
 
             def waited_for() -> bool:
+                # Not only for us: a heartbeat may stand in the queue between.
                 statement = (
-                    "SELECT pid FROM pg_stat_activity WHERE %(holder)s = ANY(pg_blocking_pids(pid)) "
-                    "AND query LIKE '%%FOR UPDATE%%'"
+                    "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
+                    "AND query LIKE '%%vsl.jobs WHERE id%%FOR UPDATE%%'"
                 )
-                return bool(self.rows(statement, holder=holder))
+                return bool(self.rows(statement))
 
             yield waited_for
 
