@@ -7,7 +7,7 @@ SOURCES := $(wildcard shared functions infra layers/build.py local operate bench
 TYPED := $(wildcard shared functions infra layers/build.py local operate bench app.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down clean logs status demo test check format synth layers accounts bench-api
+.PHONY: help setup up down clean logs status demo test check format synth layers accounts stores bench-api
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -57,3 +57,6 @@ bench-api: setup ## Measure status, webhook and generate on a stack of its own; 
 
 accounts: setup ## Accounts of the local stack: make accounts ARGS="list" (see operate/accounts.py)
 	@$(PYTHON) -m local accounts $(ARGS)
+
+stores: setup ## Live view and dead letters of the local stack: make stores ARGS="rebuild" (see operate/stores.py)
+	@$(PYTHON) -m local stores $(ARGS)

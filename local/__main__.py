@@ -39,8 +39,10 @@ def _run(chosen: argparse.Namespace) -> int:
             return commands.logs(layout, chosen.part)
         case "synth":
             return commands.synth(layout, chosen.stage)
-        case "demo" | "accounts" as name:
-            return int(getattr(commands, name)(layout, chosen.rest))
+        case "demo":
+            return commands.demo(layout, chosen.rest)
+        case "accounts" | "stores" as name:
+            return commands.operate(layout, name, chosen.rest)
         case name:
             return int(getattr(commands, name)(layout))
 
@@ -67,7 +69,11 @@ def _parser() -> argparse.ArgumentParser:
     logs.add_argument("part", nargs="?", help="one part or function")
     synth = commands_.add_parser("synth", help="synthesize a stage")
     synth.add_argument("stage")
-    for name, text in (("demo", "run the demo"), ("accounts", "operate.accounts on the local stack")):
+    for name, text in (
+        ("demo", "run the demo"),
+        ("accounts", "operate.accounts on the local stack"),
+        ("stores", "operate.stores on the local stack"),
+    ):
         commands_.add_parser(name, help=text).add_argument("rest", nargs=argparse.REMAINDER)
     return parser
 

@@ -112,14 +112,14 @@ def synth(layout: Layout, stage: str) -> int:
     return 0
 
 
-def accounts(layout: Layout, arguments: Sequence[str]) -> int:
-    """The operator's account commands against the local stack."""
+def operate(layout: Layout, module: str, arguments: Sequence[str]) -> int:
+    """An operator's command (`accounts`, `stores`) against the local stack."""
     stack = read_json(layout.stack_file)
     if not stack:
         print("No local stack runs: `make up` starts it.", file=sys.stderr)
         return 1
     return subprocess.run(
-        [sys.executable, "-m", "operate.accounts", "--stage", stack["stage"], *arguments],
+        [sys.executable, "-m", f"operate.{module}", "--stage", stack["stage"], *arguments],
         cwd=layout.root,
         env={**os.environ, **operator_environment(stack)},
     ).returncode

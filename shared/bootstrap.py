@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -16,6 +15,7 @@ from uuid import UUID
 
 from shared import config
 from shared.adapters.clock import SystemClock
+from shared.adapters.heartbeat import heartbeat as heartbeat
 from shared.ports import Clock, Encoder, ModelSchemas, ModelSource, Records
 
 if TYPE_CHECKING:
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from shared.domain.catalog import Catalog
     from shared.usecases.aftermath import Aftermath
     from shared.usecases.inspect_media import Place
+    from shared.usecases.orphans import Orphans
     from shared.usecases.read_status import StatusReader
 
 T = TypeVar("T")
 LEASE_SECONDS = 60
-BEAT_SECONDS = 20.0
 STOP_CHECK_SECONDS = 1.5
 TOPICS = ("calls", "store", "inspect", "compile")
 SOURCE_ROOT = Path(__file__).resolve().parent.parent
@@ -155,6 +155,13 @@ def status_reader() -> StatusReader:
 
 
 @cache
+def orphans() -> Orphans:
+    from shared.usecases.orphans import Orphans
+
+    return Orphans(records(), media(), clock())
+
+
+@cache
 def catalog() -> Catalog:
     """The registry: MODELS_CONFIG (JSON text or an `s3:bucket/key` address) over config/models.json."""
     from shared.domain.catalog import parse_catalog
@@ -207,37 +214,6 @@ def downloader() -> Any:
     return GuardedDownloader(
         allowed_origins=origins, max_bytes=MAX_OUTPUT_BYTES, wall_seconds=OUTPUT_SECONDS, min_bytes_per_second=10_000
     )
-
-
-@contextmanager
-def heartbeat(renew: Callable[[], bool], beat_seconds: float = BEAT_SECONDS) -> Iterator[threading.Event]:
-    """Renews a lease from a thread of its own; the event is set once the lease is lost."""
-    from shared.domain.errors import DependencyDown
-    from shared.observability import logger
-
-    lost, over = threading.Event(), threading.Event()
-
-    def still_ours() -> bool:
-        try:
-            return renew()
-        except DependencyDown as error:
-            # Nobody else can take the lease either while the truth is down.
-            logger.warning("heartbeat_missed", extra={"reason": error.code})
-            return True
-
-    def beat() -> None:
-        while not over.wait(beat_seconds):
-            if not still_ours():
-                lost.set()
-                return
-
-    thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
-    thread.start()
-    try:
-        yield lost
-    finally:
-        over.set()
-        thread.join(timeout=5)
 
 
 @contextmanager

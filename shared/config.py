@@ -78,6 +78,12 @@ class Reconcile(LiveStores):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Retention(LiveStores):
+    calls_queue_url: str
+    cors_origins: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Migrate(Inside):
     pass
 
@@ -150,6 +156,7 @@ SETTINGS: Mapping[str, type] = {
     "settle": Settle,
     "inspect_media": InspectMedia,
     "reconcile": Reconcile,
+    "retention": Retention,
     "migrate": Migrate,
     "account": Account,
 }

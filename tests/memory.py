@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 from uuid import UUID
 
 from shared.domain.errors import DependencyDown, Mistake, NotFound
+from shared.ports import StoredObject
 
 
 class MemoryClock:
@@ -41,6 +42,9 @@ class MemoryView:
 
     def get(self, job_id: UUID) -> Mapping[str, Any] | None:
         return self.snapshots.get(str(job_id))
+
+    def forget(self, job_id: UUID) -> None:
+        self.snapshots.pop(str(job_id), None)
 
 
 class MemorySchemas:
@@ -118,6 +122,13 @@ class MemoryMedia:
 
     def write_text(self, key: str, text: str) -> None:
         self.objects.setdefault(key, (text.encode(), "text/plain"))
+
+    def page(self, prefix: str, after: str, limit: int) -> Sequence[StoredObject]:
+        found = sorted(key for key in self.objects if key.startswith(prefix) and key > after)
+        return [StoredObject(key, datetime.now(UTC)) for key in found[:limit]]
+
+    def abort_uploads(self, before: datetime) -> int:
+        return 0
 
     def replace_text(self, key: str, text: str) -> None:
         self.objects[key] = (text.encode(), "application/json")

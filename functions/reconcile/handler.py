@@ -1,16 +1,21 @@
-"""The minute sweep."""
+"""The minute sweep; and, for operators by direct invoke, the live view made anew."""
 
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from shared import bootstrap, config
 from shared.observability import logger
+from shared.usecases.rebuild import Rebuilder
 from shared.usecases.reconcile import Sweep
 
 
-def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     bootstrap.settings(config.Reconcile)
+    if event.get("action") == "rebuild":
+        rebuilder = Rebuilder(bootstrap.records(), bootstrap.live_view(), bootstrap.status_cache())
+        return rebuilder.page(UUID(event["after"]) if event.get("after") else None)
     found = Sweep(bootstrap.records(), bootstrap.clock(), bootstrap.aftermath()).run()
     logger.info("swept", extra={"action": "reconcile", **found})
     return found

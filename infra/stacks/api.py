@@ -35,6 +35,9 @@ KEYED_ROUTES = (
     ("POST", "/api/section-videos/{videoId}/reject", "review"),
     ("POST", "/compile-videos", "compile_videos"),
     ("GET", "/api/usage", "account"),
+    ("DELETE", "/api/videos/{jobId}", "retention"),
+    ("DELETE", "/api/users/{userId}", "retention"),
+    ("GET", "/api/erasures/{erasureId}", "retention"),
     ("GET", "/api/budgets", "account"),
     ("PUT", "/api/budgets", "account"),
 )

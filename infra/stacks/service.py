@@ -60,6 +60,7 @@ class ServiceStack(Stack):
         self._live("generate_media", ("calls", "compile"), origins, stage.api_timeout_seconds, stage.api_memory_mb)
         self._live("status", (), origins, stage.api_timeout_seconds, stage.api_memory_mb)
         self._live("review", ("calls",), origins, stage.api_timeout_seconds, stage.api_memory_mb)
+        self._live("retention", ("calls",), origins, stage.worker_timeout_seconds, stage.worker_memory_mb)
         self._live("settle", ("calls", "store", "inspect"), {}, stage.worker_timeout_seconds, stage.worker_memory_mb)
         keys = {"API_KEYS_TABLE": self.data.api_keys.table_name}
         self._live(
@@ -82,6 +83,11 @@ class ServiceStack(Stack):
         bucket, made = self.media.bucket, self.functions
         for name in ("generate_media", "status", "review"):
             bucket.grant_read(made[name])
+        bucket.grant_read(made["retention"])
+        bucket.grant_delete(made["retention"])
+        for action, resource in (("s3:AbortMultipartUpload", bucket.arn_for_objects("*")),
+                                 ("s3:ListBucketMultipartUploads", bucket.bucket_arn)):  # fmt: skip
+            made["retention"].add_to_role_policy(aws_iam.PolicyStatement(actions=[action], resources=[resource]))
         bucket.grant_read(made["compile_videos"])
         for prefix in ("compiled/*", "derived/*"):
             bucket.grant_put(made["compile_videos"], prefix)
@@ -213,7 +219,8 @@ class ServiceStack(Stack):
 
     def _schedule(self) -> None:
         rule = aws_events.Rule(self, "each-minute", schedule=aws_events.Schedule.rate(Duration.minutes(1)))
-        rule.add_target(aws_events_targets.LambdaFunction(self.functions["reconcile"], retry_attempts=0))
+        for name in ("reconcile", "retention"):
+            rule.add_target(aws_events_targets.LambdaFunction(self.functions[name], retry_attempts=0))
         models = aws_events.Rule(self, "each-hour", schedule=aws_events.Schedule.rate(Duration.hours(1)))
         models.add_target(aws_events_targets.LambdaFunction(self.functions["provider_catalog"], retry_attempts=0))
 

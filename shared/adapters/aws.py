@@ -71,6 +71,12 @@ class DynamoLiveView:
         found: Mapping[str, Any] = json.loads(item["snapshot"]["S"])
         return found
 
+    def forget(self, job_id: UUID) -> None:
+        try:
+            self._client.delete_item(TableName=self._table, Key={"jobId": {"S": str(job_id)}})
+        except _DOWN as error:
+            raise _down("The live view") from error
+
     def _expired(self, item: Mapping[str, Any]) -> bool:
         # DynamoDB removes expired items hours late.
         return "expiresAt" in item and int(item["expiresAt"]["N"]) <= self._clock.now().timestamp()

@@ -90,6 +90,9 @@ class RedisStatusCache:
         text = self._redis.attempt(lambda client: client.get(_key(str(job_id))))
         return json.loads(text) if text else None
 
+    def forget(self, job_id: UUID) -> None:
+        self._redis.attempt(lambda client: client.delete(_key(str(job_id))))
+
     def ping(self) -> bool:
         """Whether the cache answers."""
         return bool(self._redis.attempt(lambda client: client.ping()))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from shared.domain.errors import DependencyDown, NotFound
+from shared.ports import StoredObject
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -102,6 +104,25 @@ class S3MediaStore:
             return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
         except (ClientError, BotoCoreError) as error:
             raise _down() from error
+
+    def page(self, prefix: str, after: str, limit: int) -> Sequence[StoredObject]:
+        try:
+            answer = self._client.list_objects_v2(
+                Bucket=self._bucket, Prefix=prefix, StartAfter=after, MaxKeys=min(limit, 1000)
+            )
+        except (ClientError, BotoCoreError) as error:
+            raise _down() from error
+        return [StoredObject(entry["Key"], entry["LastModified"]) for entry in answer.get("Contents", [])]
+
+    def abort_uploads(self, before: datetime) -> int:
+        try:
+            answer = self._client.list_multipart_uploads(Bucket=self._bucket)
+            stale = [upload for upload in answer.get("Uploads", []) if upload["Initiated"] < before]
+            for upload in stale:
+                self._client.abort_multipart_upload(Bucket=self._bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+        except (ClientError, BotoCoreError) as error:
+            raise _down() from error
+        return len(stale)
 
     def signed_url(self, key: str, seconds: int = 3600) -> str:
         return self._client.generate_presigned_url(

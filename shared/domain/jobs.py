@@ -132,6 +132,7 @@ class Job:
     started_at: datetime | None = None
     completed_at: datetime | None = None
     updated_at: datetime | None = None
+    erased_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from shared.ports.world import (
     Queue,
     Reports,
     StatusCache,
+    StoredObject,
     Waiters,
 )
 
@@ -40,6 +41,7 @@ __all__ = [
     "Records",
     "Reports",
     "StatusCache",
+    "StoredObject",
     "Transaction",
     "Waiters",
 ]

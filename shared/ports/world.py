@@ -61,6 +61,9 @@ class LiveView(Protocol):
     def get(self, job_id: UUID) -> Mapping[str, Any] | None:
         """The snapshot unless it has expired. Raises DependencyDown."""
 
+    def forget(self, job_id: UUID) -> None:
+        """Removes the snapshot of a job. Raises DependencyDown."""
+
 
 class StatusCache(LiveView, Protocol):
     """Like the live view, and never in the way: an outage is a miss."""
@@ -81,6 +84,14 @@ class KeyDirectory(Protocol):
 
     def get(self, key_hash: str) -> Mapping[str, Any] | None:
         """One key by the SHA-256 of its text."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object of a listing."""
+
+    key: str
+    modified_at: datetime
 
 
 class MediaStore(Protocol):
@@ -116,6 +127,12 @@ class MediaStore(Protocol):
 
     def keys(self, prefix: str) -> Sequence[str]:
         """All keys below a prefix."""
+
+    def page(self, prefix: str, after: str, limit: int) -> Sequence[StoredObject]:
+        """Objects under the prefix with keys behind `after`, in order, `limit` at most (1000)."""
+
+    def abort_uploads(self, before: datetime) -> int:
+        """Gives up multipart uploads that began before; how many."""
 
     def signed_url(self, key: str, seconds: int = 3600) -> str:
         """A SigV4 URL for GET, the same within a signing window."""

@@ -11,7 +11,7 @@ from shared.domain.jobs import Attempt, AttemptState, Caller, Job, JobStatus
 from shared.domain.messages import ProviderCall, body_of
 from shared.ports import Clock, Records, Transaction
 from shared.usecases.aftermath import Aftermath
-from shared.usecases.ending import end_job
+from shared.usecases.ending import end_job, refuse_erased
 
 
 def cancel_job(
@@ -28,16 +28,20 @@ def cancel_job(
         assert job is not None
         if job.status.finished:
             raise Conflict(f"The job has {job.status.value} already; there is nothing to cancel.", code="finished")
-        open_attempts = [
-            a for a in tx.attempts(job_id) if a.state not in (AttemptState.REJECTED, AttemptState.FINISHED)
-        ]
-        charges = [_stop(tx, job, attempt) for attempt in open_attempts]
-        ended = end_job(
-            tx, job, JobStatus.CANCELLED, clock=clock, cancel_requested_at=clock.now(),
-            error_code="cancelled", error_message="The job was cancelled by its account.",
-        )  # fmt: skip
-        assert ended is not None
-    return aftermath.of(ended), "pending" if "pending" in charges else "none"
+        ended, charge = stop_job(tx, job, clock=clock)
+    return aftermath.of(ended), charge
+
+
+def stop_job(tx: Transaction, job: Job, *, clock: Clock) -> tuple[Job, str]:
+    """A locked, unfinished job cancelled, and its charge; its calls are withdrawn or cancelled at the provider."""
+    open_attempts = [a for a in tx.attempts(job.id) if a.state not in (AttemptState.REJECTED, AttemptState.FINISHED)]
+    charges = [_stop(tx, job, attempt) for attempt in open_attempts]
+    ended = end_job(
+        tx, job, JobStatus.CANCELLED, clock=clock, cancel_requested_at=clock.now(),
+        error_code="cancelled", error_message="The job was cancelled by its account.",
+    )  # fmt: skip
+    assert ended is not None
+    return ended, "pending" if "pending" in charges else "none"
 
 
 def retry_job(job_id: UUID, caller: Caller, *, records: Records, again: Callable[[Job], Job]) -> Job:
@@ -46,6 +50,7 @@ def retry_job(job_id: UUID, caller: Caller, *, records: Records, again: Callable
         job = tx.job(caller.account_id, job_id)
     if job is None:
         raise NotFound(f"There is no job {job_id}: GET /jobs lists yours.")
+    refuse_erased(job)
     if not job.status.finished:
         raise Conflict(f"The job is {job.status.value}: cancel it first or wait for its end.", code="not_finished")
     return again(job)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from shared.domain.errors import OutputGone
 from shared.domain.jobs import Job, JobStatus, iso
 from shared.observability import (
     JOBS_COMPLETED,
@@ -38,6 +39,12 @@ def end_job(tx: Transaction, job: Job, to: JobStatus, *, clock: Clock, **changes
     seconds(PROCESSING_TIME, float(taken), kind=ended.kind)
     logger.info("job_ended", extra={**job_fields(ended), "action": EVENT_NAMES[to], "duration": float(taken)})
     return ended
+
+
+def refuse_erased(job: Job) -> None:
+    """Raises OutputGone when the job's media and request were erased."""
+    if job.erased_at is not None:
+        raise OutputGone("This job was erased on request: ask for it anew with POST /generate-media.", code="erased")
 
 
 def fail_job(tx: Transaction, job: Job, code: str, message: str, *, clock: Clock) -> Job | None:

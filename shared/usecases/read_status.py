@@ -12,6 +12,7 @@ from shared.domain.jobs import FINISHED, Caller, Job, JobFilter, snapshot
 from shared.observability import CACHE_HIT_RATE, count
 from shared.ports import Clock, LiveView, MediaStore, Records, StatusCache, Waiters
 from shared.usecases.aftermath import Aftermath
+from shared.usecases.ending import refuse_erased
 
 SIGNING_WINDOW_SECONDS = 900
 POLL_SECONDS = 0.25
@@ -74,6 +75,7 @@ class StatusReader:
             job = tx.job(caller.account_id, job_id)
         if job is None:
             raise _unknown(job_id)
+        refuse_erased(job)
         view = snapshot(job)
         self._cache.put(view)
         if job.status.finished:
@@ -90,8 +92,10 @@ def list_jobs(caller: Caller, narrow: JobFilter, *, records: Records) -> Sequenc
 def job_events(job_id: UUID, caller: Caller, *, records: Records) -> Sequence[Mapping[str, Any]]:
     """A job's history. Raises NotFound."""
     with records.transaction() as tx:
-        if tx.job(caller.account_id, job_id) is None:
+        job = tx.job(caller.account_id, job_id)
+        if job is None:
             raise _unknown(job_id)
+        refuse_erased(job)
         return tx.events(caller.account_id, job_id)
 
 

@@ -53,6 +53,14 @@ def view(request: pytest.FixtureRequest) -> Any:
     return DynamoLiveView(client(stack, "dynamodb"), f"vsl-{stack['stage']}-realtime-jobs", SystemClock())
 
 
+def test_a_view_that_is_to_forget_knows_nothing(view: Any) -> None:
+    shown = snapshot(1)
+    view.put(shown)
+    view.forget(shown["jobId"])
+    view.forget(shown["jobId"])
+    assert view.get(shown["jobId"]) is None
+
+
 def test_a_view_gives_back_what_was_put(view: Any) -> None:
     shown = snapshot(1)
     view.put(shown)

@@ -33,6 +33,9 @@ KEYED = {
     ("POST", "/api/scripts/{scriptId}/compile"): "compile_videos",
     ("POST", "/compile-videos"): "compile_videos",
     ("GET", "/api/usage"): "account",
+    ("DELETE", "/api/videos/{jobId}"): "retention",
+    ("DELETE", "/api/users/{userId}"): "retention",
+    ("GET", "/api/erasures/{erasureId}"): "retention",
     ("GET", "/api/budgets"): "account",
     ("PUT", "/api/budgets"): "account",
 }

@@ -76,7 +76,9 @@ def test_the_sweep_runs_each_minute_and_models_are_read_each_hour(templates: Tem
 
     ran = {(rule["ScheduleExpression"], rule["State"], target["Arn"]) for rule in rules for target in rule["Targets"]}
 
-    expected = {"reconcile": "rate(1 minute)", "provider_catalog": "rate(1 hour)"}
+    expected = {
+        "reconcile": "rate(1 minute)", "retention": "rate(1 minute)", "provider_catalog": "rate(1 hour)",
+    }  # fmt: skip
     assert ran == {(rate, "ENABLED", f"{templates.function_name(name)}.Arn") for name, rate in expected.items()}
     assert _invocable_by(templates, "events.amazonaws.com") >= {arn for _, _, arn in ran}
 

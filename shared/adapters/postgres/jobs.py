@@ -50,7 +50,7 @@ class JobRows(Rows):
     def jobs(self, account_id: UUID, narrow: JobFilter) -> Sequence[Job]:
         created_at, job_id = narrow.before or (None, None)
         rows = self.all(
-            f"SELECT {_COLUMNS} FROM vsl.jobs WHERE account_id = %(account)s"
+            f"SELECT {_COLUMNS} FROM vsl.jobs WHERE account_id = %(account)s AND erased_at IS NULL"
             " AND (%(user)s::text IS NULL OR user_id = %(user)s)"
             " AND (%(status)s::vsl.job_status IS NULL OR status = %(status)s::vsl.job_status)"
             " AND (%(kind)s::text IS NULL OR kind = %(kind)s)"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from uuid import UUID
 
 from shared.adapters.postgres.rows import ATTEMPT_COLUMNS, JOB_COLUMNS, Rows, to_attempt, to_job
@@ -55,3 +55,25 @@ class SweepRows(Rows):
             {"limit": limit},
         )
         return [to_job(row) for row in rows]
+
+    def jobs_after(self, job_id: UUID | None, limit: int) -> Sequence[Job]:
+        rows = self.all(
+            f"SELECT {_JOBS} FROM vsl.jobs WHERE %(after)s::uuid IS NULL OR id > %(after)s ORDER BY id LIMIT %(limit)s",
+            {"after": job_id, "limit": limit},
+        )
+        return [to_job(row) for row in rows]
+
+    def named_keys(self, keys: Sequence[str]) -> Set[str]:
+        rows = self.all(
+            "SELECT key FROM vsl.storage_operations WHERE key = ANY(%(keys)s) AND operation <> 'delete' "
+            "UNION SELECT s3_key FROM vsl.jobs WHERE s3_key = ANY(%(keys)s)",
+            {"keys": list(keys)},
+        )
+        return {row["key"] for row in rows}
+
+    def unfinished(self, job_ids: Sequence[UUID]) -> Set[UUID]:
+        rows = self.all(
+            "SELECT id FROM vsl.jobs WHERE id = ANY(%(ids)s) AND status IN ('pending', 'generating', 'processing')",
+            {"ids": list(job_ids)},
+        )
+        return {row["id"] for row in rows}

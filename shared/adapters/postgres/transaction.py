@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from shared.adapters.postgres.accounts import AccountRows
 from shared.adapters.postgres.attempts import AttemptRows
+from shared.adapters.postgres.erasures import ErasureRows
 from shared.adapters.postgres.jobs import JobRows
 from shared.adapters.postgres.money import MoneyRows
 from shared.adapters.postgres.outbox import OutboxRows
@@ -12,5 +13,7 @@ from shared.adapters.postgres.scripts import ScriptRows
 from shared.adapters.postgres.sweeps import SweepRows
 
 
-class PostgresTransaction(JobRows, AttemptRows, MoneyRows, OutboxRows, PaceRows, ScriptRows, AccountRows, SweepRows):
+class PostgresTransaction(
+    JobRows, AttemptRows, MoneyRows, OutboxRows, PaceRows, ScriptRows, AccountRows, SweepRows, ErasureRows
+):
     """Implements `Transaction` on the cursor of an open transaction."""

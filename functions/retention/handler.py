@@ -1,0 +1,68 @@
+"""Erasure by the API; and each minute, what is left of it and what nobody owns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.api_gateway import Router
+
+from shared import bootstrap, config, http, wire
+from shared.domain.erasure import Erasure
+from shared.domain.errors import NotFound
+from shared.observability import logger
+from shared.usecases.erase import Eraser, receipt
+
+router = Router()  # type: ignore[no-untyped-call]
+
+
+@router.delete("/api/videos/<job_id>")
+def delete_video(job_id: str) -> Response[str]:
+    caller = http.caller_of(router, "admin")
+    return _receipt(_eraser().erase_job(http.path_id(job_id, "job"), caller))
+
+
+@router.delete("/api/users/<user_id>")
+def delete_user(user_id: str) -> Response[str]:
+    caller = http.caller_of(router, "admin")
+    try:
+        wire.user_id(user_id)
+    except ValueError as error:
+        raise NotFound(f"There is no user {user_id[:64]!r}: a user id {error}.") from None
+    return _receipt(_eraser().erase_user(user_id, caller))
+
+
+@router.get("/api/erasures/<erasure_id>")
+def get_erasure(erasure_id: str) -> Response[str]:
+    caller = http.caller_of(router, "admin")
+    wanted = http.path_id(erasure_id, "erasure")
+    with bootstrap.records().transaction() as tx:
+        found = tx.erasure(caller.account_id, wanted)
+    if found is None:
+        raise NotFound(f"There is no erasure {erasure_id}: DELETE /api/users/{{userId}} answers with its id.")
+    return http.answer(200, receipt(found))
+
+
+def _receipt(erasure: Erasure) -> Response[str]:
+    """202 while workers that ran at the time may still write."""
+    location = {"Location": f"{http.base_url(router)}/api/erasures/{erasure.id}"}
+    return http.answer(200 if erasure.completed_at else 202, receipt(erasure), location)
+
+
+def _eraser() -> Eraser:
+    return Eraser(
+        bootstrap.records(), bootstrap.media(), bootstrap.live_view(), bootstrap.status_cache(),
+        bootstrap.aftermath(), bootstrap.clock(),
+    )  # fmt: skip
+
+
+_api = http.api_handler(router, lambda: bootstrap.settings(config.Retention).cors_origins)
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    if "requestContext" in event:
+        return _api(event, context)
+    bootstrap.settings(config.Retention)
+    found = {"erasures": _eraser().resume(), **bootstrap.orphans().remove()}
+    logger.info("retained", extra={"action": "retention", **found})
+    return found

@@ -1,0 +1,64 @@
+"""What nobody owns is removed from the real bucket, once it is old enough; what somebody owns stays."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from shared.adapters.s3 import S3MediaStore
+from shared.usecases.orphans import Orphans
+from tests.integration.inside import World
+from tests.memory import MemoryClock
+
+
+@pytest.fixture
+def s3(stack: dict[str, Any]) -> Any:
+    return boto3.client(
+        "s3", endpoint_url=stack["s3Endpoint"], region_name=stack["region"],
+        aws_access_key_id=stack["awsAccessKeyId"], aws_secret_access_key=stack["awsSecretAccessKey"],
+        config=Config(signature_version="s3v4", s3={"addressing_style": "path"}),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def bucket(s3: Any) -> str:
+    """A bucket of the test's own, so that nothing of the stack is an orphan of it."""
+    name = f"orphans-{uuid4().hex[:8]}"
+    s3.create_bucket(Bucket=name)
+    return name
+
+
+def sweep(world: World, s3: Any, bucket: str, age: timedelta) -> dict[str, int]:
+    return Orphans(world.records, S3MediaStore(s3, bucket), MemoryClock(datetime.now(UTC) + age)).remove()
+
+
+def test_old_files_of_no_row_and_of_ended_jobs_go_and_others_stay(world: World, s3: Any, bucket: str) -> None:
+    _, running, _ = world.generate()
+    named, orphan = f"derived/a/{uuid4().hex}", f"derived/a/{uuid4().hex}"
+    world.sql(
+        "INSERT INTO vsl.storage_operations (account_id, job_id, operation, bucket, key, success) "
+        "VALUES (%s, %s, 'upload', %s, %s, true)", world.caller.account_id, running, bucket, named,
+    )  # fmt: skip
+    kept = {named, f"incoming/{running}/1/0"}
+    for key in (*kept, orphan, f"incoming/{uuid4()}/1/0"):
+        s3.put_object(Bucket=bucket, Key=key, Body=b"x")
+
+    young = sweep(world, s3, bucket, timedelta(hours=1))
+    found = sweep(world, s3, bucket, timedelta(hours=3))
+
+    assert young == {"uploads": 0, "derived": 0, "incoming": 0}
+    assert found == {"uploads": 0, "derived": 1, "incoming": 1}
+    assert {entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket)["Contents"]} == kept
+
+
+def test_an_upload_that_was_never_finished_is_aborted_after_a_day(world: World, s3: Any, bucket: str) -> None:
+    s3.create_multipart_upload(Bucket=bucket, Key="compiled/half")
+
+    assert sweep(world, s3, bucket, timedelta(hours=23))["uploads"] == 0
+    assert sweep(world, s3, bucket, timedelta(hours=25))["uploads"] == 1
+    assert not s3.list_multipart_uploads(Bucket=bucket).get("Uploads")
