@@ -61,7 +61,7 @@ class Stores:
         payload = json.dumps({"action": "rebuild", "after": after}).encode()
         answer = self.functions.invoke(FunctionName=f"vsl-{self.stage}-reconcile", Payload=payload)
         page: Mapping[str, Any] = json.loads(answer["Payload"].read())
-        if "FunctionError" in answer:
+        if answer.get("FunctionError"):
             raise AccountCommandFailed(f"{page.get('errorMessage')}; go on with --after {after or 'START'}")
         return page
 
