@@ -68,14 +68,14 @@ class Stores:
     def letters(self, queues: Sequence[str]) -> Iterator[Letter]:
         """Every dead letter of the queues once."""
         for queue in queues:
-            url = self._url(f"{queue}-dlq")
-            seen: set[str] = set()
-            while found := self._receive(queue, url):
-                new = [letter for letter in found if letter.message_id not in seen]
-                seen.update(letter.message_id for letter in new)
-                yield from new
-                if not new:
-                    break
+            yield from self._letters_of(queue)
+
+    def _letters_of(self, queue: str) -> Iterator[Letter]:
+        url = self._url(f"{queue}-dlq")
+        seen: set[str] = set()
+        while new := [letter for letter in self._receive(queue, url) if letter.message_id not in seen]:
+            seen.update(letter.message_id for letter in new)
+            yield from new
 
     def replay(self, letter: Letter) -> None:
         """Sends a letter again, then takes it out: a kill between leaves it twice, which every reader allows for."""
