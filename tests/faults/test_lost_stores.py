@@ -84,7 +84,7 @@ def test_a_crash_of_the_database_is_survived_by_jobs_and_functions(observed: Obs
     with psycopg.connect(observed.stack["databaseUrl"], autocommit=True) as bystander:
         os.kill(backend["pid"], signal.SIGKILL)  # PostgreSQL then ends all backends and recovers
         wait_for("the crash", lambda: _is_lost(bystander))
-    wait_for("the database", lambda: observed.call("GET", "/health")["httpStatus"] == 200)
+    wait_for("the database", lambda: _answers(observed.stack["databaseUrl"]))
 
     for job in jobs:
         observed.let_time_pass(job, leases=True)
@@ -99,6 +99,14 @@ def _is_lost(connection: psycopg.Connection[Any]) -> bool:
     except psycopg.OperationalError:
         return True
     return False
+
+
+def _answers(database_url: str) -> bool:
+    try:
+        psycopg.connect(database_url).close()
+    except psycopg.OperationalError:
+        return False
+    return True
 
 
 def _cache(observed: Observed) -> RedisCluster:
