@@ -7,7 +7,7 @@ SOURCES := $(wildcard shared functions infra layers/build.py local operate bench
 TYPED := $(wildcard shared functions infra layers/build.py local operate bench app.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down clean logs status demo test check format synth layers accounts stores bench-api
+.PHONY: help setup up down clean logs status demo test check format synth layers accounts stores bench-api campaign
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -51,6 +51,9 @@ synth: setup ## Synthesize STAGE (default dev) and print where the assembly is
 
 layers: setup ## Build the Lambda layers of ARCH (default arm64) into layers/build and weigh them
 	@$(PYTHON) -m layers.build $(ARCH) layers/build/$(ARCH)
+
+campaign: setup ## Go on with the long runs of faults and forgeries; results in docs/campaigns.jsonl
+	@$(PYTHON) -m tests.campaigns $(ARGS)
 
 bench-api: setup ## Measure status, webhook and generate on a stack of its own; a table and docs/benchmarks/api.jsonl
 	@$(PYTHON) -m bench.api $(ARGS)

@@ -10,12 +10,10 @@ import argparse
 import json
 import os
 import platform
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,9 +21,7 @@ from typing import Any
 from bench.api_calls import Api
 from bench.in_process_load import Handlers
 from bench.load import Measured, at_rate, back_to_back
-from local import commands
-from local.layout import Layout, find_layout, read_json
-from local.media_provider import TOKEN_VARIABLE
+from local.temporary import temporary_stack
 
 CALLERS = 8
 WARM_SECONDS = 3
@@ -44,7 +40,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seconds", type=float, default=8, help="how long each row is measured")
     seconds = parser.parse_args(arguments).seconds
     rows: list[Row] = []
-    with own_stack() as (layout, stack):
+    with temporary_stack("vsl-bench-") as (layout, stack):
         api = Api(stack, layout.state)
         for row in measure(api, Handlers(layout, api), seconds):
             rows.append(row)
@@ -104,22 +100,6 @@ def keep(rows: list[Row]) -> None:
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     with RESULTS.open("a") as file:
         file.writelines(json.dumps({"at": at, **machine, **row}) + "\n" for row in rows)
-
-
-@contextmanager
-def own_stack() -> Iterator[tuple[Layout, dict[str, Any]]]:
-    """A local stack of the benchmark's own; gone with its data afterwards."""
-    os.environ.pop(TOKEN_VARIABLE, None)  # no benchmark may spend money at the real provider
-    state = Path(tempfile.mkdtemp(prefix="vsl-bench-"))
-    state.chmod(0o711)  # PostgreSQL's user must reach its data
-    layout = Layout(root=find_layout().root, state=state)
-    try:
-        if commands.up(layout, with_parent=True) != 0:
-            raise SystemExit(f"The local stack did not come up; its logs are in {layout.logs}.")
-        yield layout, read_json(layout.stack_file)
-    finally:
-        commands.clean(layout)
-        shutil.rmtree(state, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,123 @@
+"""`make campaign`: runs on where the results file says that something is missing.
+
+`ARGS="--only state-machine,tenants --seconds 600"` narrows it; every slice has a seed of its own and is one line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, redirect_stdout
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+from uuid import uuid4
+
+from tests.campaigns import lifecycle_run, results, stack_faults, tenants, urls, webhooks
+from tests.campaigns.results import Slice
+
+Run = Callable[["Surroundings", int, int], tuple[int, int]]
+
+
+class Surroundings:
+    """What campaigns run on; a stack is started for the first that needs one."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+
+    @cached_property
+    def stack(self) -> dict[str, Any]:
+        from local.temporary import temporary_stack
+
+        _, described = self._stack.enter_context(temporary_stack("vsl-campaign-"))
+        return described
+
+    @cached_property
+    def observed(self) -> Any:
+        from tests.faults.observing import Observed
+
+        return Observed(self.stack)
+
+    @cached_property
+    def database_url(self) -> str:
+        return lifecycle_run.new_database(self.stack["databaseUrl"], f"campaign_{uuid4().hex[:8]}")
+
+    @cached_property
+    def tenants(self) -> Any:
+        from tests.e2e.client import Api
+
+        return tenants.prepared(
+            Api(self.stack["baseUrl"], self.stack["apiKey"]), Api(self.stack["baseUrl"], self.stack["secondApiKey"])
+        )
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """How many cases it is to reach, and how many one slice runs."""
+
+    target: int
+    slice: int
+    run: Run
+
+
+CAMPAIGNS = {
+    "forged-webhooks": Campaign(10_000, 2000, lambda on, seed, n: (n, webhooks.run(seed, n))),
+    "hostile-urls": Campaign(5000, 1000, lambda on, seed, n: (n, urls.run(seed, n))),
+    "state-machine": Campaign(100_000, 3000, lambda on, seed, n: lifecycle_run.run(on.database_url, seed, n)),
+    "two-tenants": Campaign(10_000, 1000, lambda on, seed, n: (n, tenants.run(on.tenants, seed, n))),
+    "fault-rows": Campaign(
+        5 * len([*stack_faults.directives(), *stack_faults.worlds()]), 20,
+        lambda on, seed, n: (n, stack_faults.run_rows(on.observed, seed, n)),
+    ),
+    "triple-faults": Campaign(100, 10, lambda on, seed, n: (n, stack_faults.run_triples(on.observed, seed, n))),
+    "kill-points": Campaign(40, 5, lambda on, seed, n: (n, stack_faults.run_kills(on.observed, seed, n))),
+    "outage-of-20-s": Campaign(5, 1, lambda on, seed, n: (n, stack_faults.run_outage(on.observed, seed, n))),
+}  # fmt: skip
+
+
+def main(arguments: list[str]) -> int:
+    """0 when what was run broke no promise."""
+    parser = argparse.ArgumentParser(prog="python -m tests.campaigns", description=__doc__)
+    parser.add_argument("--only", default=",".join(CAMPAIGNS), help="names, separated by commas")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no slice after that long")
+    chosen = parser.parse_args(arguments)
+    end, broken = time.monotonic() + chosen.seconds, 0
+    with ExitStack() as stack:
+        on = Surroundings(stack)
+        for name in chosen.only.split(","):
+            for done in _missing(name, on, end):
+                broken += done.violations
+                print(f"{name}: {results.totals()[0][name]} of {CAMPAIGNS[name].target}, "
+                      f"{done.violations} violations, {done.seconds:.0f} s", flush=True)  # fmt: skip
+    return 1 if broken else 0
+
+
+def _missing(name: str, on: Surroundings, end: float) -> Iterator[Slice]:
+    campaign = CAMPAIGNS[name]
+    while (missing := campaign.target - results.totals()[0][name]) > 0 and time.monotonic() < end:
+        seed = 1 + sum(done.campaign == name for done in results.slices())
+        began = time.monotonic()
+        with _quiet():
+            count, violations = campaign.run(on, seed, min(campaign.slice, missing))
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        done = Slice(name, seed, count, violations, round(time.monotonic() - began, 1), at)
+        results.append(done)
+        yield done
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the product's log lines; a violation is told on stderr."""
+    logging.disable(logging.CRITICAL)
+    os.environ["POWERTOOLS_METRICS_DISABLED"] = "true"
+    with redirect_stdout(sys.stderr):
+        yield
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
