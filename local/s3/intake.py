@@ -38,14 +38,17 @@ class Received:
 class Expected:
     """What a request says of its body, and whether it turned out so."""
 
-    def __init__(self, call: Call, wanted: str | None = None) -> None:
-        """`wanted`: a checksum algorithm to compute in any case. Raises when headers contradict each other."""
+    def __init__(self, call: Call, wanted: str | None = None, *, has_sums: bool = True) -> None:
+        """`wanted`: a checksum algorithm to compute in any case; `has_sums`: checksum headers are of this body.
+
+        Raises when headers contradict each other.
+        """
         self._call = call
         self._payload = call.signature.payload if call.signature else UNSIGNED
         self.trailers: dict[str, str] = {}
         self.is_chunked = self._payload in STREAMING
         self.size_bytes = _declared_size(call, chunked=self.is_chunked)
-        self.algorithm = self._named_algorithm() or wanted
+        self.algorithm = (self._named_algorithm() if has_sums else None) or wanted
         if wanted and self.algorithm != wanted:
             raise Refused("InvalidRequest", f"Checksum Type mismatch occurred, expected checksum Type: "
                           f"{wanted.lower()}, actual checksum Type: {str(self.algorithm).lower()}")  # fmt: skip
@@ -115,9 +118,9 @@ async def receive(
         raise
 
 
-async def read_document(call: Call, limit_bytes: int) -> bytes:
+async def read_document(call: Call, limit_bytes: int, *, has_sums: bool = True) -> bytes:
     """A small body whole. Raises MaxMessageLengthExceeded and what `Expected` does."""
-    expected = Expected(call)
+    expected = Expected(call, has_sums=has_sums)
     if expected.size_bytes > limit_bytes:
         raise Refused("MaxMessageLengthExceeded", MaxMessageLengthBytes=limit_bytes)
     body = b"".join([data async for data in _bytes(call, expected)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -18,6 +19,8 @@ class Segments:
         self._directory = directory
         self._readers: Counter[str] = Counter()
         self._doomed: set[str] = set()
+        # A gigabyte takes the file system a quarter of a second to let go.
+        self._removing = ThreadPoolExecutor(max_workers=1)
         for first in range(256):
             (directory / f"{first:02x}").mkdir(parents=True, exist_ok=True)
 
@@ -52,7 +55,7 @@ class Segments:
             else:
                 self._doomed.discard(name)
                 del self._readers[name]
-                self.path(name).unlink(missing_ok=True)
+                self._removing.submit(self.path(name).unlink, missing_ok=True)
 
     def lengths(self) -> dict[str, int]:
         """Sizes in bytes of all segments on disk."""

@@ -91,7 +91,9 @@ async def copy_part(service: Service, call: Call) -> web.StreamResponse:
 
 async def complete_upload(service: Service, call: Call) -> web.StreamResponse:
     rows, upload = UploadRows(service.index), _addressed(service, call)
-    named = _named_parts(await read_document(call, _DOCUMENT_BYTES), upload.description.checksum)
+    # Checksum headers of this request are of the object to be, not of the list of parts.
+    document = await read_document(call, _DOCUMENT_BYTES, has_sums=False)
+    named = _named_parts(document, upload.description.checksum)
     await service.check_conditions(call)
     upload = rows.find(upload.bucket, upload.key, upload.id)  # the body took time to arrive
     parts = _chosen(rows.parts(upload.id), named, upload.description.checksum)
