@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import socket
 import subprocess
@@ -124,14 +123,17 @@ def free_port() -> int:
 def wait_for(look: Any, seconds: float = 20) -> Any:
     """What `look` answers once that is true; a server that does not answer yet is not."""
     end = time.monotonic() + seconds
-    while True:
-        try:
-            if found := look():
-                return found
-        except httpx.TransportError:
-            pass
+    while not (found := _looked(look)):
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.02)
+    return found
+
+
+def _looked(look: Any) -> Any:
+    try:
+        return look()
+    except httpx.TransportError:
+        return None
 
 
 @contextmanager
@@ -152,5 +154,3 @@ def error_code(answer: httpx.Response) -> str:
     """The code in S3's error document, with its status before it: `403 AccessDenied`."""
     code = answer.text.partition("<Code>")[2].partition("</Code>")[0]
     return f"{answer.status_code} {code}"
-
-

@@ -59,17 +59,16 @@ async def decoded(stream: StreamReader, signature: Signature, trailers: dict[str
     Raises IncompleteBody, SignatureDoesNotMatch. Bytes of a chunk come before its signature is checked.
     """
     chain = _Chain(signature, signature.value)
-    while True:
+    size_bytes = -1
+    while size_bytes != 0:
         size_bytes, claimed = _header(await _line(stream))
         digest = hashlib.sha256()
         async for data in _exactly(stream, size_bytes):
-            if chain.is_signed:
-                digest.update(data)
+            digest.update(data)
             yield data
         chain.check_chunk(digest.hexdigest(), claimed)
-        if size_bytes == 0:
-            break
-        await _blank(stream)
+        if size_bytes > 0:
+            await _blank(stream)
     if chain.has_trailers:
         await _read_trailers(stream, chain, trailers)
     else:

@@ -24,6 +24,5 @@ class ServerConfig(BaseModel):
     access_key_id: str
     secret_access_key: str
     region: str = "us-east-1"
-    account_id: str = "000000000000"
     services_url: str | None = None
     fsync: bool = True

@@ -148,7 +148,7 @@ def test_a_token_of_no_page_is_refused(s3: Any, bucket: str) -> None:
 
 
 def test_order_is_that_of_utf8_bytes(s3: Any, bucket: str) -> None:
-    keys = ["\U0001f600", "z", "A", "é", "～", "a"]
+    keys = ["\U0001f600", "z", "A", "é", "\uff5e", "a"]
     for key in keys:
         s3.put_object(Bucket=bucket, Key=key)
     assert keys_of(s3.list_objects_v2(Bucket=bucket)) == sorted(keys, key=str.encode)
