@@ -73,7 +73,7 @@ async def _delete_pace(request: web.Request) -> web.Response:
 
 
 def _pace(request: web.Request) -> web.Response:
-    return web.json_response(request.app[_SERVICE].pace.settings.model_dump(by_alias=True))
+    return web.json_response(request.app[_SERVICE].pace.settings.model_dump(by_alias=True, mode="json"))
 
 
 def _read(model: Any, body: bytes) -> Any:

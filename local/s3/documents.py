@@ -24,7 +24,7 @@ def document(name: str, content: Mapping[str, Content], *, namespace: str | None
 def parse(body: bytes, name: str) -> ElementTree.Element:
     """The root element, its namespaces taken off. Raises MalformedXML when it is another or none."""
     try:
-        root: ElementTree.Element = fromstring(body)
+        root: ElementTree.Element = fromstring(body, forbid_dtd=True)
     except (ElementTree.ParseError, DefusedXmlException, ValueError) as error:
         raise Refused("MalformedXML") from error
     for element in root.iter():

@@ -70,7 +70,10 @@ def policies_of_iam(config: ServerConfig) -> PolicySource:
     def read(role_arn: str) -> Sequence[Policy]:
         if not clients:
             clients.append(services_client("iam", config))
-        return _read_policies(clients[0], role_arn.rpartition("/")[2])
+        try:
+            return _read_policies(clients[0], role_arn.rpartition("/")[2])
+        except clients[0].exceptions.NoSuchEntityException:
+            return []  # a role that is gone
 
     return read
 

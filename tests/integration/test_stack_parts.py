@@ -31,11 +31,19 @@ BUCKET = "vsl-local-media"
 CORS = {"CorsRules": [{"AllowedMethods": ["GET"], "AllowedOrigins": ["http://localhost:3000"]}]}
 EVENTS = ["s3:ObjectCreated:*"]
 NOTIFIED = {"QueueConfigurations": [{"Event": EVENTS[0], "Queue": {"Fn::GetAtt": ["Calls", "Arn"]}}]}
+SENDS = {
+    "Effect": "Allow",
+    "Principal": {"Service": "s3.amazonaws.com"},
+    "Action": "sqs:SendMessage",
+    "Resource": {"Fn::GetAtt": ["Calls", "Arn"]},
+}
+QUEUE_POLICY = {"Queues": [{"Ref": "Calls"}], "PolicyDocument": {"Version": "2012-10-17", "Statement": [SENDS]}}
 MEDIA = {"BucketName": BUCKET, "CorsConfiguration": CORS, "NotificationConfiguration": NOTIFIED}
 TEMPLATE = {
     "Resources": {
-        "Media": {"Type": "AWS::S3::Bucket", "Properties": MEDIA},
+        "Media": {"Type": "AWS::S3::Bucket", "DependsOn": ["Allowed"], "Properties": MEDIA},
         "Calls": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "vsl-local-calls"}},
+        "Allowed": {"Type": "AWS::SQS::QueuePolicy", "Properties": QUEUE_POLICY},
     }
 }
 TRUST = {"Principal": {"Service": "lambda.amazonaws.com"}, "Effect": "Allow", "Action": "sts:AssumeRole"}
