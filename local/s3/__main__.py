@@ -59,9 +59,11 @@ async def _serve(service: Service) -> None:
     for runner, port in runners:
         await runner.setup()
         await web.TCPSite(runner, _HOST, port).start()
-    await stopped.wait()
+    await asyncio.wait({sending, asyncio.create_task(stopped.wait())}, return_when=asyncio.FIRST_COMPLETED)
     for runner, _ in runners:
         await runner.cleanup()
+    if sending.done():
+        sending.result()  # it never ends but by a mistake, which must be seen
     sending.cancel()
     service.index.close()
 

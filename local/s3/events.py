@@ -10,6 +10,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -76,6 +77,7 @@ class Sender:
     def __init__(self, index: Index, config: ServerConfig) -> None:
         self._index = index
         self._send = _to_queues(config) if config.services_url else None
+        self._threads = ThreadPoolExecutor(max_workers=1)
         self._wake = asyncio.Event()
         self._wake.set()
 
@@ -84,16 +86,16 @@ class Sender:
 
     async def run(self) -> None:
         """Until cancelled."""
-        while self._send is not None:
+        while True:
             await self._wake.wait()
             self._wake.clear()
-            while waiting := self._index.waiting_events(_BATCH):
+            while self._send and (waiting := self._index.waiting_events(_BATCH)):
                 await self._send_all(self._send, waiting)
 
     async def _send_all(self, send: Callable[[Event], None], waiting: Sequence[Event]) -> None:
         for event in waiting:
             try:
-                await asyncio.to_thread(send, event)
+                await asyncio.get_running_loop().run_in_executor(self._threads, send, event)
                 self._index.forget_event(event)
             except (BotoCoreError, ClientError) as error:
                 _log.warning("an event for %s was not sent: %s", event.queue_arn, error)

@@ -7,6 +7,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import unquote
 
@@ -14,10 +15,10 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from local.policies import Policy, is_allowed
 from local.s3.calls import Call
 from local.s3.config import ServerConfig
 from local.s3.errors import Refused
-from local.s3.policies import Policy, is_allowed
 
 CACHE_SECONDS = 10.0
 PolicySource = Callable[[str], Sequence[Policy]]
@@ -33,6 +34,8 @@ class Permits:
         self._source = source
         self._known: dict[str, tuple[float, Sequence[Policy]]] = {}
         self._reading: dict[str, asyncio.Lock] = {}
+        # Threads of their own, so that an IAM that stands still holds up no body on its way to the disk.
+        self._threads = ThreadPoolExecutor(max_workers=4)
 
     async def require(self, call: Call, action: str, resource: str) -> None:
         """`resource` is `bucket` or `bucket/key`. Raises AccessDenied, ServiceUnavailable."""
@@ -54,7 +57,7 @@ class Permits:
             if policies is not None and time.monotonic() - read_at < CACHE_SECONDS:
                 return policies
             try:
-                policies = await asyncio.to_thread(self._source, role)
+                policies = await asyncio.get_running_loop().run_in_executor(self._threads, self._source, role)
             except (BotoCoreError, ClientError) as error:
                 _log.warning("the policies of %s cannot be read: %s", role, error)
             if policies is None:

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from local.policies import is_allowed
 from local.s3.checksums import ALGORITHMS, Digests, kind_for, of_parts
 from local.s3.documents import document, parse, texts
 from local.s3.errors import Refused
 from local.s3.events import read_rules
 from local.s3.index import Piece
-from local.s3.policies import is_allowed
 from local.s3.reading import Span, asked_span, cut
 
 BUCKET = "arn:aws:s3:::vsl-local-media"
@@ -61,8 +61,9 @@ def test_a_denial_wins_wherever_it_stands(deny: Any) -> None:
         assert is_allowed(policies, "s3:PutObject", f"{BUCKET}/open/a")
 
 
-def test_no_policy_allows_nothing() -> None:
-    assert not is_allowed([], "s3:GetObject", f"{BUCKET}/a")
+@pytest.mark.parametrize("policies", [[], [{}], [{"Statement": {"Effect": "Allow"}}]])
+def test_a_policy_that_says_nothing_allows_nothing(policies: list[Any]) -> None:
+    assert not is_allowed(policies, "s3:GetObject", f"{BUCKET}/a")
 
 
 def test_spans_of_pieces_are_the_bytes_of_their_whole() -> None:

@@ -1,4 +1,4 @@
-"""What a role's policies allow, by action and resource.
+"""What IAM policies allow, by action and resource: those of roles, and those an authorizer answers.
 
 Deny wins, nothing is allowed unless said (https://docs.aws.amazon.com/IAM/latest/UserGuide/
 reference_policies_evaluation-logic.html). Conditions and policy variables are not interpreted: a statement
@@ -8,7 +8,7 @@ with a condition allows nothing and denies all it names.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -16,8 +16,8 @@ Policy = Mapping[str, Any]
 
 
 def is_allowed(policies: Iterable[Policy], action: str, resource: str) -> bool:
-    """Whether identity policies let their role do `s3:Action` to the ARN."""
-    effects = {statement["Effect"] for statement in _statements(policies) if _applies(statement, action, resource)}
+    """Whether the policies together allow `service:Action` on the ARN."""
+    effects = {statement.get("Effect") for statement in _statements(policies) if _applies(statement, action, resource)}
     return "Allow" in effects and "Deny" not in effects
 
 
@@ -28,16 +28,17 @@ def _statements(policies: Iterable[Policy]) -> Iterator[Policy]:
 
 
 def _applies(statement: Policy, action: str, resource: str) -> bool:
-    if statement.get("Condition") and statement["Effect"] == "Allow":
+    if statement.get("Condition") and statement.get("Effect") == "Allow":
         return False
     # Actions are compared without regard to case, resources are not.
     return _names(statement, "Action", action.lower(), str.lower) and _names(statement, "Resource", resource, str)
 
 
-def _names(statement: Policy, element: str, value: str, folded: Any) -> bool:
-    if element in statement:
-        return any(_matches(folded(pattern), value) for pattern in _list(statement[element]))
-    return not any(_matches(folded(pattern), value) for pattern in _list(statement[f"Not{element}"]))
+def _names(statement: Policy, element: str, value: str, fold: Callable[[str], str]) -> bool:
+    """Whether the value is among the element's patterns, or is not among those of `NotElement`."""
+    name = element if element in statement else f"Not{element}"
+    listed = any(_matches(fold(pattern), value) for pattern in _list(statement.get(name, [])))
+    return name in statement and listed is (name == element)
 
 
 def _list(value: Any) -> list[str]:
