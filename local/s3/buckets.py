@@ -14,6 +14,7 @@ from local.s3.errors import Refused
 from local.s3.intake import read_document
 from local.s3.objects import iso_time
 from local.s3.service import Service
+from local.s3.upload_rows import UploadRows
 
 _DOCUMENT_BYTES = 64 * 1024
 _NAME = re.compile(r"(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
@@ -34,7 +35,12 @@ async def create_bucket(service: Service, call: Call) -> web.StreamResponse:
 
 
 async def delete_bucket(service: Service, call: Call) -> web.StreamResponse:
+    """Uploads that were never completed do not keep a bucket; they go with it."""
     service.index.delete_bucket(call.bucket)
+    rows = UploadRows(service.index)
+    while open_uploads := rows.listed(call.bucket, "", ("", ""), 1000):
+        for upload in open_uploads:
+            service.segments.remove(rows.abort(upload.id))
     return call.response(204)
 
 

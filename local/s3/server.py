@@ -79,7 +79,7 @@ class Server:
         self._service = service
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Always an answer, unless the client has gone."""
+        """Always an answer."""
         try:
             call = read_call(request)
         except Refused as refused:
@@ -90,7 +90,7 @@ class Server:
         except Refused as refused:
             return self._refusal(call, refused)
         except ConnectionError:
-            raise
+            return self._refusal(call, Refused("IncompleteBody"))  # to nobody: the client has gone
         except Exception:  # noqa: BLE001 - the edge of a request
             _log.exception("%s of bucket %r failed", call.method, call.bucket)
             return self._refusal(call, Refused("InternalError"))

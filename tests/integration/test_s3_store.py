@@ -107,6 +107,18 @@ def test_bytes_that_no_object_needs_are_removed(own: OwnServer, s3: Any) -> None
     wait_for(lambda: [file.stat().st_size for file in segments(own)] == [0])
 
 
+def test_a_bucket_takes_its_open_uploads_along(own: OwnServer, s3: Any) -> None:
+    upload = s3.create_multipart_upload(Bucket=BUCKET, Key="film")["UploadId"]
+    s3.upload_part(Bucket=BUCKET, Key="film", UploadId=upload, PartNumber=1, Body=b"part")
+    s3.delete_bucket(Bucket=BUCKET)
+    wait_for(lambda: not segments(own))
+
+
+def test_a_body_of_unknown_length_is_refused(s3: Any) -> None:
+    url = s3.generate_presigned_url("put_object", Params={"Bucket": BUCKET, "Key": "film"})
+    assert error_code(httpx.put(url, content=iter([b"film"]))) == "411 MissingContentLength"
+
+
 def test_a_reader_gets_the_whole_of_what_is_deleted_meanwhile(own: OwnServer, s3: Any) -> None:
     body = os.urandom(4 * PART_BYTES)
     s3.put_object(Bucket=BUCKET, Key="film", Body=body)

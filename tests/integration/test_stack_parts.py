@@ -23,6 +23,8 @@ from local.ministack import Ministack, mended, without_custom_resources
 from local.ports import choose_ports
 from local.postgres import Postgres, prepare_postgres
 from local.redis import prepare_redis
+from local.runtime.config import RuntimeConfig
+from local.stack import Stack, runtime_configuration
 from local.storage import Storage
 from local.supervisor import Part, StackFailed, Supervisor
 from local.synth import Assembly
@@ -169,6 +171,18 @@ def test_buckets_take_over_what_is_deployed(layout: Layout, supervisor: Supervis
     assert "QueueConfigurations" not in own.get_bucket_notification_configuration(Bucket=BUCKET)
     with pytest.raises(ClientError, match="NoSuchCORSConfiguration"):
         own.get_bucket_cors(Bucket=BUCKET)
+
+
+def test_functions_reach_the_bucket_but_not_its_control_port(layout: Layout, supervisor: Supervisor) -> None:
+    secrets = {"awsSecretAccessKey": "secret"}
+    stack = Stack(layout, choose_ports(layout), secrets, supervisor)
+
+    told = RuntimeConfig.model_validate(runtime_configuration(stack, assembly(layout)))
+
+    for world in (told.worlds.inside, told.worlds.outside):
+        assert stack.ports.s3 in world.ports
+        assert stack.ports.s3_control not in world.ports
+    assert told.service_endpoints == {"S3": f"http://127.0.0.1:{stack.ports.s3}"}
 
 
 def test_a_function_with_a_vpc_in_the_template_has_one_when_deployed(layout: Layout, supervisor: Supervisor) -> None:
