@@ -129,6 +129,7 @@ def operator_environment(stack: dict[str, Any]) -> dict[str, str]:
     """Environment by which any AWS tool talks to the local stack as its operator."""
     return {
         "AWS_ENDPOINT_URL": stack["awsEndpoint"],
+        "AWS_ENDPOINT_URL_S3": stack["s3Endpoint"],
         "AWS_ACCESS_KEY_ID": stack["awsAccessKeyId"],
         "AWS_SECRET_ACCESS_KEY": stack["awsSecretAccessKey"],
         "AWS_REGION": stack["region"],

@@ -17,10 +17,8 @@ from local.ministack import (
     REGION,
     Ministack,
     Template,
-    bucket_imports,
     in_this_account,
     mended,
-    only_buckets,
     vpc_functions,
     without_custom_resources,
 )
@@ -94,30 +92,12 @@ class _StackDeployment:
     endpoint_url: str
 
     def run(self) -> None:
-        """Buckets, then all but custom resources, then the functions' networks, then the whole."""
-        imports = bucket_imports(self.template)
-        if imports:
-            self._adopt(imports)
+        """All but custom resources, then the functions' networks, then the whole."""
         first = without_custom_resources(self.template)
-        self._apply(first, self.formation.update_stack if imports else self.formation.create_stack)
+        self._apply(first, self.formation.create_stack)
         self._attach_networks()
         if first["Resources"].keys() != self.template["Resources"].keys():
             self._apply(self.template, self.formation.update_stack)
-
-    def _adopt(self, imports: list[dict[str, Any]]) -> None:
-        """Makes missing buckets and takes them into a new stack, which works for kept ones as well."""
-        for entry in imports:
-            _ensure_bucket(self.storage, entry["ResourceIdentifier"]["BucketName"])
-        change = self.formation.create_change_set(
-            StackName=self.name,
-            ChangeSetName="adopt",
-            ChangeSetType="IMPORT",
-            ResourcesToImport=imports,  # type: ignore[arg-type]
-            TemplateBody=json.dumps(only_buckets(self.template)),
-        )
-        self._wait(lambda: self._change_set(change["Id"]) == "CREATE_COMPLETE")
-        self.formation.execute_change_set(ChangeSetName=change["Id"])
-        self._wait(lambda: self._status() == "IMPORT_COMPLETE")
 
     def _attach_networks(self) -> None:
         """Each function whose template has a VpcConfig gets it by the Lambda API."""
@@ -162,12 +142,6 @@ class _StackDeployment:
                 f"stack {self.name} was not deployed within {DEPLOY_SECONDS:g} s "
                 f"(a custom resource waits for its function: see the functions' logs)\n{waiting}"
             )
-
-    def _change_set(self, change_set: str) -> str:
-        found = self.formation.describe_change_set(ChangeSetName=change_set)
-        if found["Status"] == "FAILED":
-            raise StackFailed(f"stack {self.name}: {found.get('StatusReason', 'import refused')}")
-        return found["Status"]
 
     def _status(self) -> str:
         """The stack's status. Raises StackFailed once it can only be a failure."""

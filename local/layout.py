@@ -72,6 +72,11 @@ class Layout:
         return self.state / "runtime.json"
 
     @property
+    def storage_file(self) -> Path:
+        """What the S3 server is told when it starts."""
+        return self.state / "s3.json"
+
+    @property
     def logs(self) -> Path:
         return self.state / "logs"
 

@@ -5,10 +5,8 @@ Found in its source, version 1.5.33:
   the process's AWS_ACCESS_KEY_ID and the key id "test" are the account's root, and of a root key neither
   signature nor expiry is checked: roles show whether a function's policy suffices, they do not confine
   hostile code that is given this port.
-- With S3_PERSIST=1 each object and its metadata is a file written on PUT, so objects survive SIGKILL;
-  everything else is in memory and is deployed anew at each start.
-- A bucket that survived makes CREATE of its stack fail (the name is taken), as in AWS, so
-  the deployment imports buckets first.
+- Everything is in memory and is deployed anew at each start. Its S3 holds only templates and assets: the
+  media bucket is a name there, its objects are in local/s3 (see local/storage.py).
 - `Fn::GetAtt` of a VPC's CidrBlock is refused, so `mended` writes the block itself; and security groups'
   rules as resources of their own are unknown, so it leaves them out. Neither has an effect here: the
   runner keeps inside functions from the network.
@@ -60,8 +58,6 @@ class Ministack:
             "GATEWAY_PORT": str(self.port),
             "SFTP_ENABLED": "0",
             "IOT_MTLS_ENABLED": "0",
-            "S3_PERSIST": "1",
-            "S3_DATA_DIR": str(layout.state / "s3"),
             "PERSIST_STATE": "0",
             "STATE_DIR": str(scratch),
             "TMPDIR": str(scratch),
@@ -91,6 +87,12 @@ def function_names(templates: Iterable[Template]) -> list[str]:
     return [name for names in found for name in names.values()]
 
 
+def bucket_names(templates: Iterable[Template]) -> list[str]:
+    """Names of the buckets the templates declare by name."""
+    found = (_named(template, "AWS::S3::Bucket", "BucketName") for template in templates)
+    return [name for names in found for name in names.values()]
+
+
 def mended(template: Template) -> Template:
     """The template in words MiniStack understands."""
     resources = {
@@ -117,32 +119,6 @@ def without_custom_resources(template: Template) -> Template:
     custom = {logical for logical, resource in resources.items() if _is_custom(resource["Type"])}
     kept = {logical: resource for logical, resource in resources.items() if logical not in custom}
     return {**template, "Resources": {logical: _no_waiting(node, custom) for logical, node in kept.items()}}
-
-
-def bucket_imports(template: Template) -> list[dict[str, Any]]:
-    """What a change set of type IMPORT names to adopt the template's buckets."""
-    return [
-        {
-            "ResourceType": "AWS::S3::Bucket",
-            "LogicalResourceId": logical,
-            "ResourceIdentifier": {"BucketName": name},
-        }
-        for logical, name in _named(template, "AWS::S3::Bucket", "BucketName").items()
-    ]
-
-
-def only_buckets(template: Template) -> Template:
-    """A template of bare buckets; deploying the full one over it then sets their properties."""
-    return {
-        "Resources": {
-            logical: {
-                "Type": "AWS::S3::Bucket",
-                "DeletionPolicy": "Retain",
-                "Properties": {"BucketName": name},
-            }
-            for logical, name in _named(template, "AWS::S3::Bucket", "BucketName").items()
-        }
-    }
 
 
 def in_this_account(name: str) -> str:

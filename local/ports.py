@@ -24,6 +24,8 @@ class Ports:
     postgres: int
     redis: int
     ministack: int
+    s3: int
+    s3_control: int
     provider: int
     gateway: int
     runner: int

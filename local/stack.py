@@ -18,11 +18,12 @@ from typing import Any
 from local.deploy import Services, connect_services
 from local.layout import Layout, read_json, write_json
 from local.media_provider import chosen_provider, stand_in
-from local.ministack import ACCESS_KEY_ID, REGION, Ministack, function_names
+from local.ministack import ACCESS_KEY_ID, REGION, Ministack, bucket_names, function_names
 from local.ports import Ports, choose_ports
 from local.postgres import Postgres, prepare_postgres
 from local.redis import Cache, prepare_redis
 from local.seed import ensure_accounts
+from local.storage import Storage
 from local.supervisor import Part, StackFailed, Supervisor
 from local.synth import Assembly, synthesize
 from operate.accounts import connect
@@ -43,6 +44,11 @@ class Stack:
     @property
     def ministack(self) -> Ministack:
         return Ministack(port=self.ports.ministack, secret_access_key=self.secrets["awsSecretAccessKey"])
+
+    @property
+    def storage(self) -> Storage:
+        ports, secret = self.ports, self.secrets["awsSecretAccessKey"]
+        return Storage(self.layout, ports.s3, ports.s3_control, secret, self.ministack.url)
 
     @property
     def base_url(self) -> str:
@@ -97,10 +103,11 @@ def bring_up(layout: Layout, supervisor: Supervisor) -> Stack:
     _link_ffmpeg(layout.programs)
     with ThreadPoolExecutor(max_workers=1) as aside:
         synthesizing = aside.submit(synthesize, layout, STAGE)
-        with _step(supervisor, "starting PostgreSQL, Redis and the provider"):
+        with _step(supervisor, "starting PostgreSQL, Redis, S3 and the provider"):
             postgres = prepare_postgres(layout, stack.ports.postgres, stack.secrets["databasePassword"])
             redis = prepare_redis(layout, stack.ports.redis)
-            supervisor.start(postgres.part(), redis.part(stack.environment), stack.provider_part())
+            storage = stack.storage.part(sys.executable, stack.environment)
+            supervisor.start(postgres.part(), redis.part(stack.environment), storage, stack.provider_part())
         with _step(supervisor, "synthesizing the template"):
             # Asking is also what joins the Redis node to its cluster, which then takes two seconds.
             while not synthesizing.done():
@@ -145,6 +152,7 @@ def _deploy(stack: Stack, services: Services, assembly: Assembly, postgres: Post
         }
     )
     services.deploy(assembly)
+    stack.storage.take_buckets(services.session, bucket_names(assembly.templates()))
     stack.reload_runtime()
 
 
@@ -164,9 +172,11 @@ def runtime_configuration(stack: Stack, assembly: Assembly) -> dict[str, Any]:
         "logsDir": str(layout.logs),
         "optBinDir": str(layout.programs),
         "worlds": {
-            "inside": {"ports": [ports.postgres, ports.redis, ports.ministack, ports.runtime_api]},
-            "outside": {"ports": [ports.ministack, ports.provider, ports.runtime_api, *PUBLIC_PORTS]},
+            "inside": {"ports": [ports.postgres, ports.redis, ports.ministack, ports.s3, ports.runtime_api]},
+            "outside": {"ports": [ports.ministack, ports.s3, ports.provider, ports.runtime_api, *PUBLIC_PORTS]},
         },
+        "serviceEndpoints": {"S3": stack.storage.url},
+        "s3ControlUrl": stack.storage.control_url,
         "adminCredentials": {
             "accessKeyId": ACCESS_KEY_ID,
             "secretAccessKey": stack.secrets["awsSecretAccessKey"],
@@ -183,7 +193,8 @@ def describe(stack: Stack, postgres: Postgres, redis: Cache, keys: Mapping[str, 
         "secondApiKey": keys["other"],
         "adminApiKey": keys["admin"],
         "providerUrl": stack.provider_url,
-        "s3Endpoint": stack.ministack.url,
+        "s3Endpoint": stack.storage.url,
+        "s3ControlUrl": stack.storage.control_url,
         "bucket": f"vsl-{STAGE}-media",
         "databaseUrl": postgres.url,
         "redisUrl": redis.url,

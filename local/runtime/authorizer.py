@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from local.runtime import policy
+from local.policies import is_allowed
 from local.runtime.api import Authorizer, Route
 from local.runtime.events import Call, Deployment, authorizer_event
 from local.runtime.functions import SourceUnavailable, UnknownFunction
@@ -44,7 +44,7 @@ class Authorizers:
             event = authorizer_event(call, route, deployment, parameters)
             grant = await self._ask(authorizer, event)
             self._remember(authorizer, identity, grant)
-        if not policy.allows(grant.policy_document, deployment.method_arn(call)):
+        if not is_allowed([grant.policy_document], "execute-api:Invoke", deployment.method_arn(call)):
             raise Refusal("ACCESS_DENIED")
         return grant
 

@@ -33,6 +33,7 @@ class RuntimeConfig(_Model):
 
     `service_endpoints` overrides the emulator's address for single services, keyed as in
     `AWS_ENDPOINT_URL_<KEY>` (for example `{"S3": "http://127.0.0.1:9000"}`).
+    `s3_control_url` is the media bucket's S3 server, which must be told of every session of a role.
     `functions_file` replaces the emulator as the source of functions and keys (see `functions.FileSource`).
     """
 
@@ -50,6 +51,7 @@ class RuntimeConfig(_Model):
     worlds: Worlds
     admin_credentials: AdminCredentials
     service_endpoints: dict[str, str] = Field(default_factory=dict)
+    s3_control_url: str | None = None
     python_path: tuple[Path, ...] = ()
     functions_file: Path | None = None
     max_concurrency: int = Field(default=10, ge=1)

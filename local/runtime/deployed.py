@@ -5,6 +5,8 @@ two, on which the function's world hangs, are read from the templates that were 
 """
 
 import asyncio
+import json
+import urllib.request
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -34,6 +36,7 @@ class DeployedSource:
             resource.properties.get("FunctionName"): resource.properties
             for resource in templates.of_kind("AWS::Lambda::Function")
         }
+        self._s3_control_url = config.s3_control_url
         connection = _connection(config)
         self._lambda = boto3.client("lambda", **connection)
         self._sts = boto3.client("sts", **connection)
@@ -63,12 +66,15 @@ class DeployedSource:
             RoleSessionName=function.name[:64],
             DurationSeconds=_SESSION_SECONDS,
         )["Credentials"]
-        return RoleCredentials(
+        made = RoleCredentials(
             answer["AccessKeyId"],
             answer["SecretAccessKey"],
             answer["SessionToken"],
             answer["Expiration"].timestamp(),
         )
+        if self._s3_control_url:
+            hand_over(made, function.role_arn, self._s3_control_url)
+        return made
 
     def _api_keys(self, usage_plan: str) -> list[ApiKey]:
         plans = self._gateway.get_paginator("get_usage_plans").paginate()
@@ -84,6 +90,20 @@ class DeployedSource:
             for key in page["items"]
             if key["id"] in member_ids
         ]
+
+
+def hand_over(session: RoleCredentials, role_arn: str, control_url: str) -> None:
+    """Tells the S3 server of a session, whose secret only the caller of AssumeRole knows. Raises OSError."""
+    body = {
+        "secretAccessKey": session.secret_access_key,
+        "sessionToken": session.session_token,
+        "roleArn": role_arn,
+        "expiresAt": session.expires_at,
+    }
+    address = f"{control_url}/sessions/{session.access_key_id}"
+    request = urllib.request.Request(address, data=json.dumps(body).encode(), method="PUT")
+    with urllib.request.urlopen(request, timeout=5):
+        return
 
 
 def function_config(answer: Mapping[str, Any], declared: Mapping[str, Any]) -> FunctionConfig:
@@ -114,5 +134,5 @@ def _connection(config: RuntimeConfig) -> dict[str, Any]:
 async def _in_thread(call: Callable[[], _Result]) -> _Result:
     try:
         return await asyncio.to_thread(call)
-    except (BotoCoreError, ClientError) as error:
+    except (BotoCoreError, ClientError, OSError) as error:
         raise SourceUnavailable(str(error)) from error

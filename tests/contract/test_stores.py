@@ -25,7 +25,7 @@ from tests.memory import MemoryKeys, MemoryMedia, MemoryQueue, MemoryView, Memor
 def client(stack: dict[str, Any], service: str) -> Any:
     return boto3.client(
         service,
-        endpoint_url=stack["awsEndpoint"],
+        endpoint_url=stack["s3Endpoint" if service == "s3" else "awsEndpoint"],
         aws_access_key_id=stack["awsAccessKeyId"],
         aws_secret_access_key=stack["awsSecretAccessKey"],
         region_name=stack["region"],

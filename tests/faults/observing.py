@@ -210,7 +210,8 @@ class Observed:
 
     def aws(self, service: str) -> Any:
         """A client of the stack's operator."""
-        return self._session.client(service, endpoint_url=self.stack["awsEndpoint"])
+        endpoint = self.stack["s3Endpoint" if service == "s3" else "awsEndpoint"]
+        return self._session.client(service, endpoint_url=endpoint)
 
     def queue_url(self, topic: str) -> str:
         return str(self.aws("sqs").get_queue_url(QueueName=f"vsl-{self.stack['stage']}-{topic}")["QueueUrl"])

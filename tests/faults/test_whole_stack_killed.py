@@ -28,6 +28,7 @@ def test_jobs_of_a_stack_killed_whole_end_once_after_the_next_start(observed: Ob
     for process in (keeper, *marked(MARK_VARIABLE, str(layout.state))):
         os.kill(process, signal.SIGKILL)
     assert wait_until(lambda: not marked(MARK_VARIABLE, str(layout.state)), 10)
+    assert wait_until(lambda: running_keeper(layout) is None, 10)  # a killed process lets go of its files last
     assert commands.up(layout, with_parent=True) == 0
 
     assert observed.call("GET", f"/status/{done}")["status"] == "completed"

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from local.policies import is_allowed
 from local.runtime.api import UsagePlan
 from local.runtime.deployed import function_config
 from local.runtime.functions import FileSource
 from local.runtime.plans import KeyRing
-from local.runtime.policy import allows
 from local.runtime.refusals import Refusal
 from local.runtime.template import TemplateMistake, Templates
 
@@ -29,13 +29,13 @@ METHOD = "arn:aws:execute-api:us-east-1:000000000000:abc/local/GET/jobs/1"
 )
 def test_a_policy_allows_what_its_resource_covers(resource: str, allowed: bool) -> None:
     statement = {"Effect": "Allow", "Action": ["execute-api:Invoke"], "Resource": [resource]}
-    assert allows({"Statement": statement}, METHOD) is allowed
+    assert is_allowed([{"Statement": statement}], "execute-api:Invoke", METHOD) is allowed
 
 
 def test_a_denial_wins_over_an_allowance() -> None:
     allow = {"Effect": "Allow", "Action": "*", "Resource": "*"}
     deny = {"Effect": "Deny", "Action": "execute-api:*", "Resource": "*/GET/*"}
-    assert not allows({"Statement": [allow, deny]}, METHOD)
+    assert not is_allowed([{"Statement": [allow, deny]}], "execute-api:Invoke", METHOD)
 
 
 def test_a_quota_refuses_the_call_after_the_last(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What the stack's servers promise: kept ports, data that survive SIGKILL, and redeployment over kept media."""
+"""What the stack's servers promise: kept ports, data that survive SIGKILL, and redeployment beside kept media."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import os
 import shutil
 import signal
 import socket
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from botocore.exceptions import ClientError
 from redis.cluster import RedisCluster
 
 from local.deploy import Services, connect_services
@@ -21,15 +23,29 @@ from local.ministack import Ministack, mended, without_custom_resources
 from local.ports import choose_ports
 from local.postgres import Postgres, prepare_postgres
 from local.redis import prepare_redis
+from local.runtime.config import RuntimeConfig
+from local.stack import Stack, runtime_configuration
+from local.storage import Storage
 from local.supervisor import Part, StackFailed, Supervisor
 from local.synth import Assembly
 
 BUCKET = "vsl-local-media"
 CORS = {"CorsRules": [{"AllowedMethods": ["GET"], "AllowedOrigins": ["http://localhost:3000"]}]}
+EVENTS = ["s3:ObjectCreated:*"]
+NOTIFIED = {"QueueConfigurations": [{"Event": EVENTS[0], "Queue": {"Fn::GetAtt": ["Calls", "Arn"]}}]}
+SENDS = {
+    "Effect": "Allow",
+    "Principal": {"Service": "s3.amazonaws.com"},
+    "Action": "sqs:SendMessage",
+    "Resource": {"Fn::GetAtt": ["Calls", "Arn"]},
+}
+QUEUE_POLICY = {"Queues": [{"Ref": "Calls"}], "PolicyDocument": {"Version": "2012-10-17", "Statement": [SENDS]}}
+MEDIA = {"BucketName": BUCKET, "CorsConfiguration": CORS, "NotificationConfiguration": NOTIFIED}
 TEMPLATE = {
     "Resources": {
-        "Media": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": BUCKET, "CorsConfiguration": CORS}},
+        "Media": {"Type": "AWS::S3::Bucket", "DependsOn": ["Allowed"], "Properties": MEDIA},
         "Calls": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "vsl-local-calls"}},
+        "Allowed": {"Type": "AWS::SQS::QueuePolicy", "Properties": QUEUE_POLICY},
     }
 }
 TRUST = {"Principal": {"Service": "lambda.amazonaws.com"}, "Effect": "Allow", "Action": "sts:AssumeRole"}
@@ -112,23 +128,61 @@ def test_redis_is_a_whole_cluster_of_one_node(layout: Layout, supervisor: Superv
         client.close()
 
 
-def test_media_survive_a_kill_of_the_services_and_the_template_deploys_over_them(
-    layout: Layout, supervisor: Supervisor
-) -> None:
+def test_media_survive_a_kill_of_their_server(layout: Layout, supervisor: Supervisor) -> None:
     services = run_ministack(layout, supervisor)
     services.deploy(assembly(layout))
-    bucket = services.session.resource("s3", endpoint_url=services.endpoint_url).Bucket(BUCKET)
+    storage = run_storage(layout, supervisor, services)
+    bucket = services.session.resource("s3", endpoint_url=storage.url).Bucket(BUCKET)
     bucket.put_object(Key="a b/é.mp4", Body=b"film", ContentType="video/mp4", Metadata={"job": "j1"})
+    kill(supervisor, "s3")
+
+    storage = run_storage(layout, supervisor, services)
+
+    kept = bucket.Object("a b/é.mp4").get()
+    assert (kept["Body"].read(), kept["ContentType"], kept["Metadata"]) == (b"film", "video/mp4", {"job": "j1"})
+
+
+def test_the_template_deploys_anew_after_a_kill_of_the_services(layout: Layout, supervisor: Supervisor) -> None:
+    run_ministack(layout, supervisor).deploy(assembly(layout))
     kill(supervisor, "ministack")
 
     services = run_ministack(layout, supervisor)
     services.deploy(assembly(layout))
 
-    kept = bucket.Object("a b/é.mp4").get()
-    assert (kept["Body"].read(), kept["ContentType"], kept["Metadata"]) == (b"film", "video/mp4", {"job": "j1"})
-    assert bucket.Cors().cors_rules[0]["AllowedOrigins"] == ["http://localhost:3000"]
     queue = services.session.client("sqs", endpoint_url=services.endpoint_url)
     assert queue.get_queue_url(QueueName="vsl-local-calls")["QueueUrl"].startswith(services.endpoint_url)
+
+
+def test_buckets_take_over_what_is_deployed(layout: Layout, supervisor: Supervisor) -> None:
+    services = run_ministack(layout, supervisor)
+    services.deploy(assembly(layout))
+    storage = run_storage(layout, supervisor, services)
+    own = services.session.client("s3", endpoint_url=storage.url)
+    deployed = services.session.client("s3", endpoint_url=services.endpoint_url)
+
+    assert own.get_bucket_cors(Bucket=BUCKET)["CORSRules"][0]["AllowedOrigins"] == ["http://localhost:3000"]
+    rules = own.get_bucket_notification_configuration(Bucket=BUCKET)["QueueConfigurations"]
+    assert [(rule["QueueArn"].rpartition(":")[2], rule["Events"]) for rule in rules] == [("vsl-local-calls", EVENTS)]
+
+    deployed.delete_bucket_cors(Bucket=BUCKET)
+    deployed.put_bucket_notification_configuration(Bucket=BUCKET, NotificationConfiguration={})
+    storage.take_buckets(services.session, [BUCKET])
+
+    assert "QueueConfigurations" not in own.get_bucket_notification_configuration(Bucket=BUCKET)
+    with pytest.raises(ClientError, match="NoSuchCORSConfiguration"):
+        own.get_bucket_cors(Bucket=BUCKET)
+
+
+def test_functions_reach_the_bucket_but_not_its_control_port(layout: Layout, supervisor: Supervisor) -> None:
+    secrets = {"awsSecretAccessKey": "secret"}
+    stack = Stack(layout, choose_ports(layout), secrets, supervisor)
+
+    told = RuntimeConfig.model_validate(runtime_configuration(stack, assembly(layout)))
+
+    for world in (told.worlds.inside, told.worlds.outside):
+        assert stack.ports.s3 in world.ports
+        assert stack.ports.s3_control not in world.ports
+    assert told.service_endpoints == {"S3": f"http://127.0.0.1:{stack.ports.s3}"}
 
 
 def test_a_function_with_a_vpc_in_the_template_has_one_when_deployed(layout: Layout, supervisor: Supervisor) -> None:
@@ -183,6 +237,15 @@ def run_ministack(layout: Layout, supervisor: Supervisor) -> Services:
     ministack = Ministack(port=choose_ports(layout).ministack, secret_access_key="secret")
     run(supervisor, ministack.part(layout, {"PATH": os.environ["PATH"]}, {}))
     return connect_services(ministack)
+
+
+def run_storage(layout: Layout, supervisor: Supervisor, services: Services) -> Storage:
+    """The S3 server, with the buckets of the template."""
+    ports = choose_ports(layout)
+    storage = Storage(layout, ports.s3, ports.s3_control, "secret", services.endpoint_url)
+    run(supervisor, storage.part(sys.executable, {"PATH": os.environ["PATH"]}))
+    storage.take_buckets(services.session, [BUCKET])
+    return storage
 
 
 def run(supervisor: Supervisor, part: Part) -> None:
