@@ -7,12 +7,8 @@ Time passes by moving what waits for it into the past. Not driven here: FFmpeg (
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, ClassVar
 from uuid import UUID, uuid4
 
@@ -36,12 +32,12 @@ from shared.domain.messages import (
 from shared.usecases.aftermath import Aftermath
 from shared.usecases.control import cancel_job, retry_job
 from shared.usecases.generate_media import GenerateRequest, generate_media
-from shared.usecases.inspect_media import Inspector, Place
+from shared.usecases.inspect_media import Inspector
 from shared.usecases.manage_accounts import act
 from shared.usecases.reconcile import Sweep
 from shared.usecases.settle import Settler
 from tests.campaigns.promises import Promises
-from tests.campaigns.provider import ENDS, Made, MemoryProvider
+from tests.campaigns.provider import ENDS, Made, MemoryProvider, a_workplace
 from tests.integration.inside import CATALOG
 from tests.memory import MemoryKeys, MemoryMedia, MemoryQueue, MemorySchemas, MemoryView
 
@@ -219,7 +215,7 @@ class Lifecycle(RuleBasedStateMachine):
     @rule(n=numbers, keep=st.booleans(), die=st.booleans())
     def inspect(self, n: int, keep: bool, die: bool) -> None:
         message = self._take("inspect", n, keep)
-        inspector = Inspector(self.records, self.media, self.clock, self.aftermath, _workplace, 60)
+        inspector = Inspector(self.records, self.media, self.clock, self.aftermath, a_workplace, 60)
         with self._dying(die):
             inspector.inspect(UUID(message["jobId"]))
 
@@ -285,19 +281,3 @@ class Lifecycle(RuleBasedStateMachine):
         at = [index for index, (sent_to, _) in enumerate(self.queue.sent) if sent_to == topic]
         index = at[n % len(at)]
         return self.queue.sent[index][1] if keep else self.queue.sent.pop(index)[1]
-
-
-class _Encoder:
-    """Takes every file for a picture of one pixel."""
-
-    def verify(self, path: Path) -> Any:
-        return SimpleNamespace(video=None, duration_seconds=0)
-
-
-@contextmanager
-def _workplace(job_id: UUID, owner: str) -> Iterator[Place]:
-    folder = Path(tempfile.mkdtemp(prefix="machine-"))
-    try:
-        yield Place(folder, _Encoder())  # type: ignore[arg-type]
-    finally:
-        shutil.rmtree(folder)
