@@ -149,6 +149,10 @@ class MemoryMedia:
     def signed_url(self, key: str, seconds: int = 3600) -> str:
         return f"https://memory/{key}?expires={seconds}"
 
+    def key_of(self, url: str) -> str | None:
+        address = url.partition("?")[0]
+        return address.removeprefix("https://memory/") if address.startswith("https://memory/") else None
+
 
 class MemoryKeys:
     """A key directory."""

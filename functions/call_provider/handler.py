@@ -25,7 +25,7 @@ def _work(record: Any) -> None:
     message = TypeAdapter(ProviderCall).validate_python(json.loads(record.body))
     call_provider(
         message, inside=bootstrap.inside(), provider=bootstrap.provider(), reports=bootstrap.reports(),
-        webhook_url=_webhook_url,
+        media=bootstrap.media(), webhook_url=_webhook_url,
     )  # fmt: skip
 
 

@@ -110,7 +110,7 @@ def _again(old: Job, caller: Caller, key: str | None) -> Job:
 def _generate(request: generate_media.GenerateRequest, caller: Caller) -> Job:
     return generate_media.generate_media(
         request, caller, records=bootstrap.records(), catalog=bootstrap.catalog(), schemas=bootstrap.schemas(),
-        clock=bootstrap.clock(), aftermath=bootstrap.aftermath(),
+        media=bootstrap.media(), clock=bootstrap.clock(), aftermath=bootstrap.aftermath(),
     )  # fmt: skip
 
 
@@ -140,6 +140,7 @@ def _shown(model: Model) -> dict[str, Any]:
         "provider": model.provider,
         "pricing": float(model.price_usd),
         "pricingUnit": model.pricing_unit,
+        "pricingBy": _shown_prices(model),
         "estimatedTime": float(model.estimated_seconds),
         "supportedParams": list(model.supported),
         "defaults": dict(model.defaults),
@@ -148,6 +149,11 @@ def _shown(model: Model) -> dict[str, Any]:
         "deadlineSeconds": model.patience_seconds,
         "fallback": model.fallback,
     }
+
+
+def _shown_prices(model: Model) -> dict[str, dict[str, float]] | None:
+    by = model.priced_by
+    return {by.parameter: {value: float(usd) for value, usd in by.unit_usd.items()}} if by else None
 
 
 handler = http.api_handler(router, lambda: bootstrap.settings(config.GenerateMedia).cors_origins)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal
 
 from aws_lambda_powertools.event_handler import Response
@@ -12,7 +13,7 @@ from shared import bootstrap, config, http, wire
 from shared.domain.jobs import Caller, Job
 from shared.domain.scripts import SectionVideo
 from shared.usecases import review_clips
-from shared.usecases.generate_media import GenerateRequest, generate_media, plan_of
+from shared.usecases.generate_media import GenerateRequest, generate_media, plans_of
 
 router = Router()  # type: ignore[no-untyped-call]
 MAX_SERIAL = 2**31 - 1
@@ -130,24 +131,26 @@ def post_reject(video_id: str) -> Response[str]:
 
 
 def _check(old: Job, body: RejectBody) -> None:
-    model = bootstrap.catalog().model("video", old.request["modelId"])
-    plan_of(model, model.resolve(_anew(old, body)), bootstrap.schemas())
+    plans_of(_request(old, body), bootstrap.catalog(), bootstrap.schemas())
 
 
-def _anew(old: Job, body: RejectBody) -> dict[str, Any]:
-    return {**old.request["parameters"], **(body.parameters or {})}
+def _request(old: Job, body: RejectBody) -> GenerateRequest:
+    asked = old.request
+    return GenerateRequest(
+        user_id=old.user_id, media_type="video", model_id=asked["modelId"],
+        parameters={**asked["parameters"], **(body.parameters or {})}, webhook_url=old.webhook_url,
+        metadata=old.metadata, retry_of=old.id, fallback=asked.get("fallback", False),
+    )  # fmt: skip
 
 
 def _regenerate(clip: SectionVideo, old: Job, body: RejectBody, caller: Caller) -> Job:
-    request = GenerateRequest(
-        user_id=clip.user_id, media_type="video", model_id=old.request["modelId"],
-        parameters=_anew(old, body), script_id=clip.script_id,
-        section_id=clip.section_id, position=clip.position, webhook_url=old.webhook_url,
-        metadata=old.metadata, idempotency_key=http.idempotency_key(router), retry_of=old.id,
+    request = replace(
+        _request(old, body), user_id=clip.user_id, script_id=clip.script_id, section_id=clip.section_id,
+        position=clip.position, idempotency_key=http.idempotency_key(router),
     )  # fmt: skip
     return generate_media(
         request, caller, records=bootstrap.records(), catalog=bootstrap.catalog(), schemas=bootstrap.schemas(),
-        clock=bootstrap.clock(), aftermath=bootstrap.aftermath(),
+        media=bootstrap.media(), clock=bootstrap.clock(), aftermath=bootstrap.aftermath(),
     )  # fmt: skip
 
 

@@ -47,7 +47,7 @@ def new_prediction(
         values,
         webhook,
         events,
-        _directives(values, switches),
+        _directives(values, switches, model),
         _deadline(headers.get("Cancel-After")),
     )
 
@@ -92,8 +92,8 @@ def _webhook(body: Mapping[str, Any]) -> tuple[str | None, tuple[str, ...]]:
     return url, tuple(wanted)
 
 
-def _directives(values: Mapping[str, Any], switches: Mapping[str, str]) -> dict[str, str]:
-    given = dict(switches) | directives(str(values.get("prompt") or ""))
+def _directives(values: Mapping[str, Any], switches: Mapping[str, str], model: Model) -> dict[str, str]:
+    given = dict(switches) | directives(str(values.get("prompt") or ""), model.key)
     try:
         steering_of(given)
     except SteeringError as error:

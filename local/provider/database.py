@@ -26,7 +26,8 @@ CREATE TABLE IF NOT EXISTS predictions (
     error TEXT,
     expires_at REAL,
     data_removed INTEGER NOT NULL DEFAULT 0,
-    billed_usd REAL NOT NULL DEFAULT 0
+    billed_usd REAL NOT NULL DEFAULT 0,
+    usage TEXT NOT NULL DEFAULT '{}'
 );
 CREATE INDEX IF NOT EXISTS predictions_folder ON predictions (folder);
 CREATE TABLE IF NOT EXISTS deliveries (
@@ -60,6 +61,9 @@ def open_database(state: Path) -> sqlite3.Connection:
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = NORMAL")
     database.executescript(_TABLES)
+    if "usage" not in {column["name"] for column in database.execute("PRAGMA table_info(predictions)")}:
+        # A state folder from before this column.
+        database.execute("ALTER TABLE predictions ADD COLUMN usage TEXT NOT NULL DEFAULT '{}'")
     return database
 
 

@@ -8,16 +8,25 @@ import logging
 import secrets
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from local.provider.models import HARDWARE_USD_PER_SECOND, MODELS, Model
-from local.provider.plans import Plan, TextPlan, VideoPlan, billed_units, plan_for
-from local.provider.predictions import RETENTION_SECONDS, TERMINAL, Outcome, Prediction, Predictions, as_json
+from local.provider.plans import Plan, TextPlan, VideoPlan, billed_units, plan_for, usage_of
+from local.provider.predictions import (
+    RETENTION_SECONDS,
+    TERMINAL,
+    Outcome,
+    Prediction,
+    Predictions,
+    as_json,
+    seconds_between,
+)
 from local.provider.rendering import Renderer, RenderError, text_pieces
 from local.provider.schemas import with_defaults
-from local.provider.sources import Sources
+from local.provider.sources import Sources, data_uri
 from local.provider.webhooks import LATE_SECONDS, Message, Webhooks
 
 RENDERS_AT_ONCE = 2
@@ -71,7 +80,7 @@ class Runner:
         if prediction.status in TERMINAL:
             return
         self._stop(prediction_id)
-        self._finish(prediction, Outcome("canceled", logs=prediction.logs, billed_usd=self._used_usd(prediction)))
+        self._finish(prediction, Outcome("canceled", logs=prediction.logs))
 
     async def close(self) -> None:
         """Stops all work without ending the predictions."""
@@ -129,16 +138,20 @@ class Runner:
     def _succeeded(self, prediction: Prediction, plan: Plan, folder: str, names: list[str]) -> Outcome:
         model = MODELS[prediction.model]
         self._spoil(prediction.steering.output, [self._shop.media / folder / name for name in names])
-        links = [f"{self._shop.base_url}/delivery/{folder}/{name}" for name in names]
-        pieces: list[str] = text_pieces(plan) if isinstance(plan, TextPlan) else links
-        output: Any = pieces if model.many_outputs else pieces[0]
+        pieces = text_pieces(plan) if isinstance(plan, TextPlan) else self._links(prediction, folder, names)
+        output = _shaped(model, pieces, prediction.steering.output)
         logs = _logs(plan)
         self._shop.predictions.show_output(prediction.id, output, logs)
         self._announce(prediction.id, "logs")
         self._announce(prediction.id, "output")
-        units = billed_units(model, plan, len(pieces))
-        usd = round(units * model.price.usd_per_unit(str(_resolution(model, prediction))), 6)
-        return Outcome("succeeded", output, logs, None, folder if names else None, usd)
+        usage = usage_of(plan, len(pieces))
+        usd = billed_units(model, usage) * model.price.usd_per_unit(str(_resolution(model, prediction)))
+        return Outcome("succeeded", output, logs, None, folder if names else None, _micro(usd), usage)
+
+    def _links(self, prediction: Prediction, folder: str, names: list[str]) -> list[str]:
+        if prediction.steering.output == "data":
+            return [data_uri(self._shop.media / folder / name) for name in names]
+        return [f"{self._shop.base_url}/delivery/{folder}/{name}" for name in names]
 
     def _spoil(self, fault: str | None, files: list[Path]) -> None:
         for file in files:
@@ -151,16 +164,16 @@ class Runner:
         prediction = self._shop.predictions.get(prediction_id)
         if prediction.started_at is None:
             return Outcome("aborted", error="The deadline passed before the prediction could start")
-        return Outcome("canceled", logs=prediction.logs, billed_usd=self._used_usd(prediction))
-
-    def _used_usd(self, prediction: Prediction) -> float:
-        started = self._shop.predictions.get(prediction.id).started_at
-        return 0.0 if started is None else round((time.time() - started) * HARDWARE_USD_PER_SECOND, 6)
+        return Outcome("canceled", logs=prediction.logs)
 
     def _finish(self, prediction: Prediction, outcome: Outcome) -> list[asyncio.Future[None]]:
-        keep = prediction.steering.expire_seconds
+        keep, now = prediction.steering.expire_seconds, time.time()
         keep_seconds = RETENTION_SECONDS if keep is None else keep
-        if not self._shop.predictions.finish(prediction.id, outcome, time.time(), keep_seconds):
+        started_at = self._shop.predictions.get(prediction.id).started_at
+        if outcome.status == "canceled" and started_at is not None:
+            seconds = Decimal(str(seconds_between(started_at, now)))
+            outcome = replace(outcome, billed_usd=_micro(seconds * HARDWARE_USD_PER_SECOND))
+        if not self._shop.predictions.finish(prediction.id, outcome, now, keep_seconds):
             return []
         return self._announce(prediction.id, "completed")
 
@@ -183,6 +196,17 @@ def _seconds_left(prediction: Prediction) -> float | None:
 
 def _resolution(model: Model, prediction: Prediction) -> Any:
     return with_defaults(model, prediction.input).get("resolution") or ""
+
+
+def _micro(usd: Decimal) -> float:
+    return float(usd.quantize(Decimal("0.000001")))
+
+
+def _shaped(model: Model, pieces: list[str], steered: str | None) -> Any:
+    """The output as the model's schema has it; steered to be an object, the files by name."""
+    if steered == "object":
+        return {"result": pieces[0], "others": pieces[1:], "note": "made in one go"}
+    return pieces if model.many_outputs else pieces[0]
 
 
 def _logs(plan: Plan) -> str:

@@ -9,14 +9,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Literal
 
 Kind = Literal["video", "image", "audio", "text"]
 JsonType = Literal["string", "integer", "number", "boolean"]
-Unit = Literal["run", "image", "video_second", "thousand_tokens"]
+Unit = Literal["run", "image", "video_second", "token"]
 
 # What a canceled prediction costs while it ran, whatever unit the model is sold by.
-HARDWARE_USD_PER_SECOND = 0.0014
+HARDWARE_USD_PER_SECOND = Decimal("0.0014")
 
 WIDE_RATIOS = ("16:9", "4:3", "1:1", "3:4", "9:16", "21:9", "9:21")
 FLUX_RATIOS = ("1:1", "16:9", "21:9", "3:2", "2:3", "4:5", "5:4", "3:4", "4:3", "9:16", "9:21")
@@ -42,10 +43,10 @@ class Price:
     """USD for one unit; `usd` is keyed by the `resolution` input, "" when the price does not depend on it."""
 
     unit: Unit
-    usd: Mapping[str, float]
+    usd: Mapping[str, str]
 
-    def usd_per_unit(self, resolution: str) -> float:
-        return self.usd.get(resolution, self.usd.get("", max(self.usd.values())))
+    def usd_per_unit(self, resolution: str) -> Decimal:
+        return Decimal(self.usd.get(resolution) or self.usd.get("") or max(self.usd.values(), key=Decimal))
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def _resolution(default: str, *choices: str) -> Parameter:
 
 FLUX_SCHNELL = Model(
     "black-forest-labs", "flux-schnell", "image", True, "The fastest image generation model of its family",
-    Price("image", {"": 0.003}),
+    Price("image", {"": "0.003"}),
     (
         PROMPT, SEED, _ratio(FLUX_RATIOS, "1:1"),
         Parameter("num_outputs", "integer", 1, minimum=1, maximum=4, description="Number of outputs"),
@@ -110,7 +111,7 @@ FLUX_SCHNELL = Model(
 
 SDXL = Model(
     "stability-ai", "sdxl", "image", False, "A text-to-image model that creates 1024x1024 images",
-    Price("run", {"": 0.01}),
+    Price("run", {"": "0.01"}),
     (
         Parameter("prompt", default="An astronaut riding a rainbow unicorn", description="Input prompt"),
         Parameter("negative_prompt", default="", description="Input negative prompt"),
@@ -134,7 +135,7 @@ SDXL = Model(
 
 STABLE_VIDEO_DIFFUSION = Model(
     "stability-ai", "stable-video-diffusion", "video", False, "Image to video",
-    Price("run", {"": 0.05}),
+    Price("run", {"": "0.05"}),
     (
         Parameter("input_image", required=True, is_uri=True, description="Input image"),
         Parameter("video_length", default="14_frames_with_svd",
@@ -153,7 +154,7 @@ STABLE_VIDEO_DIFFUSION = Model(
 
 SEEDANCE_LITE = Model(
     "bytedance", "seedance-1-lite", "video", True, "Text-to-video and image-to-video, 2 to 12 seconds",
-    Price("video_second", {"480p": 0.018, "720p": 0.036, "1080p": 0.072}),
+    Price("video_second", {"480p": "0.018", "720p": "0.036", "1080p": "0.072"}),
     (
         PROMPT, IMAGE,
         Parameter("last_frame_image", is_uri=True, description="Input image for the last frame"),
@@ -169,7 +170,7 @@ SEEDANCE_LITE = Model(
 
 WAN_FAST = Model(
     "wan-video", "wan-2.2-t2v-fast", "video", True, "A fast text-to-video model",
-    Price("run", {"480p": 0.05, "720p": 0.10}),
+    Price("run", {"480p": "0.05", "720p": "0.10"}),
     (
         PROMPT, _ratio(("16:9", "9:16"), "16:9"), _resolution("480p", "480p", "720p"),
         Parameter("num_frames", "integer", 81, minimum=81, maximum=121, description="Number of frames"),
@@ -184,7 +185,7 @@ WAN_FAST = Model(
 
 MINIMAX_VIDEO = Model(
     "minimax", "video-01", "video", True, "Generate 6 s videos with prompts or images",
-    Price("run", {"": 0.50}),
+    Price("run", {"": "0.50"}),
     (
         PROMPT,
         Parameter("first_frame_image", is_uri=True, description="First frame for the video"),
@@ -197,7 +198,7 @@ MINIMAX_VIDEO = Model(
 
 VEO_FAST = Model(
     "google", "veo-3-fast", "video", True, "Text-to-video and image-to-video with sound",
-    Price("video_second", {"": 0.15}),
+    Price("video_second", {"": "0.15"}),
     (
         PROMPT, IMAGE, _ratio(("16:9", "9:16"), "16:9"), _resolution("720p", "720p", "1080p"),
         Parameter("duration", "integer", 8, choices=(4, 6, 8), description="Duration in seconds"),
@@ -210,7 +211,7 @@ VEO_FAST = Model(
 
 MUSICGEN = Model(
     "meta", "musicgen", "audio", False, "Generate music from a prompt",
-    Price("run", {"": 0.02}),
+    Price("run", {"": "0.02"}),
     (
         Parameter("prompt", description="A description of the music you want to generate"),
         Parameter("model_version", default="stereo-melody-large",
@@ -225,7 +226,7 @@ MUSICGEN = Model(
 
 LLAMA = Model(
     "meta", "meta-llama-3-8b-instruct", "text", True, "An 8 billion parameter language model for chat",
-    Price("thousand_tokens", {"": 0.00025}),
+    Price("token", {"": "0.00000025"}),
     (
         Parameter("prompt", default="", description="Prompt"),
         Parameter("system_prompt", default="You are a helpful assistant", description="System prompt"),

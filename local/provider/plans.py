@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
 from local.provider import models
-from local.provider.models import Encoding, Model
+from local.provider.models import Encoding, Model, Unit
 from local.provider.steering import Steering, without_directives
 
 Size = tuple[int, int]
@@ -79,6 +80,12 @@ class TextPlan:
 
 
 Plan = VideoPlan | ImagePlan | AudioPlan | TextPlan
+_BILLED: Mapping[Unit, tuple[str, ...]] = {
+    "run": (),
+    "image": ("image_output_count",),
+    "video_second": ("video_output_duration_seconds",),
+    "token": ("token_input_count", "token_output_count"),
+}
 _STEREO = Sound(2, 44_100)
 _SOUNDS = {"none": None, "mono": Sound(1, 44_100), "stereo": _STEREO, "48000": Sound(2, 48_000)}
 
@@ -96,13 +103,21 @@ def plan_for(model: Model, values: Mapping[str, Any], steering: Steering) -> Pla
     return TextPlan(caption, int(values["max_tokens"]))
 
 
-def billed_units(model: Model, plan: Plan, outputs: int) -> float:
-    """Units of the model's price in one successful prediction that made `outputs` files or pieces of text."""
-    if model.price.unit == "image":
-        return outputs
-    if model.price.unit == "thousand_tokens":
-        return outputs / 1000
-    return plan.duration_seconds if model.price.unit == "video_second" and isinstance(plan, VideoPlan) else 1
+def usage_of(plan: Plan, outputs: int) -> dict[str, float]:
+    """What `metrics` tells of a prediction that made `outputs` files or pieces of text, a token a word."""
+    if isinstance(plan, ImagePlan):
+        return {"image_output_count": outputs}
+    if isinstance(plan, VideoPlan):
+        return {"video_output_count": outputs, "video_output_duration_seconds": round(plan.duration_seconds, 6)}
+    if isinstance(plan, AudioPlan):
+        return {"audio_output_count": outputs, "audio_output_duration_seconds": plan.duration_seconds}
+    return {"token_input_count": len(plan.prompt.split()), "token_output_count": outputs}
+
+
+def billed_units(model: Model, usage: Mapping[str, float]) -> Decimal:
+    """Units of the model's price in one successful prediction."""
+    names = _BILLED[model.price.unit]
+    return Decimal(1) if not names else sum((Decimal(str(usage[name])) for name in names), Decimal(0))
 
 
 def _video(model: Model, values: Mapping[str, Any], caption: str) -> VideoPlan:

@@ -6,8 +6,9 @@ import base64
 import json
 import secrets
 import sqlite3
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -52,6 +53,7 @@ class Outcome:
     error: str | None = None
     folder: str | None = None
     billed_usd: float = 0.0
+    usage: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ class Prediction:
     expires_at: float | None
     data_removed: bool
     billed_usd: float
+    usage: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -143,7 +146,7 @@ class Predictions:
         """False when it had already ended: the first end stays."""
         done = self._database.execute(
             "UPDATE predictions SET status = ?, output = ?, logs = ?, error = ?, folder = ?, billed_usd = ?,"
-            " completed_at = ?, expires_at = ? WHERE id = ? AND status IN ('starting', 'processing')",
+            " usage = ?, completed_at = ?, expires_at = ? WHERE id = ? AND status IN ('starting', 'processing')",
             (
                 outcome.status,
                 json.dumps(outcome.output),
@@ -151,6 +154,7 @@ class Predictions:
                 outcome.error,
                 outcome.folder,
                 outcome.billed_usd,
+                json.dumps(dict(outcome.usage)),
                 now,
                 now + keep_seconds,
                 prediction_id,
@@ -224,7 +228,7 @@ def as_json(prediction: Prediction, base_url: str) -> dict[str, Any]:
         "model": prediction.model,
         "version": prediction.version,
         "input": prediction.input,
-        "logs": prediction.logs,
+        "logs": prediction.logs or _logs_so_far(prediction),
         "output": prediction.output,
         "data_removed": prediction.data_removed,
         "error": prediction.error,
@@ -250,13 +254,27 @@ def moment(seconds: float | None) -> str | None:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def seconds_between(started_at: float, completed_at: float) -> float:
+    """As `metrics` tells it."""
+    return round(completed_at - started_at, 6)
+
+
 def _metrics(prediction: Prediction) -> dict[str, float]:
     if prediction.completed_at is None:
         return {}
     total = {"total_time": round(prediction.completed_at - prediction.created_at, 6)}
     if prediction.started_at is None:
         return total
-    return {"predict_time": round(prediction.completed_at - prediction.started_at, 6)} | total
+    return {"predict_time": seconds_between(prediction.started_at, prediction.completed_at)} | total | prediction.usage
+
+
+def _logs_so_far(prediction: Prediction) -> str:
+    """Of one that is told how long to take: its progress, as a model's progress bar writes it."""
+    seconds = prediction.steering.seconds
+    if prediction.status != "processing" or prediction.started_at is None or not seconds:
+        return ""
+    percent = min(99, int((time.time() - prediction.started_at) / seconds * 100))
+    return "".join(f"\r{n:3d}%|{'#' * (n // 10):10s}| {n}/100" for n in range(0, percent + 1, 10)) + "\n"
 
 
 def _from_row(row: sqlite3.Row) -> Prediction:
@@ -266,5 +284,6 @@ def _from_row(row: sqlite3.Row) -> Prediction:
     facts["input"] = json.loads(facts["input"])
     facts["output"] = json.loads(facts["output"]) if facts["output"] else None
     facts["webhook_events"] = tuple(json.loads(facts["webhook_events"]))
+    facts["usage"] = json.loads(facts["usage"])
     facts["data_removed"] = bool(facts["data_removed"])
     return Prediction(**facts)

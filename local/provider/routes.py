@@ -6,7 +6,6 @@ import asyncio
 import base64
 import hashlib
 import json
-import mimetypes
 import time
 from datetime import datetime
 from typing import Any
@@ -19,6 +18,7 @@ from local.provider.models import Model
 from local.provider.predictions import PAGE_SIZE, NewPrediction, Prediction, Window, as_json
 from local.provider.schemas import openapi_schema
 from local.provider.service import SERVICE, Service
+from local.provider.sources import data_uri
 from local.provider.steering import steering_of
 
 THROTTLE_SECONDS = 2
@@ -121,8 +121,9 @@ async def _create(request: web.Request, model: Model | None) -> web.StreamRespon
     service = request.app[SERVICE]
     new = new_prediction(await _json_object(request), request.headers, service.switches(), model)
     steering = steering_of(new.directives)
-    if steering.answer in ("429", "500") and service.predictions.answer_once(_once_key(new, steering.answer)):
-        return throttled(THROTTLE_SECONDS) if steering.answer == "429" else _broken()
+    refusal = _REFUSALS.get(steering.answer or "")
+    if refusal and service.predictions.answer_once(_once_key(new, str(steering.answer))):
+        return refusal()
     prediction = service.predictions.add(new, time.time())
     service.runner.submit(prediction)
     if steering.webhook == "early":
@@ -159,8 +160,7 @@ def _inlined(service: Service, link: str) -> str:
     path = service.media / link.removeprefix(prefix)
     if not link.startswith(prefix) or not path.is_file():
         return link
-    kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
+    return data_uri(path)
 
 
 def _cut(request: web.Request) -> web.Response:
@@ -174,6 +174,15 @@ def _broken() -> web.Response:
     return web.json_response(
         {"title": "Internal server error", "detail": "An unexpected error occurred.", "status": 500}, status=500
     )
+
+
+def _unpaid() -> web.Response:
+    title, detail = "Insufficient credit", "You have insufficient credit to run this model."
+    return web.json_response({"title": title, "detail": detail, "status": 402}, status=402)
+
+
+# What a create is answered once instead of being done.
+_REFUSALS = {"429": lambda: throttled(THROTTLE_SECONDS), "500": _broken, "402": _unpaid}
 
 
 def _once_key(new: NewPrediction, answer: str) -> str:

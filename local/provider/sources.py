@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import mimetypes
 from pathlib import Path
 
 import aiohttp
@@ -48,6 +49,12 @@ class Sources:
         if len(content) > MAX_IMAGE_BYTES:
             raise RenderError("The input image is larger than 20 MB")
         return content
+
+
+def data_uri(path: Path) -> str:
+    """A file as it travels inside of JSON."""
+    kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
 def _from_data_uri(link: str) -> bytes:

@@ -1,8 +1,9 @@
 """Faults and shapes on demand: directives in a prompt steer one prediction, switches steer all.
 
 `[name]` or `[name=value]` with: seconds=N, fail, fail=message, abort, webhook=lost|doubled|early|late,
-answer=lost|429|500, size=WxH, fps=N or N/M, duration=N, sound=none|mono|stereo|48000,
-output=html|truncated|gone|huge|cut, expire=N, shown=no. A directive wins over a switch of the same name.
+answer=lost|429|500|402, size=WxH, fps=N or N/M, duration=N, sound=none|mono|stereo|48000,
+output=html|truncated|gone|huge|cut|data|object, expire=N, shown=no. A directive wins over a switch of the same name.
+With on=owner/name the prompt's directives count for that model alone.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from typing import Any, TypeVar
 
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "webhook": ("lost", "doubled", "early", "late"),
-    "answer": ("lost", "429", "500"),
+    "answer": ("lost", "429", "500", "402"),
     "sound": ("none", "mono", "stereo", "48000"),
-    "output": ("html", "truncated", "gone", "huge", "cut"),
+    "output": ("html", "truncated", "gone", "huge", "cut", "data", "object"),
     "shown": ("yes", "no"),
 }
-NAMES = ("seconds", "fail", "abort", "size", "fps", "duration", "expire", *CHOICES)
+NAMES = ("seconds", "fail", "abort", "size", "fps", "duration", "expire", "on", *CHOICES)
 DEFAULT_FAILURE = "The model could not generate a result for this input"
 
 _DIRECTIVE = re.compile(rf"\[({'|'.join(NAMES)})(?:=([^\[\]]*))?\]")
@@ -50,9 +51,10 @@ class Steering:
     webhook_shown: bool = True
 
 
-def directives(prompt: str) -> dict[str, str]:
-    """The directives of a prompt, by name; one without a value has ""."""
-    return {match[1]: match[2] or "" for match in _DIRECTIVE.finditer(prompt)}
+def directives(prompt: str, model: str) -> dict[str, str]:
+    """The directives of a prompt for the model `owner/name`, by name; one without a value has ""."""
+    found = {match[1]: match[2] or "" for match in _DIRECTIVE.finditer(prompt)}
+    return found if found.pop("on", model) == model else {}
 
 
 def without_directives(prompt: str) -> str:

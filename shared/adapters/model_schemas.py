@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -33,11 +34,8 @@ class StoredSchemas:
         return str(self._known().get(version, {}).get("calledAs", version))
 
     def check(self, version: str, parameters: Mapping[str, Any]) -> Sequence[Mistake]:
-        entry = self._known().get(version)
-        if entry is None or "Input" not in entry["components"].get("schemas", {}):
-            return ()
-        validator = _validator(json.dumps(entry["components"]))
-        return [_mistake(error) for error in validator.iter_errors(dict(parameters))]
+        components = self._known().get(version, {}).get("components")
+        return () if components is None else _mistakes(version, json.dumps(components), parameters)
 
     def _known(self) -> Mapping[str, Mapping[str, Any]]:
         now = self._clock.now()
@@ -58,15 +56,36 @@ class StoredSchemas:
             self._text, self._models = text, json.loads(text).get("models", {})
 
 
+def _mistakes(version: str, components: str, parameters: Mapping[str, Any]) -> Sequence[Mistake]:
+    """A schema that is broken itself refuses nothing: the provider has the last word."""
+    import jsonschema.exceptions
+    import referencing.exceptions
+
+    try:
+        told = [mistake for error in _validator(components).iter_errors(parameters) for mistake in _told(error)]
+    except (
+        jsonschema.exceptions.UnknownType, referencing.exceptions.Unresolvable, re.error,
+        AttributeError, RecursionError, TypeError, ValueError,
+    ) as error:  # fmt: skip
+        logger.warning("model_schema_broken", extra={"version": version, "reason": type(error).__name__})
+        return ()
+    return list(dict.fromkeys(told))
+
+
 @lru_cache(maxsize=64)
 def _validator(components: str) -> Validator:
     # Half of a hundred milliseconds to import: only who checks pays.
     from jsonschema import Draft202012Validator
+    from referencing import Registry
 
     document = {"$ref": "#/components/schemas/Input", "components": json.loads(components)}
-    return Draft202012Validator(document)
+    # An empty registry: without it the validator would fetch what a schema's `$ref` names.
+    return Draft202012Validator(document, registry=Registry())
 
 
-def _mistake(error: Any) -> Mistake:
-    path = ".".join(["parameters", *map(str, error.absolute_path)])
-    return Mistake(path, f"the model refuses this: {error.message[:LONGEST_MESSAGE]}")
+def _told(error: Any) -> Sequence[Mistake]:
+    path = ["parameters", *map(str, error.absolute_path)]
+    if error.validator == "required" and isinstance(error.instance, Mapping):
+        missing = [name for name in error.validator_value if name not in error.instance]
+        return [Mistake(".".join([*path, name]), "is required by the model") for name in missing]
+    return [Mistake(".".join(path), f"the model refuses this: {error.message[:LONGEST_MESSAGE]}")]

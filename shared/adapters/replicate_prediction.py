@@ -12,12 +12,24 @@ from shared.ports import Prediction
 
 ENDS = frozenset(("succeeded", "failed", "canceled", "aborted"))
 LONGEST_ERROR = 500
+LONGEST_STATUS = 32
+# Of a language model: read and written, each under its newer and its older name.
+_TOKENS = (("token_input_count", "input_token_count"), ("token_output_count", "output_token_count"))
 _LOG_TAIL = 2000
 _PERCENT = re.compile(r"(?<![0-9.])([0-9]{1,3})(?:\.[0-9]+)?%", re.ASCII)
 _ADDRESS = re.compile(r"(?:https?://|data:[^,\s]*,)\S+", re.IGNORECASE)
-# The provider's machine, not the input: "Prediction interrupted; please retry (code: PA)" and the like.
-_INTERRUPTED = re.compile(r"\(code: P[A-Z]\)|prediction interrupted|please retry|out of memory", re.IGNORECASE)
+# The provider's machine, not the input: "Prediction interrupted; please retry (code: PA)", "Director: unexpected error
+# handling prediction (E8765)", E1000 unknown, E6716 timeout starting; E003 and E004 high demand, unavailable
+# (https://replicate.com/docs/reference/error-codes). Not E1001, out of memory: its remedy is a smaller input.
+_INTERRUPTED = re.compile(
+    r"\(code: P[A-Z]\)|prediction interrupted|director: unexpected error|\((?:E003|E004|E1000|E6716)\)", re.IGNORECASE
+)
+# What was asked for, in whatever other words come with it: "flagged as sensitive. Please try again ... (E005)".
+_OBJECTED = re.compile(r"\(E005\)|nsfw|flagged|sensitive|safety|moderat|content polic|copyright", re.IGNORECASE)
+_SECRET = re.compile(r"\b(?:r8|hf|sk|whsec)_\S+|\bBearer\s+\S+", re.IGNORECASE)
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _DEEPEST = 4
+_MOST_UNITS = 10**9
 _LONGEST_SECONDS = 7 * 24 * 3600
 
 
@@ -27,19 +39,23 @@ def to_prediction(body: Mapping[str, Any]) -> Prediction:
     if not isinstance(provider_id, str) or not provider_id or not isinstance(status, str) or not status:
         raise ValueError("a prediction without id or status")
     outputs, text = outputs_and_text(body.get("output"))
+    told = body.get("metrics")
+    metrics: Mapping[str, Any] = told if isinstance(told, dict) else {}
     return Prediction(
-        id=provider_id,
+        id=_storable(provider_id),
         status=status if status in ENDS else "running",
-        provider_status=status,
+        provider_status=_storable(status)[:LONGEST_STATUS],
         outputs=outputs,
-        text=text,
+        text=None if text is None else _storable(text),
         error=_error(body.get("error")),
         progress=_progress(body.get("logs")),
-        predict_seconds=_predict_seconds(body.get("metrics")),
+        predict_seconds=_seconds(metrics, "predict_time"),
         removed=body.get("data_removed") is True,
         retryable=_is_retryable(status, body.get("error")),
         logs=_logs(body.get("logs")),
-        tokens=_tokens(body.get("metrics")),
+        tokens=_sum([_count(metrics, *names) for names in _TOKENS]),
+        images=_count(metrics, "image_output_count"),
+        media_seconds=_seconds(metrics, "video_output_duration_seconds", "audio_output_duration_seconds"),
     )
 
 
@@ -68,7 +84,20 @@ def is_answer_to(entry: Mapping[str, Any], request: Mapping[str, Any]) -> bool:
         same_model = entry.get("version") == version and (
             not model or not entry.get("model") or entry["model"] == model
         )
-    return same_model and entry.get("input") == request["input"]
+    sent = request["input"]
+    return same_model and _compared(entry.get("input"), sent) == _compared(sent, sent)
+
+
+def _compared(given: Any, sent: Mapping[str, Any]) -> Any:
+    """An input without what may differ though it is the same: a signature in an address, and how data is kept."""
+    if not isinstance(given, dict):
+        return given
+    data = {name for name, value in sent.items() if isinstance(value, str) and value[:5].lower() == "data:"}
+    return {
+        name: value.partition("?")[0] if isinstance(value, str) and _ADDRESS.fullmatch(value) else value
+        for name, value in given.items()
+        if name not in data
+    }
 
 
 def outputs_and_text(output: Any) -> tuple[tuple[str, ...], str | None]:
@@ -101,28 +130,34 @@ def _groups(output: Any, depth: int) -> Iterator[Sequence[str]]:
 def _error(error: Any) -> str | None:
     if error is None or error == "":
         return None
-    return (error if isinstance(error, str) else json.dumps(error))[:LONGEST_ERROR]
+    return _shown(error if isinstance(error, str) else json.dumps(error))[:LONGEST_ERROR]
 
 
 def _is_retryable(status: str, error: Any) -> bool:
     """Replicate gives no code for the reason of a failure: its own interruptions are known by their words."""
     if status == "aborted":
         return True
-    return status == "failed" and isinstance(error, str) and _INTERRUPTED.search(error) is not None
+    if status != "failed" or not isinstance(error, str) or _OBJECTED.search(error):
+        return False
+    return _INTERRUPTED.search(error) is not None
 
 
 def _logs(logs: Any) -> str | None:
-    """Their end without addresses, which may hold bearer tokens."""
+    """Their end."""
     if not isinstance(logs, str) or not logs.strip():
         return None
-    return _ADDRESS.sub("[address]", logs[-_LOG_TAIL:]).replace("\0", "").strip()
+    # From the first whole word on: half an address would not be known for one.
+    tail = logs if len(logs) <= _LOG_TAIL else "".join(logs[-_LOG_TAIL:].split(None, 1)[1:])
+    return _shown(tail).strip()
 
 
-def _tokens(metrics: Any) -> int | None:
-    """Of a language model: tokens read and written."""
-    counts = [metrics.get(f"{way}_token_count") for way in ("input", "output")] if isinstance(metrics, dict) else []
-    known = [count for count in counts if isinstance(count, int) and not isinstance(count, bool) and count >= 0]
-    return sum(known) if known else None
+def _shown(text: str) -> str:
+    """Without addresses and tokens, which may open doors, and without what no database keeps."""
+    return _storable(_SECRET.sub("[secret]", _ADDRESS.sub("[address]", text)))
+
+
+def _storable(text: str) -> str:
+    return _UNSTORABLE.sub("", text)
 
 
 def _progress(logs: Any) -> int | None:
@@ -133,8 +168,22 @@ def _progress(logs: Any) -> int | None:
     return percents[-1] if percents and percents[-1] <= 100 else None
 
 
-def _predict_seconds(metrics: Any) -> float | None:
-    seconds = metrics.get("predict_time") if isinstance(metrics, dict) else None
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
-        return None
-    return float(seconds) if 0 <= seconds <= _LONGEST_SECONDS else None
+def _count(metrics: Mapping[str, Any], *names: str) -> int | None:
+    """The first of these that is a sound count."""
+    for count in map(metrics.get, names):
+        if isinstance(count, int) and not isinstance(count, bool) and 0 <= count <= _MOST_UNITS:
+            return count
+    return None
+
+
+def _sum(counts: Sequence[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
+
+
+def _seconds(metrics: Mapping[str, Any], *names: str) -> float | None:
+    """The first of these that is a sound number."""
+    for seconds in map(metrics.get, names):
+        if isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and 0 <= seconds <= _LONGEST_SECONDS:
+            return float(seconds)
+    return None

@@ -11,19 +11,21 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
-from email.utils import parsedate_to_datetime
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
-from shared.adapters.replicate_prediction import (
-    LONGEST_ERROR,
-    created_at,
-    is_answer_to,
-    is_prediction,
-    to_prediction,
+from shared.adapters.replicate_answers import THROTTLED_SECONDS, cursor_of, detail_of, object_of, wait_seconds
+from shared.adapters.replicate_models import ReplicateModels
+from shared.adapters.replicate_prediction import created_at, is_answer_to, is_prediction, to_prediction
+from shared.domain.errors import (
+    PROVIDER_ERROR,
+    AnswerLost,
+    NotFound,
+    ProductError,
+    ProviderBusy,
+    ProviderRefused,
 )
-from shared.domain.errors import AnswerLost, NotFound, ProductError, ProviderBusy, ProviderRefused
 from shared.ports import Prediction
 
 if TYPE_CHECKING:
@@ -35,15 +37,12 @@ MOST_PAGES = 40
 EARLIEST = timedelta(seconds=60)
 LATEST = timedelta(seconds=180)
 CANCEL_AFTER_SECONDS = (5, 24 * 3600)
-# With low credit there are 6 calls a minute.
-THROTTLED_SECONDS = 10
-LONGEST_WAIT_SECONDS = 900
 _FINISHED_ALREADY = (409, 422)
 # No credit, no right, no such model or version.
 _UNAVAILABLE = (402, 403, 404, 410)
+_PERHAPS_NO_VERSION = (404, 422)
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _TOKEN = re.compile(r"[\x21-\x7e]+", re.ASCII)
-_RESETS_IN = re.compile(r"resets? in ~?\s*([0-9]{1,6})\s*s", re.ASCII | re.IGNORECASE)
 
 
 class ReplicateProvider:
@@ -70,23 +69,13 @@ class ReplicateProvider:
 
     def create(self, request: Mapping[str, Any], webhook_url: str, cancel_after_seconds: int) -> Prediction:
         """`request` is `{"version": "owner/name" | "owner/name:hash" | hash, "input": {...}}`."""
-        least, most = CANCEL_AFTER_SECONDS
-        content = _json_bytes(
-            {
-                "version": request["version"],
-                "input": request["input"],
-                "webhook": webhook_url,
-                "webhook_events_filter": ["start", "completed"],
-            }
-        )
-        headers = {
-            "Content-Type": "application/json",
-            "Cancel-After": f"{min(max(cancel_after_seconds, least), most)}s",
-        }
-        response = self._send("POST", "/v1/predictions", content=content, headers=headers)
+        response = self._ask(request["version"], request, webhook_url, cancel_after_seconds)
+        if response.status_code in _PERHAPS_NO_VERSION and (found := self._version_found(request["version"])):
+            # A refused call has made nothing, so this one is its first.
+            response = self._ask(found, request, webhook_url, cancel_after_seconds)
         self._refuse_client_error(response, absent=ProviderRefused)
         try:
-            return to_prediction(_object(response))
+            return to_prediction(object_of(response))
         except ValueError:
             raise AnswerLost(f"The provider's answer to a create cannot be read ({response.status_code}).") from None
 
@@ -98,7 +87,9 @@ class ReplicateProvider:
                 return to_prediction(entry)
             if not entry.get("webhook") and is_answer_to(entry, request) and _before(entry, since + LATEST):
                 alike.append(entry)
-        return to_prediction(alike[0]) if len(alike) == 1 else None
+        if len(alike) > 1:
+            raise AnswerLost(f"{len(alike)} predictions of this input were made at that time.")
+        return to_prediction(alike[0]) if alike else None
 
     def get(self, provider_id: str) -> Prediction:
         """Raises NotFound, ProviderRefused (our token), ProviderBusy (ask again)."""
@@ -118,6 +109,44 @@ class ReplicateProvider:
         self._refuse_client_error(response)
         raise _unreadable()
 
+    def _ask(
+        self, version: str, request: Mapping[str, Any], webhook_url: str, cancel_after_seconds: int
+    ) -> httpx.Response:
+        """One create. Raises as `_send`."""
+        least, most = CANCEL_AFTER_SECONDS
+        content = _json_bytes(
+            {
+                "version": version,
+                "input": request["input"],
+                "webhook": webhook_url,
+                "webhook_events_filter": ["start", "completed"],
+            }
+        )
+        headers = {
+            "Content-Type": "application/json",
+            "Cancel-After": f"{min(max(cancel_after_seconds, least), most)}s",
+        }
+        return self._send("POST", "/v1/predictions", content=content, headers=headers)
+
+    def _version_found(self, version: str) -> str | None:
+        """The latest version of a model that is not called by its name; None when the version is not what is wrong.
+
+        Raises ProviderRefused when there is no such model or version.
+        """
+        if "/" not in version:
+            return None
+        try:
+            called_as = ReplicateModels(self.read).describe(version).called_as
+        except NotFound:
+            raise ProviderRefused(
+                f"The provider has no model or version {version}: correct `version` in the registry "
+                "(owner/name takes the latest), then POST /jobs/{jobId}/retry.",
+                code="model_unavailable",
+            ) from None
+        except (ProviderBusy, ProviderRefused):
+            return None
+        return called_as if called_as != version else None
+
     def _listed(self, until: datetime) -> Iterator[Mapping[str, Any]]:
         """Predictions, newest first, until one was made before `until`. Raises ProviderBusy if too far."""
         cursor: str | None = None
@@ -130,7 +159,7 @@ class ReplicateProvider:
             yield from recent
             if len(recent) < sum(map(is_prediction, entries)):
                 return
-            cursor = _cursor(page.get("next"))
+            cursor = cursor_of(page.get("next"))
             if cursor is None:
                 return
         raise ProviderBusy("The provider lists too many predictions to find this one.")
@@ -143,7 +172,7 @@ class ReplicateProvider:
             try:
                 response = self._send("GET", path, params=params or {})
                 self._refuse_client_error(response)
-                return _object(response)
+                return object_of(response)
             except (AnswerLost, ValueError):
                 continue
         raise _unreadable()
@@ -160,7 +189,7 @@ class ReplicateProvider:
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
             raise AnswerLost(f"The provider's answer did not arrive ({type(error).__name__}).") from None
         if response.status_code >= 500 or response.status_code == 408:
-            raise AnswerLost(f"The provider answered {response.status_code}.")
+            raise AnswerLost(f"The provider answered {response.status_code}.", code=PROVIDER_ERROR)
         return response
 
     def _client(self, token: str) -> httpx.Client:
@@ -191,11 +220,12 @@ class ReplicateProvider:
     def _refuse_client_error(self, response: httpx.Response, absent: type[ProductError] = NotFound) -> None:
         if response.status_code < 400:
             return
-        detail = _detail(response, self._checked_token())
+        detail = detail_of(response, self._checked_token())
         if response.status_code == 429:
-            wait_seconds = _wait_seconds(response, detail)
             raise ProviderBusy(
-                "The provider throttles our calls.", code="provider_throttled", retry_after_seconds=wait_seconds
+                "The provider throttles our calls.",
+                code="provider_throttled",
+                retry_after_seconds=wait_seconds(response, detail),
             )
         if response.status_code in _UNAVAILABLE and absent is ProviderRefused:
             sentence = f"The provider does not offer this model to us ({response.status_code}): {detail}"
@@ -211,52 +241,6 @@ def _json_bytes(body: Mapping[str, Any]) -> bytes:
         raise ProviderRefused(f"The request has no JSON form: {error}.") from None
 
 
-def _object(response: httpx.Response) -> Mapping[str, Any]:
-    """Raises ValueError when a success holds no JSON object."""
-    try:
-        body = json.loads(response.content) if 200 <= response.status_code < 300 else None
-    except RecursionError:
-        body = None
-    if not isinstance(body, dict):
-        raise ValueError("no JSON object")
-    return body
-
-
-def _detail(response: httpx.Response, token: str) -> str:
-    try:
-        body = json.loads(response.content)
-    except (ValueError, RecursionError):
-        return "no reason given"
-    if isinstance(body, dict):
-        body = body.get("detail") or body.get("title") or body
-    text = body if isinstance(body, str) else json.dumps(body)
-    return " ".join(text.split()).replace(token, "***")[:LONGEST_ERROR]
-
-
-def _wait_seconds(response: httpx.Response, detail: str) -> int:
-    """From Retry-After (seconds or date), ratelimit-reset, or the sentence; between 1 and 900."""
-    headers = response.headers
-    told = (
-        _seconds(headers.get("retry-after"), headers.get("date"))
-        or _seconds(headers.get("ratelimit-reset"), None)
-        or next((int(text) for text in _RESETS_IN.findall(detail)), None)
-        or THROTTLED_SECONDS
-    )
-    return min(max(told, 1), LONGEST_WAIT_SECONDS)
-
-
-def _seconds(value: str | None, sent_at: str | None) -> int | None:
-    if value is None:
-        return None
-    if re.fullmatch(r"[0-9]{1,9}", value.strip(), re.ASCII):
-        return int(value)
-    try:
-        # Both by the provider's clock, so ours does not matter.
-        return round((parsedate_to_datetime(value) - parsedate_to_datetime(sent_at or "")).total_seconds())
-    except (TypeError, ValueError):
-        return None
-
-
 def _before(entry: Mapping[str, Any], moment: datetime) -> bool:
     made = created_at(entry)
     return made is not None and made <= moment
@@ -265,13 +249,6 @@ def _before(entry: Mapping[str, Any], moment: datetime) -> bool:
 def _made_before(entry: Mapping[str, Any], until: datetime) -> bool:
     made = created_at(entry)
     return made is not None and made < until
-
-
-def _cursor(following: Any) -> str | None:
-    # Only the cursor is taken from the link: the token goes to our base URL and nowhere else.
-    if not isinstance(following, str):
-        return None
-    return next(iter(parse_qs(urlsplit(following).query).get("cursor", [])), None)
 
 
 def _checked(provider_id: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
+from urllib.parse import unquote
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -128,6 +129,12 @@ class S3MediaStore:
         return self._client.generate_presigned_url(
             "get_object", Params={"Bucket": self._bucket, "Key": key}, ExpiresIn=seconds
         )
+
+    def key_of(self, url: str) -> str | None:
+        # A URL the client makes itself shows how this bucket is addressed here.
+        prefix = self.signed_url("x").partition("?")[0].removesuffix("x")
+        address = url.partition("?")[0]
+        return unquote(address.removeprefix(prefix)) or None if address.startswith(prefix) else None
 
 
 def _down() -> DependencyDown:

@@ -11,13 +11,27 @@ from typing import Any
 
 from shared.domain.errors import InvalidRequest, Mistake, NotFound
 from shared.domain.prices import PRICING_UNITS, Price
+from shared.domain.sources import FIRST_FRAME, image_problem
 
 DEADLINE_FACTOR = 10
 SHORTEST_DEADLINE_SECONDS, LONGEST_DEADLINE_SECONDS = 300, 3600
 MEDIA_TYPES = ("image", "video", "audio", "text")
+# The type of a parameter that is a picture; how one is named, `sources.py` says.
+IMAGE = "image"
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "string": (str,), "integer": (int,), "number": (int, float), "boolean": (bool,),
 }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class PricedBy:
+    """USD for one unit where it depends on a parameter; a value that is not listed costs the model's price."""
+
+    parameter: str
+    unit_usd: Mapping[str, Decimal]
+
+    def usd(self, parameters: Mapping[str, Any]) -> Decimal | None:
+        return self.unit_usd.get(str(parameters.get(self.parameter)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +52,22 @@ class Model:
     size_to: str | None = None
     deadline_seconds: int | None = None
     fallback: str | None = None
+    priced_by: PricedBy | None = None
+    stopped_second_usd: Decimal | None = None
+
+    def price(self, parameters: Mapping[str, Any]) -> Price:
+        """The price of a call with these resolved parameters."""
+        unit_usd = self.priced_by.usd(parameters) if self.priced_by else None
+        return Price(
+            self.price_usd if unit_usd is None else unit_usd, self.pricing_unit, self.estimated_seconds,
+            self.stopped_second_usd,
+        )  # fmt: skip
 
     @property
-    def price(self) -> Price:
-        return Price(self.price_usd, self.pricing_unit, self.estimated_seconds)
+    def image_fields(self) -> frozenset[str]:
+        """Its parameters that are pictures."""
+        named = {name for name, limit in self.limits.items() if limit.get("type") == IMAGE}
+        return frozenset(named if self.first_frame_param is None else named | {self.first_frame_param})
 
     @property
     def patience_seconds(self) -> int:
@@ -51,28 +77,50 @@ class Model:
 
     def resolve(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The parameters to send: given over defaults. Raises InvalidRequest naming every mistake."""
-        parameters, mistakes = self._sized(dict(given))
-        mistakes += [
-            Mistake(f"parameters.{name}", unknown_sentence(name, self.supported))
+        framed, mistakes = self._framed(given)
+        parameters, wrong_size = self._sized(framed)
+        mistakes += wrong_size + [
+            Mistake(f"parameters.{name}", unknown_sentence(name, self._known))
             for name in parameters
             if name not in self.supported
         ]
         resolved = {**self.defaults, **{name: value for name, value in parameters.items() if value is not None}}
-        for name, limit in self.limits.items():
-            problem = _problem(resolved.get(name), limit)
-            if problem:
-                mistakes.append(Mistake(f"parameters.{name}", problem))
+        mistakes += [
+            Mistake(f"parameters.{self._as_given(name, given)}", problem)
+            for name, limit in self._limits.items()
+            if (problem := _problem(resolved.get(name), limit))
+        ]
         if mistakes:
             raise InvalidRequest(f"Some parameters do not fit {self.model_id}; `details` names each.", details=mistakes)
         return resolved
 
-    def resolve_what_fits(self, given: Mapping[str, Any]) -> dict[str, Any]:
+    def resolve_for(self, model: Model, given: Mapping[str, Any]) -> dict[str, Any]:
         """The parameters to send, of those given for another model only what this one knows. Raises as `resolve`."""
-        return self.resolve({name: value for name, value in given.items() if name in self._known})
+        common = {FIRST_FRAME if name == model.first_frame_param else name: value for name, value in given.items()}
+        return self.resolve({name: value for name, value in common.items() if name in self._known})
 
     @property
-    def _known(self) -> frozenset[str]:
-        return frozenset(self.supported) | ({"width", "height"} if self.size_to else set())
+    def _known(self) -> tuple[str, ...]:
+        frame = () if self.first_frame_param is None else (FIRST_FRAME,)
+        return (*self.supported, *frame, *(("width", "height") if self.size_to else ()))
+
+    @property
+    def _limits(self) -> Mapping[str, Mapping[str, Any]]:
+        """With the first frame as a picture, also where the registry says nothing of that field."""
+        return {**self.limits, **{name: {**self.limits.get(name, {}), "type": IMAGE} for name in self.image_fields}}
+
+    def _as_given(self, name: str, given: Mapping[str, Any]) -> str:
+        return FIRST_FRAME if name == self.first_frame_param and FIRST_FRAME in given else name
+
+    def _framed(self, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Mistake]]:
+        """The first frame under the name the model has for it."""
+        parameters, own = dict(given), self.first_frame_param
+        if own is None or FIRST_FRAME not in parameters:
+            return parameters, []
+        if parameters.get(own) is not None:
+            return parameters, [Mistake(f"parameters.{FIRST_FRAME}", f"is {own} of this model: give only one of them")]
+        parameters[own] = parameters.pop(FIRST_FRAME)
+        return parameters, []
 
     def _sized(self, parameters: dict[str, Any]) -> tuple[dict[str, Any], list[Mistake]]:
         """Width and height become the nearest ratio where the model knows only ratios."""
@@ -173,7 +221,18 @@ def _model(media_type: str, model_id: str, entry: Mapping[str, Any]) -> Model:
         size_to=entry.get("sizeTo"),
         deadline_seconds=_deadline(entry.get("deadlineSeconds")),
         fallback=entry.get("fallback"),
+        priced_by=_priced_by(entry.get("pricingBy")),
+        stopped_second_usd=Decimal(str(entry["stoppedPricing"])) if "stoppedPricing" in entry else None,
     )
+
+
+def _priced_by(entry: Mapping[str, Mapping[str, Any]] | None) -> PricedBy | None:
+    if entry is None:
+        return None
+    if len(entry) != 1:
+        raise ValueError("pricingBy: name one parameter")
+    ((parameter, prices),) = entry.items()
+    return PricedBy(parameter, {str(value): Decimal(str(usd)) for value, usd in prices.items()})
 
 
 def _deadline(value: Any) -> int | None:
@@ -186,6 +245,8 @@ def _problem(value: Any, limit: Mapping[str, Any]) -> str | None:
     if value is None:
         return "is required" if limit.get("required") else None
     kind = limit.get("type", "string")
+    if kind == IMAGE:
+        return image_problem(value)
     if not isinstance(value, _TYPES[kind]) or (isinstance(value, bool) and kind != "boolean"):
         return f"must be of type {kind}"
     if "enum" in limit and value not in limit["enum"]:

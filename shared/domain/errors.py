@@ -100,6 +100,10 @@ class ProviderBusy(ProductError):
     code = "provider_busy"
 
 
+# The code of an AnswerLost where the provider itself has answered that it failed (5xx).
+PROVIDER_ERROR = "provider_error"
+
+
 class AnswerLost(ProductError):
     """The provider may or may not have acted: never repeat the call, ask what became of it."""
 

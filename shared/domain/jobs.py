@@ -79,6 +79,7 @@ class Attempt:
     state: AttemptState = AttemptState.WRITTEN
     provider_id: str | None = None
     claimed_at: datetime | None = None
+    error_code: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

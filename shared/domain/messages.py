@@ -61,11 +61,15 @@ class CallRejected:
 
 @dataclass(frozen=True, slots=True)
 class CallUnresolved:
-    """Report: whether the provider made something could not be found out yet; it is asked again later."""
+    """Report: whether the provider made something could not be found out yet; it is asked again later.
+
+    `code` is `provider_error` when the provider itself answered that it had failed.
+    """
 
     jobId: str
     attemptId: str
     message: str
+    code: str = "answer_lost"
     type: Literal["call.unresolved"] = "call.unresolved"
 
 
@@ -86,7 +90,8 @@ class WebhookReceived:
 class PredictionSeen:
     """Report: the prediction was read and has not succeeded (yet). `providerStatus` in the provider's words.
 
-    `retryable` says of one that failed whether the same call may succeed; `logs` are the end of the provider's.
+    `retryable` says of one that failed whether the same call may succeed; `logs` are the end of the provider's;
+    tokens, images and seconds of media are what it says it billed, here and below.
     """
 
     jobId: str
@@ -98,6 +103,9 @@ class PredictionSeen:
     predictSeconds: float | None = None
     retryable: bool = False
     logs: str | None = None
+    tokens: int | None = None
+    images: int | None = None
+    mediaSeconds: float | None = None
     type: Literal["prediction.seen"] = "prediction.seen"
 
 
@@ -122,6 +130,8 @@ class MediaStored:
     text: str | None = None
     predictSeconds: float | None = None
     tokens: int | None = None
+    images: int | None = None
+    mediaSeconds: float | None = None
     type: Literal["media.stored"] = "media.stored"
 
 
@@ -135,6 +145,9 @@ class StoreFailed:
     message: str
     final: bool
     predictSeconds: float | None = None
+    tokens: int | None = None
+    images: int | None = None
+    mediaSeconds: float | None = None
     type: Literal["store.failed"] = "store.failed"
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-# second: of media that was asked for; computeSecond: of the provider's predict_time.
+# second: of media, as asked for or as the provider counted it; computeSecond: of the provider's predict_time.
 PRICING_UNITS = ("run", "second", "computeSecond", "image", "token")
 CHARACTERS_PER_TOKEN = 3
 MICRO_USD = Decimal("0.000001")
@@ -17,27 +17,38 @@ MICRO_USD = Decimal("0.000001")
 class Used:
     """What the provider says a call used; None where it says nothing."""
 
-    outputs: int | None = None
     predict_seconds: float | None = None
+    images: int | None = None
+    media_seconds: float | None = None
     tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """USD for one unit. `expected_seconds` is how long a call usually runs."""
+    """USD for one unit. `expected_seconds` is how long a call usually runs.
+
+    `stopped_second_usd` is what each second costs that a cancelled call had run; without it such a call counts
+    in full where the unit is not the provider's time.
+    """
 
     unit_usd: Decimal
     unit: str
     expected_seconds: Decimal
+    stopped_second_usd: Decimal | None = None
 
     @classmethod
     def of(cls, kept: Mapping[str, str]) -> Price:
         """The price that an attempt's row keeps: a later change of the registry changes nothing."""
-        return cls(Decimal(kept["unitUsd"]), kept["unit"], Decimal(kept["expectedSeconds"]))
+        stopped = kept.get("stoppedSecondUsd")
+        return cls(
+            Decimal(kept["unitUsd"]), kept["unit"], Decimal(kept["expectedSeconds"]),
+            None if stopped is None else Decimal(stopped),
+        )  # fmt: skip
 
     def kept(self) -> dict[str, str]:
         """For an attempt's row."""
-        return {"unitUsd": str(self.unit_usd), "unit": self.unit, "expectedSeconds": str(self.expected_seconds)}
+        row = {"unitUsd": str(self.unit_usd), "unit": self.unit, "expectedSeconds": str(self.expected_seconds)}
+        return row if self.stopped_second_usd is None else {**row, "stoppedSecondUsd": str(self.stopped_second_usd)}
 
     def estimate_usd(self, parameters: Mapping[str, Any]) -> Decimal:
         """What a call with these parameters costs at most; of computeSecond, what it usually costs."""
@@ -48,12 +59,25 @@ class Price:
             "image": parameters.get("num_outputs", 1),
             "token": parameters.get("max_tokens", 1) + len(str(parameters.get("prompt", ""))) // CHARACTERS_PER_TOKEN,
         }
-        return self._times(units[self.unit])
+        return _times(self.unit_usd, units[self.unit])
 
     def actual_usd(self, parameters: Mapping[str, Any], used: Used) -> Decimal:
-        """What a call that was billed has cost; the estimate where the provider does not say how much it used."""
-        units = {"computeSecond": used.predict_seconds, "image": used.outputs, "token": used.tokens}.get(self.unit)
-        return self.estimate_usd(parameters) if units is None else self._times(units)
+        """What a call that succeeded has cost; the estimate where the provider does not say how much it used."""
+        units: Mapping[str, Any] = {
+            "second": used.media_seconds, "computeSecond": used.predict_seconds, "image": used.images,
+            "token": used.tokens,
+        }  # fmt: skip
+        told = units.get(self.unit)
+        return self.estimate_usd(parameters) if told is None else _times(self.unit_usd, told)
 
-    def _times(self, units: Any) -> Decimal:
-        return (self.unit_usd * Decimal(str(units))).quantize(MICRO_USD)
+    def stopped_usd(self, parameters: Mapping[str, Any], used: Used) -> Decimal:
+        """What a cancelled call has cost, which is nothing before it ran."""
+        if not used.predict_seconds:
+            return Decimal(0)
+        second_usd = self.unit_usd if self.unit == "computeSecond" else self.stopped_second_usd
+        return self.estimate_usd(parameters) if second_usd is None else _times(second_usd, used.predict_seconds)
+
+
+def _times(unit_usd: Decimal, units: Any) -> Decimal:
+    # By its digits: 0.1 of a JSON number is a tenth, not the binary fraction next to it.
+    return (unit_usd * Decimal(str(units))).quantize(MICRO_USD)

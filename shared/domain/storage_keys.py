@@ -12,9 +12,17 @@ EXTENSIONS = {
     "text/plain": "txt",
 }  # fmt: skip
 
-
 # What the providers say of their models; written from outside, read inside.
 MODEL_SCHEMAS_KEY = "catalog/models.json"
+# Whose second part is the account that owns what lies below.
+_OWNED = ("generated", "reference-frames", "video-clips", "compiled", "processed", "storyboards", "uploads")
+
+
+def is_of_account(key: str, account_id: UUID) -> bool:
+    """Whether an object is one of the account's own media."""
+    place, _, rest = key.partition("/")
+    owner, _, name = rest.partition("/")
+    return place in _OWNED and owner == str(account_id) and not {"", ".", ".."} & set(name.split("/"))
 
 
 def incoming_key(job_id: UUID, attempt_number: int, output: int) -> str:

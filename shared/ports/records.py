@@ -51,6 +51,9 @@ class Transaction(Protocol):
     def touch_job(self, job: Job, **changes: Any) -> Job | None:
         """Changes columns of an unfinished job without moving it; None when it is finished."""
 
+    def add_cost(self, job: Job, amount_usd: Decimal) -> Job:
+        """Adds what a call has cost to a locked job, finished or not; the row as it is then."""
+
     def take_lease(self, job_id: UUID, owner: str, seconds: int) -> Job | None:
         """Leases an unfinished job by the database's clock; None while another owner holds it."""
 

@@ -137,6 +137,9 @@ class MediaStore(Protocol):
     def signed_url(self, key: str, seconds: int = 3600) -> str:
         """A SigV4 URL for GET, the same within a signing window."""
 
+    def key_of(self, url: str) -> str | None:
+        """The key that a URL of this bucket names, signed or not; None for any other URL."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelVersion:
@@ -168,7 +171,8 @@ class ModelSchemas(Protocol):
 class Prediction:
     """What a provider says of one call. `status` is one of running, succeeded, failed, canceled, aborted.
 
-    `retryable` says of one that failed whether the same call may succeed later; `logs` is their end, redacted.
+    `retryable` says of one that failed whether the same call may succeed later; `logs` is their end, redacted;
+    `tokens`, `images` and `media_seconds` are what the provider says it billed.
     """
 
     id: str
@@ -183,6 +187,8 @@ class Prediction:
     retryable: bool = False
     logs: str | None = None
     tokens: int | None = None
+    images: int | None = None
+    media_seconds: float | None = None
 
 
 class Provider(Protocol):
@@ -192,7 +198,10 @@ class Provider(Protocol):
         """Makes one prediction; never repeats the call."""
 
     def find(self, request: Mapping[str, Any], webhook_url: str, since: datetime) -> Prediction | None:
-        """The prediction which an unanswered create made, when that is certain. None: not (yet) to be seen."""
+        """The prediction which an unanswered create made. None: no prediction that is listed can be it.
+
+        Raises AnswerLost when several may be it.
+        """
 
     def get(self, provider_id: str) -> Prediction:
         """Reads a prediction. Raises NotFound."""

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from shared.domain.errors import AnswerLost, NotFound, ProviderBusy, ProviderRefused
+from shared.domain.errors import PROVIDER_ERROR, AnswerLost, NotFound, ProviderBusy, ProviderRefused
 from shared.domain.messages import CallAccepted, CallRejected, CallUnresolved, ProviderCall, Report
 from shared.observability import logger
-from shared.ports import Inside, Prediction, Provider, Reports
+from shared.ports import Inside, MediaStore, Prediction, Provider, Reports
 
 
 def call_provider(
@@ -18,6 +18,7 @@ def call_provider(
     inside: Inside,
     provider: Provider,
     reports: Reports,
+    media: MediaStore,
     webhook_url: Callable[[str, str], str],
 ) -> None:
     """One message of queue `calls`. Raises DependencyDown when the inside or the queue does not answer."""
@@ -30,7 +31,14 @@ def call_provider(
         return
     url = webhook_url(message.jobId, message.attemptId)
     act = _create if claim["verdict"] == "go" else _resolve
-    reports.send(act(message, claim, provider, url))
+    reports.send(act(message, {**claim, "request": _signed(claim["request"], media)}, provider, url))
+
+
+def _signed(request: Mapping[str, Any], media: MediaStore) -> Mapping[str, Any]:
+    """The request with addresses for the pictures stored here: signed for this call alone, kept nowhere."""
+    given = request["input"]
+    urls = {name: media.signed_url(given[name]["s3Key"]) for name in request.get("stored", ())}
+    return {**request, "input": {**given, **urls}}
 
 
 def _create(message: ProviderCall, claim: Mapping[str, Any], provider: Provider, url: str) -> Report:
@@ -43,19 +51,22 @@ def _create(message: ProviderCall, claim: Mapping[str, Any], provider: Provider,
         return CallRejected(*ids, error.code, error.sentence, True, error.retry_after_seconds or 0)
     except AnswerLost as error:
         logger.warning("call_answer_lost", extra={"jobId": message.jobId})
-        return CallUnresolved(*ids, error.sentence)
+        return CallUnresolved(*ids, error.sentence, error.code)
     return _accepted(message, prediction)
 
 
 def _resolve(message: ProviderCall, claim: Mapping[str, Any], provider: Provider, url: str) -> Report:
+    ids = (message.jobId, message.attemptId)
     since = datetime.fromisoformat(claim["claimedAt"])
     try:
         found = provider.find(claim["request"], url, since)
     except (ProviderBusy, ProviderRefused, AnswerLost) as error:
-        return CallUnresolved(message.jobId, message.attemptId, error.sentence)
-    if found is None:
-        return CallUnresolved(message.jobId, message.attemptId, "The provider lists no such prediction (yet).")
-    return _accepted(message, found)
+        return CallUnresolved(*ids, error.sentence)
+    if found is not None:
+        return _accepted(message, found)
+    if claim.get("absentMeansFailed"):
+        return CallRejected(*ids, PROVIDER_ERROR, "The provider failed and has made nothing; retry.", retryable=True)
+    return CallUnresolved(*ids, "The provider lists no such prediction (yet).")
 
 
 def _accepted(message: ProviderCall, prediction: Prediction) -> Report:

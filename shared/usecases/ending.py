@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from shared.domain.errors import OutputGone
-from shared.domain.jobs import Job, JobStatus, iso
+from shared.domain.jobs import Attempt, Job, JobStatus, iso
 from shared.observability import (
     JOBS_COMPLETED,
     JOBS_FAILED,
@@ -50,6 +50,15 @@ def refuse_erased(job: Job) -> None:
 def fail_job(tx: Transaction, job: Job, code: str, message: str, *, clock: Clock) -> Job | None:
     """Ends a locked job as failed with a code and a sentence."""
     return end_job(tx, job, JobStatus.FAILED, clock=clock, error_code=code, error_message=message)
+
+
+def book_cost(tx: Transaction, job: Job, attempt: Attempt, cost_usd: Decimal) -> Job:
+    """The job after an attempt's reservation became what it cost; a finished one has an event of it."""
+    tx.settle_cost(job, attempt, cost_usd)
+    if not job.status.finished:
+        return tx.add_cost(job, cost_usd) if cost_usd else job
+    tx.add_event(job, "charge.settled", {"amountUsd": float(cost_usd)})
+    return tx.add_cost(job, cost_usd)
 
 
 def _event(job: Job, clock: Clock) -> dict[str, Any]:

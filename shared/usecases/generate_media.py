@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -16,13 +16,17 @@ from shared.domain.jobs import Attempt, Caller, Job
 from shared.domain.messages import ProviderCall, body_of
 from shared.domain.prices import Price
 from shared.domain.scripts import Script
+from shared.domain.sources import FIRST_FRAME
 from shared.observability import JOBS_STARTED, count, job_fields, logger
-from shared.ports import Clock, ModelSchemas, Records, Transaction
+from shared.ports import Clock, MediaStore, ModelSchemas, Records, Transaction
 from shared.usecases.aftermath import Aftermath
+from shared.usecases.locate_images import locate_images
 from shared.usecases.pace import check_account
 
 ROUTE = "POST /generate-media"
 RETRY_ROUTE = "POST /jobs/{jobId}/retry"
+# A stored picture in the eyes of a model's schema: an address, known when the call is made.
+SIGNED_LATER = "https://signed.when.called"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +54,20 @@ def generate_media(
     records: Records,
     catalog: Catalog,
     schemas: ModelSchemas,
+    media: MediaStore,
     clock: Clock,
     aftermath: Aftermath,
 ) -> Job:
     """The job, new or the one its idempotency key made before.
 
-    Raises InvalidRequest, NotFound (script), Conflict (key used for another body), OverBudget, RateLimited,
-    DependencyDown.
+    Raises InvalidRequest, NotFound (script, picture), Conflict (key used for another body, job without a picture),
+    OutputGone (erased picture), OverBudget, RateLimited, DependencyDown.
     """
-    job = _new_job(request, caller, catalog, schemas, clock)
+    model = catalog.model(request.media_type, request.model_id)
+    fields = model.image_fields | _fallback(request, model, catalog).image_fields
+    located = locate_images(request.parameters, fields, caller, records=records, media=media)
+    request = replace(request, parameters=located)
+    job = _new_job(request, model, plans_of(request, catalog, schemas), caller, clock)
     attempt = new_attempt(job, 1, job.request["plan"])
     with records.transaction() as tx:
         script = _script(tx, caller, request)
@@ -88,19 +97,33 @@ def new_attempt(job: Job, number: int, plan: Mapping[str, Any]) -> Attempt:
         job_id=job.id,
         number=number,
         provider=plan["provider"],
-        request={"version": plan["version"], "input": parameters, "price": plan["price"]},
+        request={name: plan[name] for name in ("version", "input", "price", "stored")},
         reserved_usd=price.estimate_usd(parameters),
     )
 
 
-def plan_of(model: Model, parameters: Mapping[str, Any], schemas: ModelSchemas) -> dict[str, Any]:
-    """A call as a job's row keeps it: what is sent where, and its price. Raises InvalidRequest."""
-    mistakes = schemas.check(model.version, parameters)
+def plans_of(request: GenerateRequest, catalog: Catalog, schemas: ModelSchemas) -> dict[str, Any]:
+    """The request's call, and the one of its fallback model or None, as a job's row keeps them.
+
+    Both are resolved now, so that nothing is paid for what cannot be called. Raises InvalidRequest.
+    """
+    model = catalog.model(request.media_type, request.model_id)
+    plan = _plan(model, model.resolve(request.parameters), schemas)
+    return {"plan": plan, "fallbackPlan": _fallback_plan(request, model, catalog, schemas)}
+
+
+def _plan(model: Model, parameters: Mapping[str, Any], schemas: ModelSchemas) -> dict[str, Any]:
+    """A call: what is sent where, which of it are pictures stored here, its price, and how long it may take."""
+    stored = sorted(name for name in model.image_fields if isinstance(parameters.get(name), Mapping))
+    mistakes = schemas.check(model.version, {**parameters, **dict.fromkeys(stored, SIGNED_LATER)})
     if mistakes:
-        raise InvalidRequest(f"{model.model_id} does not take these parameters; see `details`.", details=mistakes)
+        raise InvalidRequest(
+            f"{model.model_id} does not take these parameters: mend what `details` names.", details=mistakes
+        )
     return {
         "modelId": model.model_id, "provider": model.provider, "version": schemas.called_as(model.version),
-        "input": dict(parameters), "price": model.price.kept(),
+        "input": dict(parameters), "stored": stored, "price": model.price(parameters).kept(),
+        "estimatedSeconds": float(model.estimated_seconds), "patienceSeconds": model.patience_seconds,
     }  # fmt: skip
 
 
@@ -110,29 +133,39 @@ def hash_of(request: Mapping[str, Any], retry_of: UUID | None = None) -> str:
     return hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()
 
 
+def _fallback(request: GenerateRequest, model: Model, catalog: Catalog) -> Model:
+    """The model to fall back on: the model itself when none is asked for. Raises InvalidRequest."""
+    if not request.fallback:
+        return model
+    if model.fallback is None:
+        raise _no_fallback(f"{model.model_id} has no fallback model in the registry: leave it out")
+    return catalog.model(model.media_type, model.fallback)
+
+
 def _fallback_plan(
     request: GenerateRequest, model: Model, catalog: Catalog, schemas: ModelSchemas
 ) -> dict[str, Any] | None:
-    """Resolved now, so that a fallback that cannot take these parameters is refused before anything is paid."""
-    if not request.fallback:
+    other = _fallback(request, model, catalog)
+    if other is model:
         return None
-    if model.fallback is None:
-        problem = f"{model.model_id} has no fallback model in the registry: leave it out or choose another model"
-        raise InvalidRequest(f"{problem}.", details=[Mistake("fallback", problem)])
-    other = catalog.model(model.media_type, model.fallback)
-    return plan_of(other, other.resolve_what_fits(request.parameters), schemas)
+    if {FIRST_FRAME, model.first_frame_param} & request.parameters.keys() and other.first_frame_param is None:
+        raise _no_fallback(f"{other.model_id}, the fallback of {model.model_id}, cannot start from a picture")
+    return _plan(other, other.resolve_for(model, request.parameters), schemas)
 
 
-def _new_job(request: GenerateRequest, caller: Caller, catalog: Catalog, schemas: ModelSchemas, clock: Clock) -> Job:
-    now, model = clock.now(), catalog.model(request.media_type, request.model_id)
-    plan = plan_of(model, model.resolve(request.parameters), schemas)
+def _no_fallback(problem: str) -> InvalidRequest:
+    sentence = f"{problem}, or choose another model"
+    return InvalidRequest(f"{sentence}.", details=[Mistake("fallback", sentence)])
+
+
+def _new_job(request: GenerateRequest, model: Model, plans: Mapping[str, Any], caller: Caller, clock: Clock) -> Job:
+    now = clock.now()
     body = {
         "userId": request.user_id, "mediaType": request.media_type, "modelId": request.model_id,
         "parameters": dict(request.parameters), "scriptId": request.script_id, "sectionId": request.section_id,
         "position": request.position, "webhookUrl": request.webhook_url, "metadata": dict(request.metadata),
         "fallback": request.fallback,
     }  # fmt: skip
-    plans = {"plan": plan, "fallbackPlan": _fallback_plan(request, model, catalog, schemas)}
     return Job(
         id=uuid4(),
         account_id=caller.account_id,
@@ -147,7 +180,7 @@ def _new_job(request: GenerateRequest, caller: Caller, catalog: Catalog, schemas
         script_id=request.script_id,
         section_id=request.section_id,
         estimated_seconds=model.estimated_seconds,
-        estimated_cost_usd=model.price.estimate_usd(plan["input"]),
+        estimated_cost_usd=Price.of(plans["plan"]["price"]).estimate_usd(plans["plan"]["input"]),
         retry_of=request.retry_of,
         webhook_url=request.webhook_url,
         metadata=request.metadata,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from shared.usecases.aftermath import Aftermath
 from shared.usecases.ending import end_job, fail_job
 
 Workplace = Callable[[UUID, str], AbstractContextManager["Place"]]
+TEXT = "text/plain"
 MEDIA_OF = {"image": "image/", "video": "video/", "audio": "audio/", "text": "text/"}
 
 
@@ -54,7 +55,8 @@ class Inspector:
         incoming = job.result["incoming"]
         try:
             with self.workplace(job.id, owner) as place:
-                outputs = [self._keep(job, place, n, item) for n, item in enumerate(incoming["outputs"])]
+                items = _wanted_first(job, incoming["outputs"], incoming.get("text"))
+                outputs = [self._keep(job, place, n, item) for n, item in enumerate(items)]
             if incoming.get("text"):
                 outputs.append(self._keep_text(job, incoming["text"]))
             self._complete(job, owner, outputs)
@@ -72,26 +74,25 @@ class Inspector:
 
     def _keep(self, job: Job, place: Place, number: int, item: Mapping[str, Any]) -> dict[str, Any]:
         content_type = item["contentType"]
-        expected = MEDIA_OF[job.media_type or "text"]
-        if not content_type.startswith(expected):
-            raise BadMedia(f"The provider sent {content_type} where {job.media_type} was asked for; retry.")
         source = place.folder / f"in-{number}"
         size_bytes = self.media.download(item["key"], source)
         if _sha256(source) != item["sha256"]:
             raise BadMedia("The stored media differs from what was fetched; retry.", code="checksum_mismatch")
-        facts = place.encoder.verify(source)
+        facts = None if content_type == TEXT else place.encoder.verify(source)
         name = "original" if number == 0 else f"original-{number + 1}"
         folder = generated_folder(job.account_id, job.user_id, job.created_at, job.id)
         key = f"{folder}/{name}.{EXTENSIONS.get(content_type, 'bin')}"
         self.media.upload(source, key, content_type)
         kept: dict[str, Any] = {"key": key, "contentType": content_type, "fileSize": size_bytes}
+        if facts is None:
+            return kept
         if facts.video is not None:
             thumbnail = place.folder / f"thumbnail-{number}.jpg"
             place.encoder.thumbnail(source, thumbnail)
             kept["thumbnailKey"] = f"{folder}/{'thumbnail' if number == 0 else f'thumbnail-{number + 1}'}.jpg"
             self.media.upload(thumbnail, kept["thumbnailKey"], "image/jpeg")
             kept |= {"width": facts.video.width, "height": facts.video.height, "frames": facts.video.frames}
-        if job.media_type != "image":
+        if not content_type.startswith("image/"):
             kept["duration"] = round(float(facts.duration_seconds), 3)
         return kept
 
@@ -129,6 +130,15 @@ class Inspector:
                 ended = fail_job(tx, held, code, sentence, clock=self.clock)
         if ended is not None:
             self.aftermath.of(ended)
+
+
+def _wanted_first(job: Job, items: Sequence[Mapping[str, Any]], text: str | None) -> list[Mapping[str, Any]]:
+    """What was asked for before what comes with it, such as a clip's thumbnail. Raises BadMedia without any of it."""
+    wanted = [item for item in items if item["contentType"].startswith(MEDIA_OF[job.media_type or "text"])]
+    if not wanted and not (text and job.media_type == "text"):
+        sent = ", ".join(item["contentType"] for item in items) or "text"
+        raise BadMedia(f"The provider sent {sent} where {job.media_type} was asked for; POST /jobs/{{jobId}}/retry.")
+    return wanted + [item for item in items if item not in wanted]
 
 
 def _sha256(path: Path) -> str:

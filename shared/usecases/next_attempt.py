@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 from shared.domain.errors import OverBudget
@@ -45,7 +47,11 @@ def after_failure(tx: Transaction, job: Job, attempt: Attempt, failure: Failure,
         tx.add_event(job, "call.retried", {"code": failure.code, "delaySeconds": delay_seconds})
         return tx.touch_job(job, retry_count=job.retry_count + 1)
     tx.add_event(job, "call.fell_back", {"code": failure.code, "from": job.model_id, "to": plan["modelId"]})
-    return tx.touch_job(job, model_id=plan["modelId"], retry_count=0)
+    patience = timedelta(seconds=plan["patienceSeconds"])
+    return tx.touch_job(
+        job, model_id=plan["modelId"], retry_count=0, deadline_at=max(job.deadline_at, clock.now() + patience),
+        estimated_seconds=Decimal(str(plan["estimatedSeconds"])), estimated_cost_usd=again.reserved_usd,
+    )  # fmt: skip
 
 
 def _next_plan(job: Job, failure: Failure) -> Mapping[str, Any] | None:

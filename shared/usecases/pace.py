@@ -8,7 +8,7 @@ from collections.abc import Set
 from datetime import timedelta
 from uuid import UUID
 
-from shared.domain.errors import RateLimited
+from shared.domain.errors import PROVIDER_ERROR, RateLimited
 from shared.domain.jobs import Attempt, AttemptState, Job
 from shared.domain.messages import CallAccepted, CallRejected, CallUnresolved, Report
 from shared.ports import Clock, Transaction
@@ -63,6 +63,8 @@ def learn(tx: Transaction, attempt: Attempt, report: Report, *, clock: Clock) ->
         tx.save_pace(pace.answered(now))
     elif isinstance(report, CallUnresolved):
         tx.save_pace(pace.failed(now))
+    elif report.code == PROVIDER_ERROR:
+        return  # learnt when the provider gave that answer; now only its list was read
     elif report.code == THROTTLED:
         tx.save_pace(pace.throttled(now, report.retryAfterSeconds))
     else:

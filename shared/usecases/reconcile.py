@@ -11,10 +11,12 @@ from shared.domain.jobs import Attempt, AttemptState, Job, JobStatus
 from shared.domain.messages import JobMessage, ProviderCall, StoreMedia, body_of
 from shared.observability import logger
 from shared.ports import Clock, Records, Transaction
+from shared.usecases.aftermath import BATCH as SENT_AT_ONCE
 from shared.usecases.aftermath import Aftermath
-from shared.usecases.ending import end_job
+from shared.usecases.ending import book_cost, end_job
 
 BATCH = 200
+MOST_STEPS = 20
 CHECK_AGAIN_SECONDS = 60
 
 
@@ -29,10 +31,10 @@ class Sweep:
     def run(self) -> dict[str, int]:
         """What was taken up, by kind. Raises DependencyDown when the truth does not answer."""
         found = {
-            "overdue": self._each(lambda tx: tx.overdue(BATCH), self._time_out),
-            "lapsed": self._each(lambda tx: tx.lapsed(BATCH), _take_up),
-            "checked": self._check_attempts(),
-            "sent": self.aftermath.send(),
+            "overdue": _until_done(lambda: self._each(lambda tx: tx.overdue(BATCH), self._time_out), BATCH),
+            "lapsed": _until_done(lambda: self._each(lambda tx: tx.lapsed(BATCH), _take_up), BATCH),
+            "checked": _until_done(self._check_attempts, BATCH),
+            "sent": _until_done(self.aftermath.send, SENT_AT_ONCE),
         }
         # Last, and no error: a live view that is down must not keep work from being taken up.
         return {**found, "unpublished": self._publish()}
@@ -52,7 +54,7 @@ class Sweep:
 
     def _time_out(self, tx: Transaction, job: Job) -> Job | None:
         for attempt in tx.attempts(job.id):
-            _close(tx, job, attempt)
+            job = _close(tx, job, attempt)
         return end_job(
             tx, job, JobStatus.TIMEOUT, clock=self.clock, error_code="timeout",
             error_message="The job did not finish before its deadline; POST /jobs/{jobId}/retry.",
@@ -61,19 +63,20 @@ class Sweep:
     def _check_attempts(self) -> int:
         with self.records.transaction() as tx:
             attempts = tx.attempts_to_check(BATCH)
-            return sum(self._check(tx, attempt) for attempt in attempts)
+            for attempt in attempts:
+                self._check(tx, attempt)
+        return len(attempts)
 
-    def _check(self, tx: Transaction, seen: Attempt) -> bool:
+    def _check(self, tx: Transaction, seen: Attempt) -> None:
         # The job before the attempt, as everybody locks them; the attempt may have moved meanwhile.
         job, attempt = tx.lock_job(seen.job_id), tx.lock_attempt(seen.id)
         if job is None or attempt is None or attempt.state in (AttemptState.REJECTED, AttemptState.FINISHED):
-            return False
+            return
         if job.status.finished and attempt.state is AttemptState.CLAIMED and self.clock.now() >= job.deadline_at:
             _close(tx, job, attempt)
-            return True
+            return
         tx.change_attempt(attempt, attempt.state, check_in_seconds=CHECK_AGAIN_SECONDS)
         _ask_again(tx, job, attempt)
-        return True
 
     def _publish(self) -> int:
         with self.records.transaction() as tx:
@@ -87,17 +90,28 @@ class Sweep:
         return len(jobs)
 
 
-def _close(tx: Transaction, job: Job, attempt: Attempt) -> None:
+def _until_done(step: Callable[[], int], batch: int) -> int:
+    """Steps until one finds less than a batch; what is left by then is left to the next sweep."""
+    found = 0
+    for _ in range(MOST_STEPS):
+        found += (last := step())
+        if last < batch:
+            break
+    return found
+
+
+def _close(tx: Transaction, job: Job, attempt: Attempt) -> Job:
     if attempt.state is AttemptState.WRITTEN:
         tx.change_attempt(attempt, AttemptState.REJECTED, error_code="timeout")
-        tx.settle_cost(job, attempt, Decimal(0))
-    elif attempt.state is AttemptState.CLAIMED:
+        return book_cost(tx, job, attempt, Decimal(0))
+    if attempt.state is AttemptState.CLAIMED:
         # Nobody knows whether the provider acted: what was reserved counts as spent, never as free.
         tx.change_attempt(attempt, AttemptState.FINISHED, error_code="unresolved", actual_usd=attempt.reserved_usd)
-        tx.settle_cost(job, attempt, attempt.reserved_usd)
-    elif attempt.state is AttemptState.ACCEPTED and attempt.provider_id:
+        return book_cost(tx, job, attempt, attempt.reserved_usd)
+    if attempt.state is AttemptState.ACCEPTED and attempt.provider_id:
         message = ProviderCall(str(job.id), str(attempt.id), "cancel", attempt.provider_id)
         tx.announce(job, "calls", body_of(message))
+    return job
 
 
 def _take_up(tx: Transaction, job: Job) -> Job | None:

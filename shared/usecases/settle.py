@@ -9,12 +9,12 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from shared.domain.errors import PROVIDER_ERROR
 from shared.domain.jobs import Attempt, AttemptState, Job, JobStatus, iso
 from shared.domain.messages import (
     CallAccepted,
     CallRejected,
     CallUnresolved,
-    JobMessage,
     MediaStored,
     PredictionSeen,
     ProviderCall,
@@ -24,18 +24,23 @@ from shared.domain.messages import (
     WebhookReceived,
     body_of,
 )
-from shared.domain.prices import Price, Used
 from shared.observability import logger
 from shared.ports import Clock, Records, Transaction
 from shared.usecases.aftermath import Aftermath
-from shared.usecases.ending import end_job, fail_job
+from shared.usecases.call_results import (
+    PROVIDER_ENDS,
+    RUNNING_CHECK_SECONDS,
+    is_too_late,
+    take_seen,
+    take_store_failure,
+    take_stored,
+)
+from shared.usecases.ending import book_cost, end_job
 from shared.usecases.next_attempt import Failure, after_failure
 from shared.usecases.pace import learn, seconds_to_wait
 
-PROVIDER_ENDS = frozenset({"succeeded", "failed", "canceled", "aborted"})
 CLAIM_CHECK_SECONDS = 30
-RUNNING_CHECK_SECONDS = 30
-RETRY_STORE_SECONDS = 15
+LISTED_WITHIN = timedelta(seconds=60)
 _OPEN = (AttemptState.WRITTEN, AttemptState.CLAIMED, AttemptState.ACCEPTED)
 
 
@@ -56,13 +61,9 @@ class Settler:
             if job is None or attempt is None or attempt.state not in _OPEN[:2]:
                 return {"verdict": "done"}
             if attempt.state is AttemptState.CLAIMED:
-                return {
-                    "verdict": "resolve",
-                    "request": dict(attempt.request),
-                    "claimedAt": iso(attempt.claimed_at),
-                }
+                return self._to_resolve(attempt)
             changed: Job | None = job
-            if job.status.finished or self._too_late(job):
+            if job.status.finished or is_too_late(job, self.clock):
                 changed = self._abandon(tx, job, attempt)
                 verdict: Mapping[str, Any] = {"verdict": "cancelled"}
             elif wait_seconds := seconds_to_wait(tx, job, attempt, clock=self.clock):
@@ -73,6 +74,15 @@ class Settler:
         if changed is not None:
             self.aftermath.of(changed)
         return verdict
+
+    def _to_resolve(self, attempt: Attempt) -> Mapping[str, Any]:
+        """A provider that answered 5xx has most likely made nothing: absent from its list a while later, it has."""
+        assert attempt.claimed_at is not None
+        listed_by_now = self.clock.now() >= attempt.claimed_at + LISTED_WITHIN
+        return {
+            "verdict": "resolve", "request": dict(attempt.request), "claimedAt": iso(attempt.claimed_at),
+            "absentMeansFailed": attempt.error_code == PROVIDER_ERROR and listed_by_now,
+        }  # fmt: skip
 
     def _let_go(self, tx: Transaction, job: Job, attempt: Attempt) -> tuple[Job | None, Mapping[str, Any]]:
         tx.change_attempt(attempt, AttemptState.CLAIMED, check_in_seconds=CLAIM_CHECK_SECONDS)
@@ -93,7 +103,7 @@ class Settler:
             if job.status.finished:
                 return {"verdict": "read"}
             leased = tx.take_lease(job_id, owner, self.lease_seconds)
-        return {"verdict": "go" if leased else "wait"}
+        return {"verdict": "go", "mediaType": job.media_type} if leased else {"verdict": "wait"}
 
     def renew(self, job_id: UUID, owner: str) -> Mapping[str, Any]:
         """`go` while the owner's lease lives, else `lost`."""
@@ -120,14 +130,13 @@ class Settler:
             case CallRejected():
                 return self._rejected(tx, job, attempt, report)
             case CallUnresolved():
-                tx.add_event(job, "call.unresolved", {"message": report.message})
-                return job
+                return _unresolved(tx, job, attempt, report)
             case PredictionSeen():
                 return self._seen(tx, job, attempt, report)
             case MediaStored():
-                return self._stored(tx, job, attempt, report)
+                return take_stored(tx, job, attempt, report)
             case StoreFailed():
-                return self._store_failed(tx, job, attempt, report)
+                return take_store_failure(tx, job, attempt, report, clock=self.clock)
         return None
 
     def _webhook(
@@ -156,7 +165,7 @@ class Settler:
             return job
         tx.change_attempt(
             attempt, AttemptState.ACCEPTED, provider_id=provider_id, provider_status=provider_status,
-            check_in_seconds=int(job.estimated_seconds or 0) + RUNNING_CHECK_SECONDS,
+            check_in_seconds=RUNNING_CHECK_SECONDS,
         )  # fmt: skip
         tx.add_event(job, "call.accepted", {"providerId": provider_id})
         if job.status.finished:
@@ -167,7 +176,7 @@ class Settler:
 
     def _rejected(self, tx: Transaction, job: Job, attempt: Attempt, report: CallRejected) -> Job | None:
         tx.change_attempt(attempt, AttemptState.REJECTED, error_code=report.code, error_message=report.message)
-        tx.settle_cost(job, attempt, Decimal(0))
+        job = book_cost(tx, job, attempt, Decimal(0))
         if job.status.finished:
             return job
         failure = Failure(report.code, report.message, report.retryable, report.retryAfterSeconds)
@@ -176,105 +185,24 @@ class Settler:
     def _seen(self, tx: Transaction, job: Job, attempt: Attempt, report: PredictionSeen) -> Job | None:
         if attempt.state is AttemptState.CLAIMED:
             self._accepted(tx, job, attempt, report.providerId, report.providerStatus)
-        if report.providerStatus not in PROVIDER_ENDS:
-            tx.change_attempt(
-                attempt, AttemptState.ACCEPTED, provider_status=report.providerStatus,
-                check_in_seconds=RUNNING_CHECK_SECONDS,
-            )  # fmt: skip
-            _tell(tx, job, report)
-            percent = max(report.progress or 0, job.progress or 0) or None
-            return tx.touch_job(job, progress=percent, lease_owner=None, lease_until=None)
-        charged = report.providerStatus in ("succeeded", "canceled") and bool(report.predictSeconds)
-        used = Used(predict_seconds=report.predictSeconds) if charged else None
-        self._finish_attempt(tx, job, attempt, report.providerStatus, used)
-        _tell(tx, job, report)
-        return self._ended_by_provider(tx, job, attempt, report)
-
-    def _ended_by_provider(self, tx: Transaction, job: Job, attempt: Attempt, report: PredictionSeen) -> Job | None:
-        if job.status.finished or report.providerStatus == "succeeded":
-            return job
-        if report.retryable and not self._too_late(job):
-            code = f"provider_{report.providerStatus}"
-            failure = Failure(code, report.message or f"The provider {report.providerStatus} this.", retryable=True)
-            return after_failure(tx, job, attempt, failure, clock=self.clock)
-        if report.providerStatus == "failed":
-            message = report.message or "The provider could not make this; change the parameters and retry."
-            return fail_job(tx, job, "provider_failed", message, clock=self.clock)
-        if self._too_late(job):
-            return end_job(
-                tx, job, JobStatus.TIMEOUT, clock=self.clock, error_code="timeout",
-                error_message="The provider did not finish before the job's deadline; POST /jobs/{jobId}/retry.",
-            )  # fmt: skip
-        return fail_job(
-            tx, job, f"provider_{report.providerStatus}",
-            f"The provider {report.providerStatus} this; POST /jobs/{{jobId}}/retry.", clock=self.clock,
-        )  # fmt: skip
-
-    def _stored(self, tx: Transaction, job: Job, attempt: Attempt, report: MediaStored) -> Job | None:
-        used = Used(len(report.outputs) or None, report.predictSeconds, report.tokens)
-        cost_usd = self._finish_attempt(tx, job, attempt, "succeeded", used)
-        if job.status.finished:
-            # Nobody wants it any more: the inspector clears it away.
-            tx.announce(job, "inspect", body_of(JobMessage(str(job.id))))
-            return job
-        incoming = {"outputs": [body_of_output(output) for output in report.outputs], "text": report.text}
-        moved = tx.move_job(
-            job, JobStatus.PROCESSING, current_step="processing", actual_cost_usd=cost_usd,
-            result={"incoming": incoming}, lease_owner=None, lease_until=None,
-        )  # fmt: skip
-        if moved is not None:
-            tx.announce(moved, "inspect", body_of(JobMessage(str(job.id))))
-            tx.add_event(moved, "media.stored", {"outputs": len(report.outputs)})
-        return moved
-
-    def _store_failed(self, tx: Transaction, job: Job, attempt: Attempt, report: StoreFailed) -> Job | None:
-        if not report.final:
-            tx.change_attempt(attempt, attempt.state, check_in_seconds=RETRY_STORE_SECONDS)
-            return tx.touch_job(job, lease_owner=None, lease_until=None)
-        self._finish_attempt(tx, job, attempt, "succeeded", Used(predict_seconds=report.predictSeconds))
-        if job.status.finished:
-            return job
-        return fail_job(tx, job, report.code, report.message, clock=self.clock)
-
-    def _finish_attempt(
-        self, tx: Transaction, job: Job, attempt: Attempt, provider_status: str, used: Used | None
-    ) -> Decimal:
-        """Closes the attempt at what it cost, which is nothing where nothing was used."""
-        price = Price.of(attempt.request["price"])
-        cost_usd = Decimal(0) if used is None else price.actual_usd(attempt.request["input"], used)
-        tx.change_attempt(attempt, AttemptState.FINISHED, provider_status=provider_status, actual_usd=cost_usd)
-        tx.settle_cost(job, attempt, cost_usd)
-        return cost_usd
+        return take_seen(tx, job, attempt, report, clock=self.clock)
 
     def _abandon(self, tx: Transaction, job: Job, attempt: Attempt) -> Job | None:
         tx.change_attempt(attempt, AttemptState.REJECTED, error_code="not_called")
-        tx.settle_cost(job, attempt, Decimal(0))
+        job = book_cost(tx, job, attempt, Decimal(0))
         if job.status.finished:
-            return None
+            return job
         return end_job(
             tx, job, JobStatus.TIMEOUT, clock=self.clock, error_code="timeout",
             error_message="The job's deadline came before the provider could be asked; POST /jobs/{jobId}/retry.",
         )  # fmt: skip
 
-    def _too_late(self, job: Job) -> bool:
-        return self.clock.now() >= job.deadline_at - timedelta(seconds=1)
 
-
-def _tell(tx: Transaction, job: Job, report: PredictionSeen) -> None:
-    """The provider's own words in the job's history."""
-    if report.logs or report.progress is not None:
-        details = {"status": report.providerStatus, "progress": report.progress, "logs": report.logs}
-        tx.add_event(job, "provider.reported", details)
-
-
-def body_of_output(output: Any) -> Mapping[str, Any]:
-    """A stored output as the job's row keeps it."""
-    return {
-        "key": output.key,
-        "sizeBytes": output.sizeBytes,
-        "sha256": output.sha256,
-        "contentType": output.contentType,
-    }
+def _unresolved(tx: Transaction, job: Job, attempt: Attempt, report: CallUnresolved) -> Job:
+    if report.code == PROVIDER_ERROR:
+        tx.change_attempt(attempt, attempt.state, error_code=report.code, error_message=report.message)
+    tx.add_event(job, "call.unresolved", {"message": report.message})
+    return job
 
 
 def _locked(tx: Transaction, job_id: UUID, attempt_id: UUID) -> tuple[Job | None, Attempt | None]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 from shared.domain.errors import BadMedia, DependencyDown, NotFound, OutputGone, TooLarge
@@ -22,6 +26,9 @@ from shared.domain.storage_keys import incoming_key
 from shared.observability import logger
 from shared.ports import Downloader, Inside, MediaStore, Prediction, Provider, Reports
 
+TEXT = "text/plain"
+# What a report may carry in its message of 256 KiB; a longer text goes to `incoming/` like media.
+LONGEST_TEXT_BYTES = 64 * 1024
 Heartbeat = Callable[[Callable[[], bool]], AbstractContextManager[object]]
 
 
@@ -37,8 +44,8 @@ def store_media(
 ) -> None:
     """One message of queue `store`. Raises DependencyDown when nothing could be reported: the queue repeats."""
     owner = f"store:{uuid4()}"
-    verdict = _claim(inside, message, owner)
-    if verdict in ("done", "wait"):
+    claim = _claim(inside, message, owner)
+    if claim["verdict"] in ("done", "wait"):
         return
 
     def renew() -> bool:
@@ -46,50 +53,62 @@ def store_media(
         return bool(inside.ask(question)["verdict"] == "go")
 
     with heartbeat(renew):
-        reports.send(_look(message, verdict, provider, downloader, media))
+        reports.send(_look(message, claim, provider, downloader, media))
 
 
-def _claim(inside: Inside, message: StoreMedia, owner: str) -> str:
+def _claim(inside: Inside, message: StoreMedia, owner: str) -> Mapping[str, Any]:
     question = {
         "action": "claim_store", "jobId": message.jobId, "attemptId": message.attemptId, "owner": owner
     }  # fmt: skip
     try:
-        return str(inside.ask(question)["verdict"])
+        return inside.ask(question)
     except DependencyDown:
         # The output lives an hour and the key is write-once: save it now, settle when the inside is back.
         logger.warning("store_without_lease", extra={"jobId": message.jobId})
-        return "go"
+        return {"verdict": "go"}
 
 
-def _look(message: StoreMedia, verdict: str, provider: Provider, downloader: Downloader, media: MediaStore) -> Report:
-    ids = (message.jobId, message.attemptId)
+def _look(
+    message: StoreMedia, claim: Mapping[str, Any], provider: Provider, downloader: Downloader, media: MediaStore
+) -> Report:
     try:
         prediction = provider.get(message.providerId)
     except NotFound:
-        return StoreFailed(*ids, "output_expired", "The provider no longer knows the prediction.", final=True)
-    if prediction.status != "succeeded" or verdict == "read":
+        sentence = "The provider no longer knows the prediction; POST /jobs/{jobId}/retry."
+        return StoreFailed(message.jobId, message.attemptId, "output_expired", sentence, final=True)
+    if prediction.status != "succeeded" or claim["verdict"] == "read":
         return _seen(message, prediction)
+    if claim.get("mediaType") == "text":
+        prediction = _as_text(prediction)
     if prediction.removed or not (prediction.outputs or prediction.text):
-        return StoreFailed(
-            *ids, "output_expired", "The provider has deleted the output before it could be fetched; retry.",
-            final=True, predictSeconds=prediction.predict_seconds,
-        )  # fmt: skip
+        sentence = "The provider has deleted the output before it could be fetched; POST /jobs/{jobId}/retry."
+        return _failed(message, prediction, "output_expired", sentence, final=True)
     return _fetch_all(message, prediction, downloader, media)
+
+
+def _as_text(prediction: Prediction) -> Prediction:
+    """An answer that is nothing but an address is still the answer: it is not followed."""
+    return replace(prediction, outputs=(), text=prediction.text or "".join(prediction.outputs))
 
 
 def _seen(message: StoreMedia, prediction: Prediction) -> PredictionSeen:
     return PredictionSeen(
         message.jobId, message.attemptId, prediction.id, prediction.provider_status, prediction.error,
         prediction.progress, prediction.predict_seconds, prediction.retryable, prediction.logs,
+        prediction.tokens, prediction.images, prediction.media_seconds,
     )  # fmt: skip
 
 
 def _fetch_all(message: StoreMedia, prediction: Prediction, downloader: Downloader, media: MediaStore) -> Report:
     folder = Path(tempfile.mkdtemp(prefix="store-"))
     try:
-        outputs = tuple(
+        outputs = [
             _fetch(message, number, url, folder, downloader, media) for number, url in enumerate(prediction.outputs)
-        )
+        ]
+        text = prediction.text
+        if text is not None and len(text.encode()) > LONGEST_TEXT_BYTES:
+            outputs.append(_put_text(message, len(outputs), text, media))
+            text = None
     except (BadMedia, TooLarge, OutputGone) as error:
         return _failed(message, prediction, error.code, error.sentence, final=True)
     except DependencyDown as error:
@@ -97,20 +116,16 @@ def _fetch_all(message: StoreMedia, prediction: Prediction, downloader: Download
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return MediaStored(
-        message.jobId, message.attemptId, prediction.id, outputs, prediction.text,
-        prediction.predict_seconds, prediction.tokens,
+        message.jobId, message.attemptId, prediction.id, tuple(outputs), text, prediction.predict_seconds,
+        prediction.tokens, prediction.images, prediction.media_seconds,
     )  # fmt: skip
 
 
 def _failed(message: StoreMedia, prediction: Prediction, code: str, sentence: str, *, final: bool) -> StoreFailed:
     return StoreFailed(
-        message.jobId,
-        message.attemptId,
-        code,
-        sentence,
-        final=final,
-        predictSeconds=prediction.predict_seconds,
-    )
+        message.jobId, message.attemptId, code, sentence, final, prediction.predict_seconds, prediction.tokens,
+        prediction.images, prediction.media_seconds,
+    )  # fmt: skip
 
 
 def _fetch(
@@ -122,3 +137,9 @@ def _fetch(
         media.write_once(key, body, fetched.content_type)
     fetched.path.unlink()
     return StoredOutput(key, fetched.size_bytes, fetched.sha256, fetched.content_type)
+
+
+def _put_text(message: StoreMedia, number: int, text: str, media: MediaStore) -> StoredOutput:
+    key, content = incoming_key(UUID(message.jobId), message.attemptNumber, number), text.encode()
+    media.write_once(key, io.BytesIO(content), TEXT)
+    return StoredOutput(key, len(content), hashlib.sha256(content).hexdigest(), TEXT)

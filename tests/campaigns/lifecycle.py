@@ -97,8 +97,8 @@ class Lifecycle(RuleBasedStateMachine):
 
     def _generate(self, request: GenerateRequest, caller: Caller) -> Any:
         return generate_media(
-            request, caller, records=self.records, catalog=CATALOG, schemas=MemorySchemas(), clock=self.clock,
-            aftermath=self.aftermath,
+            request, caller, records=self.records, catalog=CATALOG, schemas=MemorySchemas(), media=self.media,
+            clock=self.clock, aftermath=self.aftermath,
         )  # fmt: skip
 
     @precondition(lambda self: self.jobs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -23,7 +23,7 @@ from shared.domain.messages import (
 from shared.usecases.aftermath import Aftermath
 from shared.usecases.generate_media import GenerateRequest, generate_media
 from shared.usecases.settle import Settler
-from tests.memory import MemoryQueue, MemorySchemas, MemoryView
+from tests.memory import MemoryMedia, MemoryQueue, MemorySchemas, MemoryView
 
 CATALOG = parse_catalog(json.loads((Path(__file__).parents[2] / "config" / "models.json").read_text()))
 REQUEST = GenerateRequest("user", "video", "seedance-1-lite", {"prompt": "A test", "duration": 3})
@@ -37,6 +37,7 @@ class World:
     records: PostgresRecords
     queue: MemoryQueue
     caller: Caller
+    media: MemoryMedia = field(default_factory=MemoryMedia)
 
     @property
     def aftermath(self) -> Aftermath:
@@ -54,6 +55,7 @@ class World:
             records=self.records,
             catalog=CATALOG,
             schemas=MemorySchemas(),
+            media=self.media,
             clock=SystemClock(),
             aftermath=self.aftermath,
         )

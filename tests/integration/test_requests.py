@@ -98,6 +98,7 @@ def _generated_elsewhere(world: World, request: GenerateRequest) -> Job:
             records=other.records,
             catalog=CATALOG,
             schemas=MemorySchemas(),
+            media=other.media,
             clock=SystemClock(),
             aftermath=other.aftermath,
         )

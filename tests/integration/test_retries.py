@@ -32,7 +32,7 @@ FALLING_BACK = catalog_with("image", "flux-schnell", fallback="sdxl")
 
 def ask(world: World, catalog: Catalog, request: GenerateRequest) -> UUID:
     job = generate_media(
-        request, world.caller, records=world.records, catalog=catalog, schemas=MemorySchemas(), clock=SystemClock(),
+        request, world.caller, records=world.records, catalog=catalog, schemas=MemorySchemas(), media=world.media, clock=SystemClock(),
         aftermath=world.aftermath,
     )  # fmt: skip
     return job.id

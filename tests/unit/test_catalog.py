@@ -52,11 +52,77 @@ def test_a_whole_number_is_nothing_else(value: object) -> None:
         ("video", "seedance-1-lite", {"prompt": "x", "duration": 3}, "0.108"),
         ("image", "flux-schnell", {"prompt": "x", "num_outputs": 4}, "0.012"),
         ("image", "sdxl", {"prompt": "x"}, "0.01"),
+        ("video", "seedance-1-lite", {"prompt": "x", "duration": 3, "resolution": "480p"}, "0.054"),
+        ("video", "wan-2.2-t2v-fast", {"prompt": "x", "resolution": "720p"}, "0.10"),
     ],
 )
 def test_a_price_is_exact(kind: str, model_id: str, given: dict[str, object], cost: str) -> None:
     model = CATALOG.model(kind, model_id)
-    assert model.price.estimate_usd(model.resolve(given)) == Decimal(cost)
+    resolved = model.resolve(given)
+    assert model.price(resolved).estimate_usd(resolved) == Decimal(cost)
+
+
+PICTURE = "data:image/png;base64,iVBORw0KGgo="
+
+
+@pytest.mark.parametrize(
+    "frame",
+    ["https://example.com/a.png", PICTURE, {"s3Key": "uploads/a/b.png"}, {"jobId": "0" * 32}],
+)
+def test_a_first_frame_goes_under_the_name_the_model_has_for_it(frame: object) -> None:
+    for model_id, own in (("seedance-1-lite", "image"), ("stability-video", "input_image")):
+        model = CATALOG.model("video", model_id)
+        prompt = {"prompt": "x"} if "prompt" in model.supported else {}
+        for name in (own, "firstFrame"):
+            assert model.resolve({**prompt, name: frame})[own] == frame
+
+
+@pytest.mark.parametrize(
+    ("frame", "told"),
+    [
+        ("ftp://example.com/a.png", "https URL"),
+        ("https://user@example.com/a.png", "https URL"),
+        ("https://[", "https URL"),
+        ("https://example.com/" + "a" * 4000, "https URL"),
+        ("/etc/passwd", "https URL"),
+        ("data:text/html;base64,AAAA", "data: URI of an image"),
+        ("data:image/png;base64,%%%%", "valid base64"),
+        ("data:image/png;base64," + "A" * 400_000, "at most 262144 bytes"),
+        ({"s3Key": ""}, "1 to 1024 characters"),
+        ({"s3Key": 7}, "1 to 1024 characters"),
+        ({"jobId": "nope"}, "a job's id"),
+        ({"s3Key": "a", "jobId": "b"}, "https URL"),
+        ({}, "https URL"),
+        (7, "https URL"),
+        (["https://example.com/a.png"], "https URL"),
+    ],
+)
+def test_a_picture_that_cannot_be_one_is_named(frame: object, told: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        CATALOG.model("video", "stability-video").resolve({"firstFrame": frame})
+    (mistake,) = refused.value.details
+    assert (mistake.path, told in mistake.message) == ("parameters.firstFrame", True), mistake
+
+
+def test_two_first_frames_are_one_too_many() -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        CATALOG.model("video", "stability-video").resolve({"firstFrame": PICTURE, "input_image": PICTURE})
+    assert "parameters.firstFrame" in [mistake.path for mistake in refused.value.details]
+
+
+def test_a_model_without_pictures_knows_no_first_frame() -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        CATALOG.model("video", "wan-2.2-t2v-fast").resolve({"prompt": "x", "firstFrame": PICTURE})
+    assert refused.value.details[0].path == "parameters.firstFrame"
+
+
+def test_a_fallback_takes_what_it_knows_of_the_first_models_parameters() -> None:
+    first, other = CATALOG.model("video", "seedance-1-lite"), CATALOG.model("video", "stability-video")
+
+    resolved = other.resolve_for(first, {"prompt": "x", "image": PICTURE, "duration": 3, "seed": 7})
+
+    assert (resolved["input_image"], resolved["seed"]) == (PICTURE, 7)
+    assert not {"prompt", "image", "duration"} & resolved.keys()
 
 
 def test_an_unknown_model_names_its_nearest() -> None:

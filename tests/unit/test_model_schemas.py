@@ -61,7 +61,7 @@ def stored(*versions: str) -> tuple[StoredSchemas, MemoryMedia, MemoryClock]:
 @pytest.mark.parametrize(
     ("parameters", "path"),
     [
-        ({}, "parameters"),
+        ({}, "parameters.prompt"),
         ({"prompt": 1}, "parameters.prompt"),
         ({"prompt": "x", "steps": 9}, "parameters.steps"),
         ({"prompt": "x", "ratio": "2:1"}, "parameters.ratio"),
@@ -71,6 +71,29 @@ def test_what_the_schema_refuses_is_named(parameters: dict[str, Any], path: str)
     schemas, *_ = stored(NAME)
 
     assert [mistake.path for mistake in schemas.check(NAME, parameters)] == [path]
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "objekt"},
+        {"$ref": "#/nowhere"},
+        {"$ref": "#/components/schemas/Input"},
+        {"properties": {"prompt": {"$ref": "http://127.0.0.1:9/schema.json"}}},
+        {"properties": {"prompt": {"pattern": "("}}},
+        {"properties": {"prompt": {"enum": 5}}},
+        {"properties": {"steps": {"minimum": "a"}}},
+        {"properties": []},
+        5,
+        None,
+    ],
+)
+def test_a_schema_that_is_broken_itself_refuses_nothing_and_fetches_nothing(schema: Any) -> None:
+    schemas, media, clock = stored(NAME)
+    components = {} if schema is None else {"schemas": {"Input": schema}}
+    media.replace_text(MODEL_SCHEMAS_KEY, json.dumps({"models": {NAME: {"components": components}}}))
+
+    assert list(schemas.check(NAME, {"prompt": "x", "steps": 1})) == []
 
 
 def test_what_the_schema_allows_passes() -> None:

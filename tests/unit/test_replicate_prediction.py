@@ -98,6 +98,68 @@ def test_errors_are_texts_of_bounded_length() -> None:
     assert len(str(prediction(error="x" * 5000).error)) == 500
 
 
+@pytest.mark.parametrize(
+    ("status", "error", "retryable"),
+    [
+        ("aborted", None, True),
+        ("failed", "Prediction interrupted; please retry (code: PA)", True),
+        ("failed", "Director: unexpected error handling prediction (E8765)", True),
+        ("failed", "Service is temporarily unavailable. Please try again later. (E004)", True),
+        ("failed", "NSFW content detected. Please retry with another prompt.", False),
+        ("failed", "The input or output was flagged as sensitive. Please try again with different inputs. (E005)", False),
+        ("failed", "Prediction interrupted by the safety checker (code: PA)", False),
+        ("failed", "CUDA out of memory (E1001)", False),
+        ("failed", "invalid image", False),
+        ("failed", {"code": "PA"}, False),
+        ("failed", None, False),
+        ("canceled", "Prediction interrupted; please retry (code: PA)", False),
+        ("succeeded", None, False),
+        ("starting", None, False),
+    ],
+)
+def test_only_the_providers_own_failures_are_worth_another_try(status: str, error: Any, retryable: bool) -> None:
+    assert prediction(status=status, error=error).retryable is retryable
+
+
+@pytest.mark.parametrize(
+    ("metrics", "used"),
+    [
+        ({"token_input_count": 3, "token_output_count": 4}, (7, None, None)),
+        ({"input_token_count": 3, "output_token_count": 4}, (7, None, None)),
+        ({"token_input_count": 3, "input_token_count": 3, "output_token_count": 4}, (7, None, None)),
+        ({"token_output_count": 4}, (4, None, None)),
+        ({"image_output_count": 2}, (None, 2, None)),
+        ({"video_output_duration_seconds": 5.04}, (None, None, 5.04)),
+        ({"audio_output_duration_seconds": 8}, (None, None, 8.0)),
+        ({"image_output_count": -1, "token_output_count": True, "video_output_duration_seconds": "5"}, (None,) * 3),
+        ({"image_output_count": 10**30, "token_output_count": 1.5}, (None,) * 3),
+    ],
+)
+def test_what_was_billed_is_counted(metrics: Any, used: tuple[Any, ...]) -> None:
+    seen = prediction(metrics=metrics)
+
+    assert (seen.tokens, seen.images, seen.media_seconds) == used
+
+
+def test_logs_are_bounded_and_open_no_doors() -> None:
+    address = "https://bucket.s3.amazonaws.com/a.png?X-Amz-Signature=abc"
+    logs = prediction(logs=f"{'x' * 9000} early\nloading {address}\nBearer abc r8_token1 hf_token2\n50%|##\n").logs
+
+    assert logs == "early\nloading [address]\n[secret] [secret] [secret]\n50%|##"
+    assert len(prediction(logs="word " * 9000).logs or "") <= 2000
+    assert prediction(logs="x" * 9000 + address).logs == ""
+
+
+def test_an_error_shows_no_address() -> None:
+    assert prediction(error="cannot read https://b/a?X-Amz-Signature=abc now").error == "cannot read [address] now"
+
+
+def test_what_no_database_keeps_is_left_out() -> None:
+    seen = prediction(status="a\0new", error="b\ud800ad", logs="c\0d", output=["e\0", "f\udfff"])
+
+    assert (seen.provider_status, seen.error, seen.logs, seen.text) == ("anew", "bad", "cd", "ef")
+
+
 def test_deleted_data_is_told() -> None:
     assert prediction(data_removed=True).removed
     assert not prediction(data_removed=None).removed
@@ -121,3 +183,19 @@ def test_an_answer_has_the_model_and_input_of_its_request(version: str, entry: d
 
     assert is_answer_to({**entry, "input": {"seed": 1, "prompt": "a"}}, request) is alike
     assert not is_answer_to({**entry, "input": {"seed": 2, "prompt": "a"}}, request)
+
+
+@pytest.mark.parametrize(
+    ("sent", "shown", "alike"),
+    [
+        ("https://b/a.png?sig=1", "https://b/a.png?sig=2", True),
+        ("https://b/a.png?sig=1", "https://b/c.png?sig=1", False),
+        ("data:image/png;base64,AAAA", "https://provider.example/files/1", True),
+        ("is it a cat?", "is it a dog?", False),
+    ],
+)
+def test_an_input_is_the_same_whatever_signs_or_keeps_its_pictures(sent: str, shown: str, alike: bool) -> None:
+    request = {"version": "o/n", "input": {"image": sent, "seed": 1}}
+
+    assert is_answer_to({"model": "o/n", "input": {"image": shown, "seed": 1}}, request) is alike
+    assert not is_answer_to({"model": "o/n", "input": {"image": shown, "seed": 2}}, request)

@@ -11,8 +11,8 @@ from shared.domain.jobs import Attempt, AttemptState
 
 _COLUMNS = ", ".join(ATTEMPT_COLUMNS)
 _SETTABLE = (
-    *ATTEMPT_COLUMNS, "actual_usd", "provider_status", "error_code", "error_message",
-    "accepted_at", "finished_at", "next_check_at",
+    *ATTEMPT_COLUMNS, "actual_usd", "provider_status", "error_message", "accepted_at", "finished_at",
+    "next_check_at",
 )  # fmt: skip
 
 

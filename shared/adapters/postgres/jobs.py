@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -91,6 +92,15 @@ class JobRows(Rows):
             },
         )  # fmt: skip
         return to_job(row) if row else None
+
+    def add_cost(self, job: Job, amount_usd: Decimal) -> Job:
+        row = self.one(
+            "UPDATE vsl.jobs SET actual_cost_usd = coalesce(actual_cost_usd, 0) + %(amount)s, version = version + 1, "
+            f"updated_at = now() WHERE id = %(id)s AND account_id = %(account)s RETURNING {_COLUMNS}",
+            {"id": job.id, "account": job.account_id, "amount": amount_usd},
+        )
+        assert row is not None
+        return to_job(row)
 
     def take_lease(self, job_id: UUID, owner: str, seconds: int) -> Job | None:
         row = self.one(
