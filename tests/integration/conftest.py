@@ -36,5 +36,9 @@ def world(database_url: str) -> Iterator[World]:
     records = PostgresRecords(database_url)
     order = {"action": "create_account", "name": uuid4().hex, "usagePlanKey": uuid4().hex}
     account = act(order, records=records, directory=MemoryKeys())
-    yield World(database_url, records, MemoryQueue(), Caller(UUID(account["accountId"]), frozenset()))
+    world = World(database_url, records, MemoryQueue(), Caller(UUID(account["accountId"]), frozenset()))
+    # What earlier tests asked for must not make this one's calls wait for their turn.
+    world.sql("DELETE FROM vsl.provider_pace")
+    world.sql("UPDATE vsl.provider_attempts SET state = 'finished' WHERE state NOT IN ('rejected', 'finished')")
+    yield world
     records.close()

@@ -73,6 +73,10 @@ class World:
         rows = self.sql("SELECT amount_usd FROM vsl.cost_ledger WHERE entry = 'actual' AND job_id = %s", job_id)
         return [float(amount) for (amount,) in rows]
 
+    def events(self, job_id: UUID) -> list[tuple[str, Any]]:
+        """The job's history: names and details."""
+        return self.sql("SELECT name, details FROM vsl.job_events WHERE job_id = %s ORDER BY id", job_id)
+
     def accepted(self) -> tuple[UUID, UUID, str]:
         """A job whose call the provider took."""
         _, job_id, attempt_id = self.generate()

@@ -16,6 +16,7 @@ from shared.domain.messages import (
     PredictionSeen,
     StoreFailed,
 )
+from shared.usecases import reconcile
 from shared.usecases.control import cancel_job
 from shared.usecases.reconcile import Sweep
 from tests.integration.inside import World, hook, stored
@@ -58,7 +59,29 @@ def test_a_failed_prediction_costs_nothing_and_fails_the_job(world: World) -> No
     assert (world.status(job_id), world.ledger(job_id)) == ("failed", [0.0])
 
 
-@pytest.mark.parametrize("status", ["starting", "processing", "queued-in-a-new-way"])
+def test_a_call_that_runs_is_asked_about_in_every_sweep_however_long_its_model_takes(world: World) -> None:
+    """So that a webhook that is lost costs less than two of the sweep's minutes."""
+    job_id, attempt_id, provider_id = world.accepted()
+    for status in ("starting", "processing"):
+        world.settler.take(PredictionSeen(str(job_id), str(attempt_id), provider_id, status))
+        soon = "SELECT next_check_at <= now() + interval '30 s' FROM vsl.provider_attempts WHERE id = %s"
+        assert world.sql(soon, attempt_id) == [(True,)]
+        world.sql("UPDATE vsl.provider_attempts SET next_check_at = now() WHERE id = %s", attempt_id)
+        world.queue.sent.clear()
+        _sweep(world)
+        assert [body["providerId"] for body in world.queue.of("store")] == [provider_id]
+
+
+def test_one_sweep_asks_about_every_call_that_is_due(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconcile, "BATCH", 2)
+    monkeypatch.setattr(reconcile, "SENT_AT_ONCE", 2)
+    asked = [world.accepted()[2] for _ in range(5)]
+    world.sql("UPDATE vsl.provider_attempts SET next_check_at = now() WHERE provider_id = ANY(%s)", asked)
+    _sweep(world)
+    assert sorted(body["providerId"] for body in world.queue.of("store")) == sorted(asked)
+
+
+@pytest.mark.parametrize("status", ["starting", "processing", "queued-in-a-new-way", "SUCCEEDED", "{}", ""])
 def test_a_running_or_unknown_status_ends_nothing(world: World, status: str) -> None:
     job_id, attempt_id, provider_id = world.accepted()
     world.settler.take(PredictionSeen(str(job_id), str(attempt_id), provider_id, status, progress=40))
@@ -113,7 +136,26 @@ def test_cancel_after_the_call_reaches_the_provider_and_is_charged_later(world: 
     assert _cancel(world, job_id) == "pending"
     assert world.queue.of("calls")[-1]["action"] == "cancel"
     world.settler.take(PredictionSeen(str(job_id), str(attempt_id), provider_id, "canceled", predictSeconds=1.5))
-    assert (world.status(job_id), world.ledger(job_id)) == ("cancelled", [0.108])
+    assert (world.status(job_id), world.ledger(job_id)) == ("cancelled", [0.0021])
+    assert world.events(job_id)[-1] == ("charge.settled", {"amountUsd": 0.0021})
+    assert world.sql("SELECT actual_cost_usd::text FROM vsl.jobs WHERE id = %s", job_id) == [("0.002100",)]
+
+
+def test_a_cancel_that_was_lost_is_sent_again_when_the_call_is_seen_to_run(world: World) -> None:
+    job_id, attempt_id, provider_id = world.accepted()
+    _cancel(world, job_id)
+    world.queue.sent.clear()
+    world.settler.take(PredictionSeen(str(job_id), str(attempt_id), provider_id, "processing"))
+    _sweep(world)
+    assert [(body["action"], body["providerId"]) for body in world.queue.of("calls")] == [("cancel", provider_id)]
+
+
+def test_a_cancelled_call_that_made_nothing_is_told_to_cost_nothing(world: World) -> None:
+    _, job_id, attempt_id = world.generate()
+    world.settler.claim_call(job_id, attempt_id)
+    assert _cancel(world, job_id) == "pending"
+    world.settler.take(CallRejected(str(job_id), str(attempt_id), "provider_refused", "No.", retryable=False))
+    assert world.events(job_id)[-1] == ("charge.settled", {"amountUsd": 0.0})
 
 
 def test_a_finished_job_is_not_cancelled_and_never_moves(world: World) -> None:

@@ -13,9 +13,17 @@ import pytest
 from shared.adapters.clock import SystemClock
 from shared.domain.catalog import Catalog, parse_catalog
 from shared.domain.errors import InvalidRequest
-from shared.domain.messages import CallAccepted, CallRejected, MediaStored, PredictionSeen, StoredOutput
+from shared.domain.messages import (
+    CallAccepted,
+    CallRejected,
+    CallUnresolved,
+    MediaStored,
+    PredictionSeen,
+    StoredOutput,
+)
 from shared.usecases.generate_media import GenerateRequest, generate_media
-from tests.integration.inside import World
+from shared.usecases.reconcile import Sweep
+from tests.integration.inside import CATALOG, World
 from tests.memory import MemorySchemas
 
 REGISTRY = json.loads((Path(__file__).parents[2] / "config" / "models.json").read_text())
@@ -32,8 +40,8 @@ FALLING_BACK = catalog_with("image", "flux-schnell", fallback="sdxl")
 
 def ask(world: World, catalog: Catalog, request: GenerateRequest) -> UUID:
     job = generate_media(
-        request, world.caller, records=world.records, catalog=catalog, schemas=MemorySchemas(), media=world.media, clock=SystemClock(),
-        aftermath=world.aftermath,
+        request, world.caller, records=world.records, catalog=catalog, schemas=MemorySchemas(), media=world.media,
+        clock=SystemClock(), aftermath=world.aftermath,
     )  # fmt: skip
     return job.id
 
@@ -85,6 +93,78 @@ def test_without_being_asked_or_for_a_wrong_input_there_is_no_fallback(world: Wo
     fail(world, job_id, code, retryable=False)
 
     assert (len(versions(world, job_id)), world.status(job_id)) == (1, "failed")
+
+
+def test_a_job_on_its_fallback_has_that_models_time_and_price(world: World) -> None:
+    catalog = catalog_with("image", "flux-schnell", deadlineSeconds=5)
+    job_id = ask(world, catalog, GenerateRequest("user", "image", "flux-schnell", PROMPT, fallback=True))
+
+    fail(world, job_id, "model_unavailable", retryable=False)
+
+    assert world.sql(
+        "SELECT model_id, estimated_seconds::int, estimated_cost_usd::text, "
+        "deadline_at > created_at + interval '200 s' FROM vsl.jobs WHERE id = %s", job_id,
+    ) == [("sdxl", 10, "0.010000", True)]  # fmt: skip
+    assert world.events(job_id)[-1] == (
+        "call.fell_back", {"code": "model_unavailable", "from": "flux-schnell", "to": "sdxl"},
+    )  # fmt: skip
+
+
+def test_a_clip_from_a_picture_does_not_fall_back_on_a_model_that_takes_none(world: World) -> None:
+    parameters = {**PROMPT, "firstFrame": "https://example.com/a.png"}
+    request = GenerateRequest("user", "video", "seedance-1-lite", parameters, fallback=True)
+
+    with pytest.raises(InvalidRequest, match="cannot start from a picture") as refused:
+        ask(world, CATALOG, request)
+
+    assert refused.value.details[0].path == "fallback"
+
+
+def unanswered(world: World, code: str, *, seconds_ago: int) -> tuple[UUID, UUID]:
+    """A claimed call without an answer, reported so long ago."""
+    job_id = ask(world, CATALOG, GenerateRequest("user", "image", "flux-schnell", PROMPT))
+    attempt_id = open_attempt(world, job_id)
+    world.settler.claim_call(job_id, attempt_id)
+    world.settler.take(CallUnresolved(str(job_id), str(attempt_id), "No answer.", code))
+    world.sql("UPDATE vsl.provider_attempts SET claimed_at = now() - make_interval(secs => %s) WHERE id = %s",
+              seconds_ago, attempt_id)  # fmt: skip
+    return job_id, attempt_id
+
+
+@pytest.mark.parametrize(
+    ("code", "seconds_ago", "failed"),
+    [("provider_error", 61, True), ("provider_error", 5, False), ("answer_lost", 3000, False)],
+)
+def test_only_a_5xx_whose_call_is_not_listed_a_minute_later_has_made_nothing(
+    world: World, code: str, seconds_ago: int, failed: bool
+) -> None:
+    job_id, attempt_id = unanswered(world, code, seconds_ago=seconds_ago)
+    world.settler.take(CallUnresolved(str(job_id), str(attempt_id), "Not listed."))
+
+    claim = world.settler.claim_call(job_id, attempt_id)
+
+    assert (claim["verdict"], claim["absentMeansFailed"]) == ("resolve", failed)
+
+
+def test_a_5xx_that_made_nothing_is_tried_again_without_a_cost(world: World) -> None:
+    job_id, attempt_id = unanswered(world, "provider_error", seconds_ago=61)
+
+    world.settler.take(CallRejected(str(job_id), str(attempt_id), "provider_error", "Not listed.", retryable=True))
+
+    assert (len(versions(world, job_id)), world.ledger(job_id)) == (2, [0.0])
+
+
+def test_every_call_of_a_job_counts_in_its_cost(world: World) -> None:
+    job_id = ask(world, FALLING_BACK, GenerateRequest("user", "image", "flux-schnell", PROMPT))
+    attempt_id = open_attempt(world, job_id)
+    world.settler.claim_call(job_id, attempt_id)
+    world.sql("UPDATE vsl.jobs SET deadline_at = now() WHERE id = %s", job_id)
+
+    Sweep(world.records, SystemClock(), world.aftermath).run()
+
+    assert world.sql("SELECT status::text, actual_cost_usd::text FROM vsl.jobs WHERE id = %s", job_id) == [
+        ("timeout", "0.003000")
+    ]
 
 
 def test_a_fallback_that_the_registry_lacks_or_that_cannot_take_the_parameters_is_refused(world: World) -> None:
@@ -141,10 +221,12 @@ def test_what_the_provider_logs_is_in_the_jobs_history(world: World) -> None:
     ("media_type", "model_id", "price", "used", "cost_usd"),
     [
         ("image", "flux-schnell", {}, {"outputs": 3}, "0.009000"),
+        ("image", "flux-schnell", {}, {"outputs": 3, "images": 2}, "0.006000"),
         ("video", "seedance-1-lite", {}, {"outputs": 1}, "0.180000"),
+        ("video", "seedance-1-lite", {}, {"outputs": 1, "mediaSeconds": 4.96}, "0.178560"),
         ("audio", "musicgen", {}, {"outputs": 1}, "0.020000"),
         ("text", "llama-3-8b-instruct", {}, {"tokens": 1000}, "0.000250"),
-        ("image", "sdxl", {"pricing": "0.000975", "pricingUnit": "computeSecond"}, {"seconds": 4.0}, "0.003900"),
+        ("image", "sdxl", {"pricing": "0.000975", "pricingUnit": "computeSecond"}, {"predictSeconds": 4.0}, "0.003900"),
     ],
 )
 def test_the_ledger_holds_what_was_used_by_each_pricing_unit(
@@ -156,9 +238,8 @@ def test_the_ledger_holds_what_was_used_by_each_pricing_unit(
     world.settler.take(CallAccepted(*ids, job_id.hex[:26], "starting"))
     outputs = tuple(StoredOutput(f"incoming/{job_id}/1/{n}", 1, "0" * 64, "a/b") for n in range(used.get("outputs", 0)))
 
-    world.settler.take(
-        MediaStored(*ids, job_id.hex[:26], outputs, None, used.get("seconds", 2.0), tokens=used.get("tokens"))
-    )
+    told = {name: value for name, value in used.items() if name != "outputs"}
+    world.settler.take(MediaStored(*ids, job_id.hex[:26], outputs, **told))
 
     assert world.sql("SELECT amount_usd::text FROM vsl.cost_ledger WHERE job_id = %s AND entry = 'actual'", job_id) == [
         (cost_usd,)

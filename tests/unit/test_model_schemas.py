@@ -89,7 +89,7 @@ def test_what_the_schema_refuses_is_named(parameters: dict[str, Any], path: str)
     ],
 )
 def test_a_schema_that_is_broken_itself_refuses_nothing_and_fetches_nothing(schema: Any) -> None:
-    schemas, media, clock = stored(NAME)
+    schemas, media, _ = stored(NAME)
     components = {} if schema is None else {"schemas": {"Input": schema}}
     media.replace_text(MODEL_SCHEMAS_KEY, json.dumps({"models": {NAME: {"components": components}}}))
 

@@ -106,7 +106,11 @@ def test_errors_are_texts_of_bounded_length() -> None:
         ("failed", "Director: unexpected error handling prediction (E8765)", True),
         ("failed", "Service is temporarily unavailable. Please try again later. (E004)", True),
         ("failed", "NSFW content detected. Please retry with another prompt.", False),
-        ("failed", "The input or output was flagged as sensitive. Please try again with different inputs. (E005)", False),
+        (
+            "failed",
+            "The input or output was flagged as sensitive. Please try again with different inputs. (E005)",
+            False,
+        ),
         ("failed", "Prediction interrupted by the safety checker (code: PA)", False),
         ("failed", "CUDA out of memory (E1001)", False),
         ("failed", "invalid image", False),

@@ -1,0 +1,107 @@
+"""Pictures a clip starts from: named in many ways, kept as keys of the account's own, never as a signed URL."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from shared.domain.errors import Conflict, InvalidRequest, NotFound, ProductError
+from shared.domain.jobs import Job
+from shared.usecases.generate_media import GenerateRequest
+from tests.integration.inside import World, stored
+
+DATA = "data:image/png;base64,iVBORw0KGgo="
+
+
+@pytest.fixture
+def key(world: World) -> str:
+    """A picture of the account's own."""
+    key = f"uploads/{world.caller.account_id}/user/1/a b.png"
+    world.media.objects[key] = (b"picture", "image/png")
+    return key
+
+
+def request(frame: Any, name: str = "firstFrame", **changes: Any) -> GenerateRequest:
+    parameters = {"prompt": "A test", name: frame}
+    return replace(GenerateRequest("user", "video", "seedance-1-lite", parameters), **changes)
+
+
+def sent(world: World, job: Job) -> dict[str, Any]:
+    ((kept,),) = world.sql("SELECT request FROM vsl.provider_attempts WHERE job_id = %s", job.id)
+    return dict(kept)
+
+
+@pytest.mark.parametrize("name", ["firstFrame", "image"])
+@pytest.mark.parametrize("frame", ["https://example.com/a.png?size=1", DATA])
+def test_an_address_or_data_is_sent_as_it_is(world: World, name: str, frame: str) -> None:
+    job, *_ = world.generate(request(frame, name))
+
+    assert (sent(world, job)["input"]["image"], sent(world, job)["stored"]) == (frame, [])
+
+
+def test_what_is_stored_here_is_kept_by_its_key_however_it_was_named(world: World, key: str) -> None:
+    for frame in ({"s3Key": key}, world.media.signed_url(key)):
+        job, job_id, attempt_id = world.generate(request(frame))
+
+        assert (sent(world, job)["input"]["image"], sent(world, job)["stored"]) == ({"s3Key": key}, ["image"])
+        assert world.settler.claim_call(job_id, attempt_id)["request"]["stored"] == ["image"]
+        assert "expires" not in str(world.sql("SELECT request FROM vsl.jobs WHERE id = %s", job.id))
+
+
+def test_the_same_picture_under_another_signature_is_the_same_request(world: World, key: str) -> None:
+    urls = [world.media.signed_url(key, seconds) for seconds in (1, 2)]
+
+    jobs = [world.generate(request(url, idempotency_key="once"))[0].id for url in urls]
+
+    assert jobs[0] == jobs[1]
+
+
+def test_a_jobs_picture_is_where_a_clip_starts(world: World, key: str) -> None:
+    earlier, *_ = world.generate(GenerateRequest("user", "image", "flux-schnell", {"prompt": "A test"}))
+    with pytest.raises(Conflict, match="has made no picture"):
+        world.generate(request({"jobId": str(earlier.id)}))
+    world.sql("UPDATE vsl.jobs SET s3_key = %s WHERE id = %s", key, earlier.id)
+
+    job, *_ = world.generate(request({"jobId": str(earlier.id)}))
+
+    assert sent(world, job)["input"]["image"] == {"s3Key": key}
+
+
+@pytest.mark.parametrize(
+    ("frame", "error"),
+    [
+        ({"s3Key": "uploads/{own}/user/none.png"}, NotFound),
+        ({"s3Key": "uploads/{other}/user/a.png"}, NotFound),
+        ({"s3Key": "uploads/{own}/../{other}/user/a.png"}, NotFound),
+        ({"s3Key": "incoming/{own}/1/0"}, NotFound),
+        ({"s3Key": "catalog/models.json"}, NotFound),
+        ("https://memory/uploads/{other}/user/a.png?expires=1", NotFound),
+        ({"s3Key": "uploads/{own}/user/clip.mp4"}, InvalidRequest),
+        ({"jobId": "{other}"}, NotFound),
+        ("http://example.com/a.png", InvalidRequest),
+    ],
+)
+def test_nothing_else_is_read_and_nothing_is_written(world: World, frame: Any, error: type[ProductError]) -> None:
+    ids = {"own": str(world.caller.account_id), "other": str(uuid4())}
+    for name in ("uploads/{other}/user/a.png", "uploads/{own}/../{other}/user/a.png", "incoming/{own}/1/0"):
+        world.media.objects[name.format(**ids)] = (b"picture", "image/png")
+    world.media.objects["uploads/{own}/user/clip.mp4".format(**ids)] = (b"clip", "video/mp4")
+    named = frame.format(**ids) if isinstance(frame, str) else {k: v.format(**ids) for k, v in frame.items()}
+
+    with pytest.raises(error):
+        world.generate(request(named))
+
+    assert world.sql("SELECT count(*) FROM vsl.jobs WHERE account_id = %s", world.caller.account_id) == [(0,)]
+
+
+def test_a_retry_starts_from_the_same_picture(world: World, key: str) -> None:
+    job, job_id, attempt_id = world.generate(request({"s3Key": key}))
+    world.settler.claim_call(job_id, attempt_id)
+    world.settler.take(stored(job_id, attempt_id, uuid4().hex[:26]))
+
+    again, *_ = world.generate(request(job.request["parameters"]["firstFrame"], retry_of=job.id))
+
+    assert sent(world, again)["input"] == sent(world, job)["input"]
