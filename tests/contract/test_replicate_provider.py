@@ -36,10 +36,10 @@ def create(base_url: str, **changes: Any) -> Any:
 
 
 def failed_create(answer: Answer, error: type[ProductError], **changes: Any) -> ProductError:
-    """What a create raises; it asked once, and the token is nowhere in the traceback."""
+    """What a create raises; it asked for one call, and the token is nowhere in the traceback."""
     with scripted(answer) as server, pytest.raises(error) as raised:
         create(server.origin, **changes)
-    assert len(server.asked) == 1
+    assert [asked.method for asked in server.asked].count("POST") == 1
     assert TOKEN not in "".join(traceback.format_exception(raised.value))
     return raised.value
 
@@ -64,7 +64,7 @@ def test_deadlines_stay_within_what_the_provider_takes(seconds: int, sent: str) 
     assert server.asked[0].headers["cancel-after"] == sent
 
 
-@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 409, 410, 413, 422])
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 409, 410, 413, 422])
 def test_a_refusal_carries_the_reason_but_not_the_token(status: int) -> None:
     answer = json_reply(status, {"title": "No", "detail": f"- input.seed: wrong\n for {TOKEN}", "status": status})
 
@@ -74,6 +74,57 @@ def test_a_refusal_carries_the_reason_but_not_the_token(status: int) -> None:
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[1]", b'{"detail": ["a"]}', b'{"title": "a"}', b"[" * 99_999])
 def test_a_refusal_in_any_shape_is_a_refusal(body: bytes) -> None:
     assert len(failed_create(always(reply(422, body)), ProviderRefused).sentence) < 600
+
+
+def described(version: str, *, official: bool = False) -> bytes:
+    latest = {"id": version, "openapi_schema": {"components": {}}}
+    return json_reply(200, {"is_official": official, "latest_version": latest})
+
+
+REFUSED = json_reply(422, {"title": "Invalid", "detail": "wrong", "status": 422})
+
+
+def test_a_model_that_is_not_called_by_its_name_is_called_by_its_latest_version() -> None:
+    with scripted(in_turn(REFUSED, described("abc"), json_reply(201, MADE))) as server:
+        made = create(server.origin)
+
+    assert made.id == MADE["id"]
+    assert [(asked.method, asked.path) for asked in server.asked] == [
+        ("POST", "/v1/predictions"), ("GET", "/v1/models/owner/name"), ("POST", "/v1/predictions"),
+    ]  # fmt: skip
+    first, last = json.loads(server.asked[0].body), json.loads(server.asked[2].body)
+    assert last == {**first, "version": "owner/name:abc"}
+
+
+@pytest.mark.parametrize(
+    ("version", "path"),
+    [("owner/name", "/v1/models/owner/name"), ("owner/name:abc", "/v1/models/owner/name/versions/abc")],
+)
+@pytest.mark.parametrize("status", [404, 422])
+def test_a_version_the_provider_does_not_have_says_where_to_mend_it(version: str, path: str, status: int) -> None:
+    answers = in_turn(json_reply(status, {"detail": "no"}), json_reply(404, {"detail": "no"}))
+    with scripted(answers) as server, pytest.raises(ProviderRefused) as raised:
+        provider(server.origin).create({**REQUEST, "version": version}, HOOK, 600)
+
+    assert [asked.path for asked in server.asked] == ["/v1/predictions", path]
+    assert raised.value.code == "model_unavailable"
+    assert version in raised.value.sentence
+    assert "registry" in raised.value.sentence
+
+
+@pytest.mark.parametrize("answer", [described("abc", official=True), reply(500), json_reply(401, {})])
+def test_a_wrong_input_of_a_model_that_is_there_stays_a_wrong_input(answer: bytes) -> None:
+    with scripted(in_turn(REFUSED, *[answer] * READ_TRIES)) as server, pytest.raises(ProviderRefused) as raised:
+        create(server.origin)
+
+    assert (raised.value.code, [a.method for a in server.asked].count("POST")) == ("provider_refused", 1)
+
+
+def test_a_bare_version_is_not_looked_up() -> None:
+    with scripted(always(REFUSED)) as server, pytest.raises(ProviderRefused):
+        provider(server.origin).create({**REQUEST, "version": "abc"}, HOOK, 600)
+
+    assert len(server.asked) == 1
 
 
 @pytest.mark.parametrize(
@@ -103,6 +154,12 @@ def test_a_throttled_create_says_when_to_come_back(headers: dict[str, str], deta
 )  # fmt: skip
 def test_an_answer_that_cannot_be_read_is_lost_and_never_asked_again(answer: bytes) -> None:
     failed_create(always(answer), AnswerLost)
+
+
+@pytest.mark.parametrize(("answer", "code"), [(reply(500), "provider_error"), (reply(503), "provider_error"),
+                                              (b"", "answer_lost"), (reply(201), "answer_lost")])  # fmt: skip
+def test_a_provider_that_says_it_failed_is_told_from_one_that_says_nothing(answer: bytes, code: str) -> None:
+    assert failed_create(always(answer), AnswerLost).code == code
 
 
 def test_an_answer_that_does_not_come_is_lost() -> None:
@@ -255,7 +312,6 @@ def test_pages_are_followed_by_their_cursor_at_our_own_address() -> None:
     [
         ([entry(id="a")], "a"),
         ([entry(id="b", input={"prompt": "a dog"}), entry(id="a", webhook=None)], "a"),
-        ([entry(id="a"), entry(id="b")], None),
         ([entry(id="b", webhook="https://other.example")], None),
         ([entry(id="b", model="owner/other")], None),
         ([entry(181, id="b")], None),
@@ -267,6 +323,20 @@ def test_pages_are_followed_by_their_cursor_at_our_own_address() -> None:
 )
 def test_without_a_webhook_only_a_single_likeness_counts(entries: list[Any], expected: str | None) -> None:
     assert found(page(*entries)) == expected
+
+
+def test_two_likenesses_leave_it_open() -> None:
+    with pytest.raises(AnswerLost, match="2 predictions"):
+        found(page(entry(id="a"), entry(id="b")))
+
+
+def test_a_picture_signed_anew_is_the_same_picture() -> None:
+    request = {**REQUEST, "input": {"image": "https://bucket.example/a.png?X-Amz-Signature=1"}}
+    shown = entry(id="a", input={"image": "https://bucket.example/a.png?X-Amz-Signature=2"})
+    with scripted(in_turn(page(shown))) as server:
+        prediction = provider(server.origin).find(request, HOOK, NOW)
+
+    assert prediction is not None
 
 
 def test_a_list_without_an_end_leaves_it_open() -> None:

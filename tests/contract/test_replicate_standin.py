@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from shared.adapters.replicate_provider import ReplicateProvider
-from shared.domain.errors import AnswerLost, NotFound, ProductError, ProviderBusy
+from shared.domain.errors import AnswerLost, NotFound, ProductError, ProviderBusy, ProviderRefused
 
 
 def provider(base_url: str) -> ReplicateProvider:
@@ -62,8 +62,23 @@ def test_the_stand_in_makes_reads_and_cancels(standin: str) -> None:
     assert ours.get(made.id).status == "canceled"
 
 
-def test_a_create_whose_answer_was_lost_is_found_at_the_stand_in(standin: str) -> None:
-    ours, request, hook = provider(standin), real_request("a lost cat [answer=lost]"), "http://127.0.0.1:9/hook?lost"
+def test_a_model_of_the_community_is_called_by_its_latest_version(standin: str) -> None:
+    request = {"version": "stability-ai/sdxl", "input": {"prompt": "a cat", "num_outputs": 1}}
+
+    assert provider(standin).create(request, "http://127.0.0.1:9/hook", 60).status == "running"
+
+
+@pytest.mark.parametrize("version", ["nobody/nothing", f"stability-ai/sdxl:{'0' * 64}"])
+def test_a_version_that_is_not_there_is_no_reason_to_ask_again(standin: str, version: str) -> None:
+    with pytest.raises(ProviderRefused, match="correct `version` in the registry"):
+        provider(standin).create({"version": version, "input": {"prompt": "a"}}, "http://127.0.0.1:9/hook", 60)
+
+
+@pytest.mark.parametrize("shown", ["yes", "no"])
+def test_a_create_whose_answer_was_lost_is_found_at_the_stand_in(standin: str, shown: str) -> None:
+    """By its webhook; and, where the provider does not show that, as the only one of its input."""
+    hook = f"http://127.0.0.1:9/hook?lost={shown}"
+    ours, request = provider(standin), real_request(f"a lost cat [answer=lost][shown={shown}]")
     since = datetime.now(UTC)
 
     with pytest.raises(AnswerLost):
@@ -82,3 +97,20 @@ def test_the_stand_in_refuses_once(standin: str, answer: str, error: type[Produc
         provider(standin).create(request, "http://127.0.0.1:9/hook", 60)
 
     assert provider(standin).create(request, "http://127.0.0.1:9/hook", 60).status == "running"
+
+
+def test_two_lost_creates_of_one_input_are_told_apart_by_nobody(standin: str) -> None:
+    request = real_request("twin cats [answer=lost][shown=no]")
+    since = datetime.now(UTC)
+    for _ in range(2):
+        with pytest.raises(AnswerLost):
+            provider(standin).create(request, "http://127.0.0.1:9/hook?twin", 60)
+
+    with pytest.raises(AnswerLost, match="2 predictions"):
+        provider(standin).find(request, "http://127.0.0.1:9/hook?twin", since)
+
+
+def test_a_create_that_made_nothing_is_not_found(standin: str) -> None:
+    since = datetime.now(UTC)
+
+    assert provider(standin).find(real_request("no cat"), "http://127.0.0.1:9/hook?none", since) is None

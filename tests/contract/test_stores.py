@@ -145,6 +145,25 @@ def test_a_signed_url_opens_its_object_and_no_other(stack: dict[str, Any], tmp_p
         urllib.request.urlopen(url.replace("signed.txt", "other.txt"))
 
 
+@pytest.mark.parametrize("name", ["a.png", "a b+c.png", "\u00e9.png", "x"])
+def test_a_url_of_the_bucket_names_its_key_and_no_other_does(media: Any, name: str) -> None:
+    url = media.signed_url(f"uploads/{name}")
+
+    assert media.key_of(url) == f"uploads/{name}"
+    assert media.key_of(url.partition("?")[0]) == f"uploads/{name}"
+    for other in (url.replace("://", "://evil."), url.replace("://", "://user@"), "https://evil.example/" + url, ""):
+        assert media.key_of(other) is None
+
+
+def test_a_bucket_in_aws_is_known_by_its_own_host() -> None:
+    signing = Config(signature_version="s3v4")
+    client = boto3.client("s3", "eu-west-1", aws_access_key_id="a", aws_secret_access_key="b", config=signing)
+    media = S3MediaStore(client, "vsl-dev-media")
+
+    assert media.key_of(media.signed_url("uploads/a b.png")) == "uploads/a b.png"
+    assert media.key_of("https://vsl-dev-media.s3.amazonaws.com.evil.example/uploads/a.png") is None
+
+
 @pytest.fixture(params=["memory", "dynamodb"])
 def directory(request: pytest.FixtureRequest) -> Any:
     if request.param == "memory":
