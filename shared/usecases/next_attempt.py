@@ -43,14 +43,17 @@ def after_failure(tx: Transaction, job: Job, attempt: Attempt, failure: Failure,
     tx.insert_attempt(again)
     delay_seconds = failure.retry_after_seconds or 2**attempt.number
     tx.announce(job, "calls", body_of(ProviderCall(str(job.id), str(again.id))), delay_seconds)
+    # Whoever found the failure holds the lease; the next attempt's media are for somebody else to fetch.
+    free: dict[str, Any] = {"lease_owner": None, "lease_until": None}
     if plan["modelId"] == job.model_id:
         tx.add_event(job, "call.retried", {"code": failure.code, "delaySeconds": delay_seconds})
-        return tx.touch_job(job, retry_count=job.retry_count + 1)
+        return tx.touch_job(job, retry_count=job.retry_count + 1, **free)
     tx.add_event(job, "call.fell_back", {"code": failure.code, "from": job.model_id, "to": plan["modelId"]})
     patience = timedelta(seconds=plan["patienceSeconds"])
     return tx.touch_job(
         job, model_id=plan["modelId"], retry_count=0, deadline_at=max(job.deadline_at, clock.now() + patience),
         estimated_seconds=Decimal(str(plan["estimatedSeconds"])), estimated_cost_usd=again.reserved_usd,
+        **free,
     )  # fmt: skip
 
 

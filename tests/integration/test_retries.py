@@ -187,6 +187,17 @@ def test_an_interrupted_prediction_is_made_again_and_costs_nothing(world: World)
     assert len(versions(world, job_id)) == 2
 
 
+def test_the_media_of_a_second_call_do_not_wait_for_the_lease_of_the_first(world: World) -> None:
+    job_id, attempt_id, provider_id = world.accepted()
+    assert world.settler.claim_store(job_id, attempt_id, "first")["verdict"] == "go"
+    world.settler.take(PredictionSeen(str(job_id), str(attempt_id), provider_id, "aborted", retryable=True))
+    again = open_attempt(world, job_id)
+    world.settler.claim_call(job_id, again)
+    world.settler.take(CallAccepted(str(job_id), str(again), job_id.hex[:26], "starting"))
+
+    assert world.settler.claim_store(job_id, again, "second")["verdict"] == "go"
+
+
 def test_a_job_past_its_deadline_is_not_tried_again(world: World) -> None:
     job_id, attempt_id, provider_id = world.accepted()
     world.sql("UPDATE vsl.jobs SET deadline_at = now() WHERE id = %s", job_id)
