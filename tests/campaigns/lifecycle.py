@@ -142,26 +142,31 @@ class Lifecycle(RuleBasedStateMachine):
             self._cancelled(message)
             return
         job_id, attempt_id = message["jobId"], message["attemptId"]
-        verdict = self.settler.claim_call(UUID(job_id), UUID(attempt_id))["verdict"]
-        report = self._call(job_id, attempt_id, verdict, answer)
+        claim = self.settler.claim_call(UUID(job_id), UUID(attempt_id))
+        report = self._call(job_id, attempt_id, claim, answer)
         if report is not None:
             self.settler.take(report)
 
-    def _call(self, job_id: str, attempt_id: str, verdict: str, answer: str) -> Any:
-        if verdict == "resolve":
-            found = self.provider.of(attempt_id)
-            if not found:
-                return CallUnresolved(job_id, attempt_id, "not listed")
-            return CallAccepted(job_id, attempt_id, found[0].provider_id, found[0].status)
-        if verdict != "go":
+    def _call(self, job_id: str, attempt_id: str, claim: Any, answer: str) -> Any:
+        if claim["verdict"] == "resolve":
+            return self._resolved(job_id, attempt_id, claim)
+        if claim["verdict"] != "go":
             return None
         if answer in ("429", "422"):
             code = "provider_throttled" if answer == "429" else "provider_refused"
             return CallRejected(job_id, attempt_id, code, answer, answer == "429", 1)
         if answer == "500":
-            return CallUnresolved(job_id, attempt_id, "500")
+            return CallUnresolved(job_id, attempt_id, "500", "provider_error")
         made = self.provider.create(job_id, attempt_id)
         return None if answer == "lost" else CallAccepted(job_id, attempt_id, made.provider_id, made.status)
+
+    def _resolved(self, job_id: str, attempt_id: str, claim: Any) -> Any:
+        found = self.provider.of(attempt_id)
+        if found:
+            return CallAccepted(job_id, attempt_id, found[0].provider_id, found[0].status)
+        if claim["absentMeansFailed"]:
+            return CallRejected(job_id, attempt_id, "provider_error", "not listed", True)
+        return CallUnresolved(job_id, attempt_id, "not listed")
 
     def _cancelled(self, message: Any) -> None:
         made = self.provider.made.get(message["providerId"])

@@ -101,6 +101,16 @@ class Observed:
         made = self.call("GET", "/_standin/predictions", base="providerUrl")
         return [prediction for prediction in made if f"job={job_id}" in prediction["webhook"]]
 
+    def prediction(self, job_id: str) -> dict[str, Any]:
+        """The job's only prediction as the provider shows it to callers."""
+        (made,) = self.predictions(job_id)
+        request = urllib.request.Request(
+            f"{self.stack['providerUrl']}/v1/predictions/{made['id']}", headers={"Authorization": "Bearer any"}
+        )
+        with urllib.request.urlopen(request, timeout=60) as response:
+            shown: dict[str, Any] = json.loads(response.read())
+        return shown
+
     def part(self, name: str) -> int:
         """The process of a part of the stack."""
         return int(read_json(Path(self.stack["stateDir"]) / "status.json")["parts"][name])
