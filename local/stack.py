@@ -141,12 +141,14 @@ def _deploy(stack: Stack, services: Services, assembly: Assembly, postgres: Post
             f"{prefix}/redis-url": redis.url,
             f"{prefix}/public-base-url": stack.base_url,
             f"{prefix}/replicate-base-url": provider.base_url,
+            f"{prefix}/runway-base-url": f"http://127.0.0.1:{stack.ports.provider}/runway",
             f"{prefix}/provider-output-origins": provider.output_origins,
         }
     )
     services.put_secrets(
         {
             f"{prefix}/replicate-token": provider.token,
+            f"{prefix}/runway-token": stand_in(stack.ports.provider).token,
             f"{prefix}/replicate-webhook-secret": provider.webhook_secret(),
             f"{prefix}/webhook-url-key": stack.secrets["webhookUrlKey"],
         }

@@ -40,7 +40,7 @@ def after_failure(tx: Transaction, job: Job, attempt: Attempt, failure: Failure,
         return fail_job(tx, job, error.code, error.sentence, clock=clock)
     tx.insert_attempt(again)
     delay_seconds = failure.retry_after_seconds or 2**attempt.number
-    tx.announce(job, "calls", body_of(ProviderCall(str(job.id), str(again.id))), delay_seconds)
+    tx.announce(job, "calls", body_of(ProviderCall(str(job.id), str(again.id), provider=again.provider)), delay_seconds)
     if plan["modelId"] == job.model_id:
         tx.add_event(job, "call.retried", {"code": failure.code, "delaySeconds": delay_seconds})
         return tx.touch_job(job, retry_count=job.retry_count + 1)

@@ -12,6 +12,7 @@ from shared.domain.messages import JobMessage, ProviderCall, StoreMedia, body_of
 from shared.observability import logger
 from shared.ports import Clock, Records, Transaction
 from shared.usecases.aftermath import Aftermath
+from shared.usecases.announcing import announce_cancel
 from shared.usecases.ending import end_job
 
 BATCH = 200
@@ -96,8 +97,7 @@ def _close(tx: Transaction, job: Job, attempt: Attempt) -> None:
         tx.change_attempt(attempt, AttemptState.FINISHED, error_code="unresolved", actual_usd=attempt.reserved_usd)
         tx.settle_cost(job, attempt, attempt.reserved_usd)
     elif attempt.state is AttemptState.ACCEPTED and attempt.provider_id:
-        message = ProviderCall(str(job.id), str(attempt.id), "cancel", attempt.provider_id)
-        tx.announce(job, "calls", body_of(message))
+        announce_cancel(tx, job, attempt, attempt.provider_id)
 
 
 def _take_up(tx: Transaction, job: Job) -> Job | None:
@@ -118,7 +118,8 @@ def _take_up(tx: Transaction, job: Job) -> Job | None:
 
 def _ask_again(tx: Transaction, job: Job, attempt: Attempt) -> None:
     if attempt.state in (AttemptState.WRITTEN, AttemptState.CLAIMED):
-        tx.announce(job, "calls", body_of(ProviderCall(str(job.id), str(attempt.id))))
+        call = ProviderCall(str(job.id), str(attempt.id), provider=attempt.provider)
+        tx.announce(job, "calls", body_of(call))
     elif attempt.state is AttemptState.ACCEPTED and attempt.provider_id:
-        message = StoreMedia(str(job.id), str(attempt.id), attempt.number, attempt.provider_id)
+        message = StoreMedia(str(job.id), str(attempt.id), attempt.number, attempt.provider_id, attempt.provider)
         tx.announce(job, "store", body_of(message))

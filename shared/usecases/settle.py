@@ -20,14 +20,15 @@ from shared.domain.messages import (
     ProviderCall,
     Report,
     StoreFailed,
-    StoreMedia,
     WebhookReceived,
     body_of,
 )
+from shared.domain.pace import POLL_SECONDS
 from shared.domain.prices import Price, Used
 from shared.observability import logger
 from shared.ports import Clock, Records, Transaction
 from shared.usecases.aftermath import Aftermath
+from shared.usecases.announcing import announce_store, ask_later, tell
 from shared.usecases.ending import end_job, fail_job
 from shared.usecases.next_attempt import Failure, after_failure
 from shared.usecases.pace import learn, seconds_to_wait
@@ -66,7 +67,7 @@ class Settler:
                 changed = self._abandon(tx, job, attempt)
                 verdict: Mapping[str, Any] = {"verdict": "cancelled"}
             elif wait_seconds := seconds_to_wait(tx, job, attempt, clock=self.clock):
-                _ask_later(tx, job, attempt, wait_seconds)
+                ask_later(tx, job, attempt, wait_seconds)
                 verdict = {"verdict": "wait", "seconds": wait_seconds}
             else:
                 changed, verdict = self._let_go(tx, job, attempt)
@@ -144,7 +145,7 @@ class Settler:
             # The webhook overtook the answer of the call; its URL names the attempt, so nothing is in doubt.
             return self._accepted(tx, job, attempt, report.providerId, report.providerStatus)
         if report.providerStatus in PROVIDER_ENDS:
-            _announce_store(tx, job, attempt, report.providerId)
+            announce_store(tx, job, attempt, report.providerId)
         return job
 
     def _accepted(self, tx: Transaction, job: Job, attempt: Attempt, provider_id: str, provider_status: str) -> Job:
@@ -160,9 +161,15 @@ class Settler:
         )  # fmt: skip
         tx.add_event(job, "call.accepted", {"providerId": provider_id})
         if job.status.finished:
-            tx.announce(job, "calls", body_of(ProviderCall(str(job.id), str(attempt.id), "cancel", provider_id)))
+            tx.announce(
+                job,
+                "calls",
+                body_of(ProviderCall(str(job.id), str(attempt.id), "cancel", provider_id, attempt.provider)),
+            )
         elif tx.unpark(attempt.provider, provider_id) or provider_status in PROVIDER_ENDS:
-            _announce_store(tx, job, attempt, provider_id)
+            announce_store(tx, job, attempt, provider_id)
+        elif attempt.provider in POLL_SECONDS:
+            announce_store(tx, job, attempt, provider_id, POLL_SECONDS[attempt.provider])
         return job
 
     def _rejected(self, tx: Transaction, job: Job, attempt: Attempt, report: CallRejected) -> Job | None:
@@ -179,15 +186,18 @@ class Settler:
         if report.providerStatus not in PROVIDER_ENDS:
             tx.change_attempt(
                 attempt, AttemptState.ACCEPTED, provider_status=report.providerStatus,
-                check_in_seconds=RUNNING_CHECK_SECONDS,
+                check_in_seconds=2 * RUNNING_CHECK_SECONDS,
             )  # fmt: skip
-            _tell(tx, job, report)
+            if attempt.provider in POLL_SECONDS:
+                announce_store(tx, job, attempt, report.providerId, POLL_SECONDS[attempt.provider])
+            else:
+                tell(tx, job, report)
             percent = max(report.progress or 0, job.progress or 0) or None
             return tx.touch_job(job, progress=percent, lease_owner=None, lease_until=None)
         charged = report.providerStatus in ("succeeded", "canceled") and bool(report.predictSeconds)
         used = Used(predict_seconds=report.predictSeconds) if charged else None
         self._finish_attempt(tx, job, attempt, report.providerStatus, used)
-        _tell(tx, job, report)
+        tell(tx, job, report)
         return self._ended_by_provider(tx, job, attempt, report)
 
     def _ended_by_provider(self, tx: Transaction, job: Job, attempt: Attempt, report: PredictionSeen) -> Job | None:
@@ -260,13 +270,6 @@ class Settler:
         return self.clock.now() >= job.deadline_at - timedelta(seconds=1)
 
 
-def _tell(tx: Transaction, job: Job, report: PredictionSeen) -> None:
-    """The provider's own words in the job's history."""
-    if report.logs or report.progress is not None:
-        details = {"status": report.providerStatus, "progress": report.progress, "logs": report.logs}
-        tx.add_event(job, "provider.reported", details)
-
-
 def body_of_output(output: Any) -> Mapping[str, Any]:
     """A stored output as the job's row keeps it."""
     return {
@@ -284,13 +287,3 @@ def _locked(tx: Transaction, job_id: UUID, attempt_id: UUID) -> tuple[Job | None
         logger.warning("attempt_of_another_job", extra={"jobId": str(job_id)})
         return job, None
     return job, attempt
-
-
-def _ask_later(tx: Transaction, job: Job, attempt: Attempt, wait_seconds: int) -> None:
-    tx.change_attempt(attempt, AttemptState.WRITTEN, check_in_seconds=wait_seconds + CLAIM_CHECK_SECONDS)
-    tx.announce(job, "calls", body_of(ProviderCall(str(job.id), str(attempt.id))), wait_seconds)
-
-
-def _announce_store(tx: Transaction, job: Job, attempt: Attempt, provider_id: str) -> None:
-    message = StoreMedia(str(job.id), str(attempt.id), attempt.number, provider_id)
-    tx.announce(job, "store", body_of(message))
