@@ -61,6 +61,7 @@ class Lifecycle(RuleBasedStateMachine):
         self.callers = [self._account(), self._account()]
         self.jobs: dict[UUID, Caller] = {}
         self.promises = Promises(self.records, [caller.account_id for caller in self.callers])
+        self.promises.forget_earlier_runs()
 
     def _account(self) -> Caller:
         order = {"action": "create_account", "name": uuid4().hex, "usagePlanKey": uuid4().hex}

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from tests.e2e.client import Api, pictures
 from tests.e2e.conftest import Predictions, Rows
 
-FRAME = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg=="
+
+def picture() -> bytes:
+    """A small PNG."""
+    made = io.BytesIO()
+    Image.new("RGB", (64, 36), (20, 60, 120)).save(made, "PNG")
+    return made.getvalue()
+
+
+FRAME = "data:image/png;base64," + base64.b64encode(picture()).decode()
 
 
 def ask(api: Api, prompt: str, **parameters: Any) -> str:
