@@ -49,8 +49,8 @@ def seen(standin: StandIn) -> dict[str, Any]:
     ("what", "right"),
     [
         ("version", "2.0.0-beta.4"), ("created", "starting"), ("waited", ["processing", True]),
-        ("cancelled", "canceled"), ("listed", True), ("model", ["stability-ai", "sdxl", True]), ("secret", "whsec_"), ("run", True),
-        ("unknown", 404), ("wrong", 422),
+        ("cancelled", "canceled"), ("listed", True), ("model", ["stability-ai", "sdxl", True]),
+        ("secret", "whsec_"), ("run", True), ("unknown", 404), ("wrong", 422),
     ],
 )  # fmt: skip
 def test_the_next_sdk_of_replicate_takes_it_for_replicate(seen: dict[str, Any], what: str, right: Any) -> None:
