@@ -33,8 +33,8 @@ async def image_to_video(request: web.Request) -> web.StreamResponse:
     _admit(request)
     try:
         new = new_prediction({"input": _input(await _body(request))}, {}, service.switches(), RUNWAY_GEN4)
-    except ApiError as error:
-        raise ApiError(400, "Validation of body failed", str(error)) from error
+    except ApiError as refused:
+        raise ApiError(400, "Validation of body failed", str(refused)) from refused
     steering = steering_of(new.directives)
     if steering.answer in ("429", "500") and service.predictions.answer_once(f"runway {steering.answer} {new.input}"):
         status = int(steering.answer)
