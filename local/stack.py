@@ -30,6 +30,8 @@ from operate.accounts import connect
 
 STAGE = "local"
 PUBLIC_PORTS = (80, 443)
+FAULTS_VARIABLE = "VSL_FAULT_PROXY"
+FAULTY = ("postgres", "redis", "ministack", "s3", "provider")
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,27 @@ class Stack:
             directory=self.layout.root,
         )
 
+    @property
+    def with_faults(self) -> bool:
+        """Whether the fault proxy stands between the functions and what they use."""
+        return bool(os.environ.get(FAULTS_VARIABLE))
+
+    @property
+    def seen(self) -> Ports:
+        """The ports as the functions see them."""
+        return self.ports.behind_faults() if self.with_faults else self.ports
+
+    def faults_part(self) -> Part:
+        ports, seen = self.ports, self.ports.behind_faults()
+        routes = {name: [getattr(seen, name), getattr(ports, name)] for name in FAULTY}
+        return Part(
+            name="faults",
+            command=[sys.executable, "-m", "local.faults", str(ports.fault_control), json.dumps(routes)],
+            is_ready=lambda: bool(_fetch(urllib.request.Request(f"http://127.0.0.1:{ports.fault_control}/"))),
+            environment=self.environment,
+            directory=self.layout.root,
+        )
+
     def lambda_part(self) -> Part:
         return Part(
             name="lambda",
@@ -105,9 +128,11 @@ def bring_up(layout: Layout, supervisor: Supervisor) -> Stack:
         synthesizing = aside.submit(synthesize, layout, STAGE)
         with _step(supervisor, "starting PostgreSQL, Redis, S3 and the provider"):
             postgres = prepare_postgres(layout, stack.ports.postgres, stack.secrets["databasePassword"])
-            redis = prepare_redis(layout, stack.ports.redis)
+            redis = prepare_redis(layout, stack.ports.redis, announced_port=stack.seen.redis)
             storage = stack.storage.part(sys.executable, stack.environment)
             supervisor.start(postgres.part(), redis.part(stack.environment), storage, stack.provider_part())
+            if stack.with_faults:
+                supervisor.start(stack.faults_part())
         with _step(supervisor, "synthesizing the template"):
             # Asking is also what joins the Redis node to its cluster, which then takes two seconds.
             while not synthesizing.done():
@@ -137,16 +162,20 @@ def _deploy(stack: Stack, services: Services, assembly: Assembly, postgres: Post
     provider = chosen_provider(stack.ports.provider, os.environ)
     services.put_parameters(
         {
-            f"{prefix}/database-url": postgres.url,
-            f"{prefix}/redis-url": redis.url,
+            f"{prefix}/database-url": postgres.url.replace(f":{stack.ports.postgres}/", f":{stack.seen.postgres}/"),
+            f"{prefix}/redis-url": redis.url.replace(f":{stack.ports.redis}/", f":{stack.seen.redis}/"),
             f"{prefix}/public-base-url": stack.base_url,
-            f"{prefix}/replicate-base-url": provider.base_url,
+            f"{prefix}/replicate-base-url": provider.base_url.replace(
+                f":{stack.ports.provider}/", f":{stack.seen.provider}/"
+            ),
+            f"{prefix}/runway-base-url": f"http://127.0.0.1:{stack.seen.provider}/runway",
             f"{prefix}/provider-output-origins": provider.output_origins,
         }
     )
     services.put_secrets(
         {
             f"{prefix}/replicate-token": provider.token,
+            f"{prefix}/runway-token": stand_in(stack.ports.provider).token,
             f"{prefix}/replicate-webhook-secret": provider.webhook_secret(),
             f"{prefix}/webhook-url-key": stack.secrets["webhookUrlKey"],
         }
@@ -158,7 +187,8 @@ def _deploy(stack: Stack, services: Services, assembly: Assembly, postgres: Post
 
 def runtime_configuration(stack: Stack, assembly: Assembly) -> dict[str, Any]:
     """The file the functions' runner and gateway read."""
-    layout, ports = stack.layout, stack.ports
+    layout, ports, seen = stack.layout, stack.ports, stack.seen
+    ministack = f"http://127.0.0.1:{seen.ministack}"
     return {
         "gatewayPort": ports.gateway,
         "runnerPort": ports.runner,
@@ -172,10 +202,19 @@ def runtime_configuration(stack: Stack, assembly: Assembly) -> dict[str, Any]:
         "logsDir": str(layout.logs),
         "optBinDir": str(layout.programs),
         "worlds": {
-            "inside": {"ports": [ports.postgres, ports.redis, ports.ministack, ports.s3, ports.runtime_api]},
-            "outside": {"ports": [ports.ministack, ports.s3, ports.provider, ports.runtime_api, *PUBLIC_PORTS]},
+            # Behind the fault proxy a custom resource still answers at the address CloudFormation gave it.
+            "inside": {
+                "ports": [seen.postgres, seen.redis, seen.ministack, seen.s3, ports.ministack, ports.runtime_api]
+            },
+            # Outputs are fetched from where the provider says they are, which is its own address.
+            "outside": {
+                "ports": [seen.ministack, seen.s3, seen.provider, ports.provider, ports.runtime_api, *PUBLIC_PORTS]
+            },
         },
-        "serviceEndpoints": {"S3": stack.storage.url},
+        "serviceEndpoints": {
+            **dict.fromkeys(("DYNAMODB", "SQS", "LAMBDA", "SSM", "SECRETS_MANAGER"), ministack),
+            "S3": f"http://127.0.0.1:{seen.s3}",
+        },
         "s3ControlUrl": stack.storage.control_url,
         "adminCredentials": {
             "accessKeyId": ACCESS_KEY_ID,
@@ -203,6 +242,7 @@ def describe(stack: Stack, postgres: Postgres, redis: Cache, keys: Mapping[str, 
         "awsSecretAccessKey": stack.secrets["awsSecretAccessKey"],
         "region": REGION,
         "runnerUrl": stack.runner_url,
+        "faultsUrl": f"http://127.0.0.1:{stack.ports.fault_control}" if stack.with_faults else None,
         "worldEnforcement": stack.runtime_health().get("worldEnforcement", "unknown"),
     }
 

@@ -199,11 +199,28 @@ def model_source() -> ModelSource:
 
 
 @cache
-def provider() -> Any:
+def provider(name: str = "replicate") -> Any:
+    """The provider of an attempt. Its token is read at each call: one that lacks it fails only its own jobs."""
+    if name == "runway":
+        from shared.adapters.runway_provider import RunwayProvider
+
+        return RunwayProvider(lambda: _token("RUNWAY_API_TOKEN"), os.environ["RUNWAY_BASE_URL"])
     from shared.adapters.replicate_provider import ReplicateProvider
 
-    token = os.environ["REPLICATE_API_TOKEN"]
-    return ReplicateProvider(lambda: value_of(token), os.environ["REPLICATE_BASE_URL"])
+    return ReplicateProvider(lambda: _token("REPLICATE_API_TOKEN"), os.environ["REPLICATE_BASE_URL"])
+
+
+def _token(variable: str) -> str:
+    from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
+
+    from shared.domain.errors import ProviderRefused
+
+    address = os.environ[variable]
+    try:
+        return value_of(address)
+    except GetParameterError:
+        sentence = f"This stage has no secret {address.removeprefix('secret:')}: an operator must put it there."
+        raise ProviderRefused(sentence, code="model_unavailable") from None
 
 
 @cache

@@ -122,6 +122,8 @@ class CallProvider(Outside):
     public_base_url: str
     replicate_api_token: str
     replicate_base_url: str
+    runway_api_token: str
+    runway_base_url: str
     webhook_url_key: str
 
 
@@ -132,6 +134,8 @@ class StoreMedia(Outside):
     s3_bucket: str
     replicate_api_token: str
     replicate_base_url: str
+    runway_api_token: str
+    runway_base_url: str
     provider_output_origins: str
 
 

@@ -24,7 +24,7 @@ def handler(event: dict[str, Any], context: Any) -> Any:
 def _work(record: Any) -> None:
     message = TypeAdapter(ProviderCall).validate_python(json.loads(record.body))
     call_provider(
-        message, inside=bootstrap.inside(), provider=bootstrap.provider(), reports=bootstrap.reports(),
+        message, inside=bootstrap.inside(), provider=bootstrap.provider(message.provider), reports=bootstrap.reports(),
         media=bootstrap.media(), webhook_url=_webhook_url,
     )  # fmt: skip
 

@@ -23,6 +23,7 @@ def handler(event: dict[str, Any], context: Any) -> Any:
 def _work(record: Any) -> None:
     message = TypeAdapter(StoreMedia).validate_python(json.loads(record.body))
     store_media(
-        message, inside=bootstrap.inside(), provider=bootstrap.provider(), downloader=bootstrap.downloader(),
-        media=bootstrap.media(), reports=bootstrap.reports(), heartbeat=bootstrap.heartbeat,
+        message, inside=bootstrap.inside(), provider=bootstrap.provider(message.provider),
+        downloader=bootstrap.downloader(), media=bootstrap.media(), reports=bootstrap.reports(),
+        heartbeat=bootstrap.heartbeat,
     )  # fmt: skip

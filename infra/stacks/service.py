@@ -118,14 +118,18 @@ class ServiceStack(Stack):
             "REPLICATE_API_TOKEN": self._secret("replicate-token"),
             "REPLICATE_BASE_URL": self._provider_setting("replicate-base-url", stage.provider_base_url),
         }
-        provider = {"SETTLE_FUNCTION": settle.function_name, **replicate}
+        provider = {
+            "SETTLE_FUNCTION": settle.function_name, **replicate,
+            "RUNWAY_API_TOKEN": self._secret("runway-token"),
+            "RUNWAY_BASE_URL": self._provider_setting("runway-base-url", stage.runway_base_url),
+        }  # fmt: skip
         base = f"/vsl/{stage.name}/public-base-url"
         calls = {"CALLS_QUEUE_URL": queues["calls"].queue_url, "PUBLIC_BASE_URL": f"ssm:{base}"}
         caller = self._function(
             "call_provider", World.OUTSIDE, provider | reports | url_key | calls,
             stage.worker_timeout_seconds, stage.worker_memory_mb,
         )  # fmt: skip
-        self._grant_secrets(caller, "webhook-url-key", "replicate-token")
+        self._grant_secrets(caller, "webhook-url-key", "replicate-token", "runway-token")
         caller.add_to_role_policy(
             aws_iam.PolicyStatement(actions=["ssm:GetParameter"], resources=[self._arn("ssm", f"parameter{base}")])
         )
@@ -136,7 +140,7 @@ class ServiceStack(Stack):
             "store_media", World.OUTSIDE, provider | reports | {"PROVIDER_OUTPUT_ORIGINS": origins},
             stage.store_timeout_seconds, stage.worker_memory_mb,
         )  # fmt: skip
-        self._grant_secrets(store, "replicate-token")
+        self._grant_secrets(store, "replicate-token", "runway-token")
         self.media.bucket.grant_put(store, "incoming/*")
         self.media.bucket.grant_read(store, "incoming/*")
         described = self._function(

@@ -20,6 +20,7 @@ Unit = Literal["run", "image", "video_second", "token"]
 HARDWARE_USD_PER_SECOND = Decimal("0.0014")
 
 WIDE_RATIOS = ("16:9", "4:3", "1:1", "3:4", "9:16", "21:9", "9:21")
+RUNWAY_RATIOS = ("1280:720", "720:1280", "1104:832", "832:1104", "960:960", "1584:672")
 FLUX_RATIOS = ("1:1", "16:9", "21:9", "3:2", "2:3", "4:5", "5:4", "3:4", "4:3", "9:16", "9:21")
 
 
@@ -238,10 +239,23 @@ LLAMA = Model(
     ("5a6809ca6288247d06daf6365557e5e429063f32a21146b2a807c682652136b8",), many_outputs=True,
 )  # fmt: skip
 
+# Runway's, made by the same renderer; Replicate's API cannot call it, for it has no version there.
+RUNWAY_GEN4 = Model(
+    "runway", "gen4_turbo", "video", False, "Image to video",
+    Price("video_second", {"": "0.05"}),
+    (
+        Parameter("prompt", description="Text prompt"), Parameter("image", required=True, is_uri=True), SEED,
+        Parameter("ratio", required=True, choices=RUNWAY_RATIOS),
+        Parameter("duration", "integer", 10, minimum=2, maximum=10),
+    ),
+    (),
+)  # fmt: skip
+
 MODELS: Mapping[str, Model] = {
     model.key: model
     for model in (
         FLUX_SCHNELL, SDXL, STABLE_VIDEO_DIFFUSION, SEEDANCE_LITE, WAN_FAST, MINIMAX_VIDEO, VEO_FAST, MUSICGEN, LLAMA,
+        RUNWAY_GEN4,
     )
 }  # fmt: skip
 

@@ -15,7 +15,7 @@ class ProviderCall:
     attemptId: str
     action: Literal["create", "cancel"] = "create"
     providerId: str | None = None
-    waits: int = 0
+    provider: str = "replicate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,7 @@ class StoreMedia:
     attemptId: str
     attemptNumber: int
     providerId: str
+    provider: str = "replicate"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 
 # What a provider allows at most: calls a second, and calls at once after a rest.
 LIMITS: Mapping[str, tuple[float, float]] = {"replicate": (10.0, 20.0), "runway": (1.0, 5.0)}
+# Providers without webhooks are asked that often what became of a call (Runway: not under 5 s).
+POLL_SECONDS: Mapping[str, int] = {"runway": 6}
 SLOWEST_PER_SECOND = 0.1
 SPEED_UP = 1.05
 FAILURES_TO_OPEN = 5

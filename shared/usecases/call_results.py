@@ -12,13 +12,14 @@ from shared.domain.messages import (
     JobMessage,
     MediaStored,
     PredictionSeen,
-    ProviderCall,
     StoredOutput,
     StoreFailed,
     body_of,
 )
+from shared.domain.pace import POLL_SECONDS
 from shared.domain.prices import Price, Used
 from shared.ports import Clock, Transaction
+from shared.usecases.announcing import announce_cancel, announce_store, tell
 from shared.usecases.ending import book_cost, end_job, fail_job
 from shared.usecases.next_attempt import Failure, after_failure
 
@@ -30,12 +31,15 @@ RETRY_STORE_SECONDS = 15
 
 def take_seen(tx: Transaction, job: Job, attempt: Attempt, report: PredictionSeen, *, clock: Clock) -> Job | None:
     """A prediction that runs, or has ended without media that somebody waits for. The job, or None if unchanged."""
-    _tell(tx, job, report)
+    if report.providerStatus in PROVIDER_ENDS or attempt.provider not in POLL_SECONDS:
+        tell(tx, job, report)
     if report.providerStatus not in PROVIDER_ENDS:
         tx.change_attempt(
             attempt, AttemptState.ACCEPTED, provider_status=report.providerStatus,
             check_in_seconds=RUNNING_CHECK_SECONDS,
         )  # fmt: skip
+        if attempt.provider in POLL_SECONDS:
+            announce_store(tx, job, attempt, report.providerId, POLL_SECONDS[attempt.provider])
         return _goes_on(tx, job, attempt, report)
     job = _close(tx, job, attempt, report.providerStatus, _cost_usd(attempt, report.providerStatus, _used(report)))
     return _ended_by_provider(tx, job, attempt, report, clock)
@@ -77,7 +81,7 @@ def is_too_late(job: Job, clock: Clock) -> bool:
 def _goes_on(tx: Transaction, job: Job, attempt: Attempt, report: PredictionSeen) -> Job | None:
     if job.status.finished:
         # Its cancel has not reached the provider; a second one is harmless.
-        tx.announce(job, "calls", body_of(ProviderCall(str(job.id), str(attempt.id), "cancel", report.providerId)))
+        announce_cancel(tx, job, attempt, report.providerId)
         return job
     percent = max(report.progress or 0, job.progress or 0) or None
     return tx.touch_job(job, progress=percent, lease_owner=None, lease_until=None)
@@ -122,13 +126,6 @@ def _close(tx: Transaction, job: Job, attempt: Attempt, provider_status: str, co
     """The job with the attempt's cost in it."""
     tx.change_attempt(attempt, AttemptState.FINISHED, provider_status=provider_status, actual_usd=cost_usd)
     return book_cost(tx, job, attempt, cost_usd)
-
-
-def _tell(tx: Transaction, job: Job, report: PredictionSeen) -> None:
-    """The provider's own words in the job's history."""
-    if report.logs or report.progress is not None:
-        details = {"status": report.providerStatus, "progress": report.progress, "logs": report.logs}
-        tx.add_event(job, "provider.reported", details)
 
 
 def _row_of(output: StoredOutput) -> Mapping[str, Any]:

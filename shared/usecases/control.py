@@ -8,9 +8,9 @@ from uuid import UUID
 
 from shared.domain.errors import Conflict, NotFound
 from shared.domain.jobs import Attempt, AttemptState, Caller, Job, JobStatus
-from shared.domain.messages import ProviderCall, body_of
 from shared.ports import Clock, Records, Transaction
 from shared.usecases.aftermath import Aftermath
+from shared.usecases.announcing import announce_cancel
 from shared.usecases.ending import end_job, refuse_erased
 
 
@@ -62,6 +62,5 @@ def _stop(tx: Transaction, job: Job, attempt: Attempt) -> str:
         tx.settle_cost(job, attempt, Decimal(0))
         return "none"
     if attempt.provider_id is not None:
-        message = ProviderCall(str(job.id), str(attempt.id), "cancel", attempt.provider_id)
-        tx.announce(job, "calls", body_of(message))
+        announce_cancel(tx, job, attempt, attempt.provider_id)
     return "pending"

@@ -81,7 +81,7 @@ def generate_media(
         if job.media_type == "video" and (script is not None or request.section_id is not None):
             section_id = request.section_id or (script.section_id if script else 0)
             tx.insert_video(written, section_id=section_id, script_id=request.script_id, position=request.position)
-        tx.announce(written, "calls", body_of(ProviderCall(str(job.id), str(attempt.id))))
+        tx.announce(written, "calls", body_of(ProviderCall(str(job.id), str(attempt.id), provider=attempt.provider)))
         tx.add_event(written, "job.created")
     count(JOBS_STARTED, mediaType=request.media_type)
     logger.info("generation_requested", extra={**job_fields(written), "action": "generation_requested"})

@@ -42,7 +42,7 @@ def after_failure(tx: Transaction, job: Job, attempt: Attempt, failure: Failure,
         return fail_job(tx, job, error.code, error.sentence, clock=clock)
     tx.insert_attempt(again)
     delay_seconds = failure.retry_after_seconds or 2**attempt.number
-    tx.announce(job, "calls", body_of(ProviderCall(str(job.id), str(again.id))), delay_seconds)
+    tx.announce(job, "calls", body_of(ProviderCall(str(job.id), str(again.id), provider=again.provider)), delay_seconds)
     # Whoever found the failure holds the lease; the next attempt's media are for somebody else to fetch.
     free: dict[str, Any] = {"lease_owner": None, "lease_until": None}
     if plan["modelId"] == job.model_id:

@@ -13,6 +13,7 @@ from shared.observability import logger
 from shared.ports import Clock, Records, Transaction
 from shared.usecases.aftermath import BATCH as SENT_AT_ONCE
 from shared.usecases.aftermath import Aftermath
+from shared.usecases.announcing import announce_cancel
 from shared.usecases.ending import book_cost, end_job
 
 BATCH = 200
@@ -109,8 +110,7 @@ def _close(tx: Transaction, job: Job, attempt: Attempt) -> Job:
         tx.change_attempt(attempt, AttemptState.FINISHED, error_code="unresolved", actual_usd=attempt.reserved_usd)
         return book_cost(tx, job, attempt, attempt.reserved_usd)
     if attempt.state is AttemptState.ACCEPTED and attempt.provider_id:
-        message = ProviderCall(str(job.id), str(attempt.id), "cancel", attempt.provider_id)
-        tx.announce(job, "calls", body_of(message))
+        announce_cancel(tx, job, attempt, attempt.provider_id)
     return job
 
 
@@ -132,7 +132,8 @@ def _take_up(tx: Transaction, job: Job) -> Job | None:
 
 def _ask_again(tx: Transaction, job: Job, attempt: Attempt) -> None:
     if attempt.state in (AttemptState.WRITTEN, AttemptState.CLAIMED):
-        tx.announce(job, "calls", body_of(ProviderCall(str(job.id), str(attempt.id))))
+        call = ProviderCall(str(job.id), str(attempt.id), provider=attempt.provider)
+        tx.announce(job, "calls", body_of(call))
     elif attempt.state is AttemptState.ACCEPTED and attempt.provider_id:
-        message = StoreMedia(str(job.id), str(attempt.id), attempt.number, attempt.provider_id)
+        message = StoreMedia(str(job.id), str(attempt.id), attempt.number, attempt.provider_id, attempt.provider)
         tx.announce(job, "store", body_of(message))

@@ -17,16 +17,15 @@ from shared.domain.messages import (
     CallUnresolved,
     MediaStored,
     PredictionSeen,
-    ProviderCall,
     Report,
     StoreFailed,
-    StoreMedia,
     WebhookReceived,
-    body_of,
 )
+from shared.domain.pace import POLL_SECONDS
 from shared.observability import logger
 from shared.ports import Clock, Records, Transaction
 from shared.usecases.aftermath import Aftermath
+from shared.usecases.announcing import announce_cancel, announce_store, ask_later
 from shared.usecases.call_results import (
     PROVIDER_ENDS,
     RUNNING_CHECK_SECONDS,
@@ -67,7 +66,7 @@ class Settler:
                 changed = self._abandon(tx, job, attempt)
                 verdict: Mapping[str, Any] = {"verdict": "cancelled"}
             elif wait_seconds := seconds_to_wait(tx, job, attempt, clock=self.clock):
-                _ask_later(tx, job, attempt, wait_seconds)
+                ask_later(tx, job, attempt, wait_seconds)
                 verdict = {"verdict": "wait", "seconds": wait_seconds}
             else:
                 changed, verdict = self._let_go(tx, job, attempt)
@@ -153,7 +152,7 @@ class Settler:
             # The webhook overtook the answer of the call; its URL names the attempt, so nothing is in doubt.
             return self._accepted(tx, job, attempt, report.providerId, report.providerStatus)
         if report.providerStatus in PROVIDER_ENDS:
-            _announce_store(tx, job, attempt, report.providerId)
+            announce_store(tx, job, attempt, report.providerId)
         return job
 
     def _accepted(self, tx: Transaction, job: Job, attempt: Attempt, provider_id: str, provider_status: str) -> Job:
@@ -169,9 +168,11 @@ class Settler:
         )  # fmt: skip
         tx.add_event(job, "call.accepted", {"providerId": provider_id})
         if job.status.finished:
-            tx.announce(job, "calls", body_of(ProviderCall(str(job.id), str(attempt.id), "cancel", provider_id)))
+            announce_cancel(tx, job, attempt, provider_id)
         elif tx.unpark(attempt.provider, provider_id) or provider_status in PROVIDER_ENDS:
-            _announce_store(tx, job, attempt, provider_id)
+            announce_store(tx, job, attempt, provider_id)
+        elif attempt.provider in POLL_SECONDS:
+            announce_store(tx, job, attempt, provider_id, POLL_SECONDS[attempt.provider])
         return job
 
     def _rejected(self, tx: Transaction, job: Job, attempt: Attempt, report: CallRejected) -> Job | None:
@@ -212,13 +213,3 @@ def _locked(tx: Transaction, job_id: UUID, attempt_id: UUID) -> tuple[Job | None
         logger.warning("attempt_of_another_job", extra={"jobId": str(job_id)})
         return job, None
     return job, attempt
-
-
-def _ask_later(tx: Transaction, job: Job, attempt: Attempt, wait_seconds: int) -> None:
-    tx.change_attempt(attempt, AttemptState.WRITTEN, check_in_seconds=wait_seconds + CLAIM_CHECK_SECONDS)
-    tx.announce(job, "calls", body_of(ProviderCall(str(job.id), str(attempt.id))), wait_seconds)
-
-
-def _announce_store(tx: Transaction, job: Job, attempt: Attempt, provider_id: str) -> None:
-    message = StoreMedia(str(job.id), str(attempt.id), attempt.number, provider_id)
-    tx.announce(job, "store", body_of(message))

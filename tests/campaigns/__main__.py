@@ -94,6 +94,7 @@ def main(arguments: list[str]) -> int:
                 broken += done.violations
                 print(f"{name}: {results.totals()[0][name]} of {CAMPAIGNS[name].target}, "
                       f"{done.violations} violations, {done.seconds:.0f} s", flush=True)  # fmt: skip
+    results.write_table({name: campaign.target for name, campaign in CAMPAIGNS.items()})
     return 1 if broken else 0
 
 

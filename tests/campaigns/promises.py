@@ -96,12 +96,24 @@ class Promises:
             "WHERE account_id = ANY(%(accounts)s) AND next_check_at IS NOT NULL"
         )
         self._run(f"UPDATE vsl.jobs SET updated_at = {past} WHERE account_id = ANY(%(accounts)s)")
-        self._run("DELETE FROM vsl.provider_pace")
+        self.rest_provider()
         if leases:
             self._run(
                 f"UPDATE vsl.jobs SET lease_until = {past} WHERE account_id = ANY(%(accounts)s) "
                 "AND lease_until IS NOT NULL"
             )
+
+    def forget_earlier_runs(self) -> None:
+        """What an earlier run left unsent would be sent in this one."""
+        self._run("UPDATE vsl.outbox SET sent_at = now() WHERE sent_at IS NULL")
+
+    def rest_provider(self) -> None:
+        """Nobody has called the provider of late."""
+        self._run("DELETE FROM vsl.provider_pace")
+        self._run(
+            "UPDATE vsl.provider_attempts SET claimed_at = claimed_at - interval '1 minute' "
+            "WHERE account_id = ANY(%(accounts)s) AND claimed_at > now() - interval '1 minute'"
+        )
 
     def reach_deadline(self, job_id: UUID) -> None:
         """The job's time is over."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -42,3 +43,17 @@ def totals(file: Path = FILE) -> tuple[Counter[str], Counter[str]]:
         counts[done.campaign] += done.count
         violations[done.campaign] += done.violations
     return counts, violations
+
+
+def write_table(targets: Mapping[str, int], file: Path = FILE) -> None:
+    """docs/campaigns.md: what was reached of what is to be reached."""
+    counts, violations = totals(file)
+    lines = [
+        "# Campaigns",
+        "",
+        "Written by `make campaign` from `campaigns.jsonl`; the figures add up over all runs.",
+        "",
+    ]
+    lines += ["| campaign | cases | to reach | violations |", "| --- | ---: | ---: | ---: |"]
+    lines += [f"| {name} | {counts[name]:,} | {target:,} | {violations[name]} |" for name, target in targets.items()]
+    file.with_suffix(".md").write_text("\n".join([*lines, ""]), encoding="utf8")

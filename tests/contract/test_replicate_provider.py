@@ -7,28 +7,14 @@ import socket
 import subprocess
 import sys
 import traceback
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from shared.adapters.replicate_provider import READ_TRIES, ReplicateProvider
 from shared.domain.errors import AnswerLost, NotFound, ProductError, ProviderBusy, ProviderRefused
+from tests.contract.replicate_calls import HOOK, MADE, REQUEST, TOKEN, provider
 from tests.scripted_server import Answer, Asked, always, in_turn, json_reply, reply, scripted
-
-TOKEN = "r8_canary"
-HOOK = "https://api.example/webhook/replicate?job=1&attempt=2&mac=3"
-REQUEST = {"version": "owner/name", "input": {"prompt": "a cat", "seed": 7}}
-NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-MADE = {
-    "id": "gm3qorzdhgbfurvjtvhg6dckhu", "model": "owner/name", "version": "hidden", "status": "starting",
-    "input": REQUEST["input"], "output": None, "error": None, "logs": "", "metrics": {},
-    "created_at": "2026-01-02T03:04:05.123456789Z", "urls": {}, "a_new_field": 1,
-}  # fmt: skip
-
-
-def provider(base_url: str, **changes: Any) -> ReplicateProvider:
-    return ReplicateProvider(lambda: f"{TOKEN}\n", base_url, **{"sleep": lambda _: None, **changes})
 
 
 def create(base_url: str, **changes: Any) -> Any:
@@ -275,73 +261,6 @@ def test_cancelling_what_is_finished_is_no_error(answer: bytes) -> None:
 def test_a_cancel_without_an_answer_may_be_repeated(answer: bytes) -> None:
     with scripted(always(answer)) as server, pytest.raises(ProviderBusy):
         provider(server.origin).cancel("p1")
-
-
-def page(*entries: Any, cursor: str | None = None) -> bytes:
-    following = f"https://evil.example/v1/predictions?cursor={cursor}" if cursor else None
-    return json_reply(200, {"previous": None, "next": following, "results": list(entries)})
-
-
-def entry(seconds: float = 0, **fields: Any) -> dict[str, Any]:
-    made = (NOW + timedelta(seconds=seconds)).isoformat().replace("+00:00", "Z")
-    return {**MADE, "created_at": made, **fields}
-
-
-def found(*pages: bytes) -> str | None:
-    with scripted(in_turn(*pages)) as server:
-        prediction = provider(server.origin).find(REQUEST, HOOK, NOW)
-    assert len(server.asked) == len(pages)
-    return prediction.id if prediction else None
-
-
-def test_an_unanswered_create_is_found_by_its_webhook() -> None:
-    others = [entry(id="b", webhook=HOOK + "4"), entry(id="c"), 7, {"id": 1}]
-
-    assert found(page(*others, cursor="x%3D"), page(entry(id="a", webhook=HOOK, input={}), entry(-999))) == "a"
-
-
-def test_pages_are_followed_by_their_cursor_at_our_own_address() -> None:
-    with scripted(in_turn(page(entry(id="a"), cursor="x%3D"), page())) as server:
-        provider(server.origin).find(REQUEST, HOOK, NOW)
-
-    assert [asked.path for asked in server.asked] == ["/v1/predictions", "/v1/predictions?cursor=x%3D"]
-
-
-@pytest.mark.parametrize(
-    ("entries", "expected"),
-    [
-        ([entry(id="a")], "a"),
-        ([entry(id="b", input={"prompt": "a dog"}), entry(id="a", webhook=None)], "a"),
-        ([entry(id="b", webhook="https://other.example")], None),
-        ([entry(id="b", model="owner/other")], None),
-        ([entry(181, id="b")], None),
-        ([entry(-61, id="b")], None),
-        ([entry(-59, id="a"), entry(-61, id="b"), entry(id="c")], "a"),
-        ([entry(id="b", created_at=None)], None),
-        ([], None),
-    ],
-)
-def test_without_a_webhook_only_a_single_likeness_counts(entries: list[Any], expected: str | None) -> None:
-    assert found(page(*entries)) == expected
-
-
-def test_two_likenesses_leave_it_open() -> None:
-    with pytest.raises(AnswerLost, match="2 predictions"):
-        found(page(entry(id="a"), entry(id="b")))
-
-
-def test_a_picture_signed_anew_is_the_same_picture() -> None:
-    request = {**REQUEST, "input": {"image": "https://bucket.example/a.png?X-Amz-Signature=1"}}
-    shown = entry(id="a", input={"image": "https://bucket.example/a.png?X-Amz-Signature=2"})
-    with scripted(in_turn(page(shown))) as server:
-        prediction = provider(server.origin).find(request, HOOK, NOW)
-
-    assert prediction is not None
-
-
-def test_a_list_without_an_end_leaves_it_open() -> None:
-    with scripted(always(page(entry(id="b", input={}), cursor="same"))) as server, pytest.raises(ProviderBusy):
-        provider(server.origin).find(REQUEST, HOOK, NOW)
 
 
 def test_the_sdk_is_imported_only_when_it_is_needed() -> None:

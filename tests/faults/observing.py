@@ -99,7 +99,8 @@ class Observed:
     def predictions(self, job_id: str) -> list[dict[str, Any]]:
         """The provider's own account of what it made for a job."""
         made = self.call("GET", "/_standin/predictions", base="providerUrl")
-        return [prediction for prediction in made if f"job={job_id}" in prediction["webhook"]]
+        # Runway is asked, not called back: its tasks name no job.
+        return [prediction for prediction in made if f"job={job_id}" in (prediction["webhook"] or "")]
 
     def prediction(self, job_id: str) -> dict[str, Any]:
         """The job's only prediction as the provider shows it to callers."""

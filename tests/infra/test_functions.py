@@ -65,17 +65,18 @@ PROMISES = {
     "call_provider": Promise(
         False,
         {"SETTLE_FUNCTION", "REPORTS_QUEUE_URL", "CALLS_QUEUE_URL", "S3_BUCKET", "PUBLIC_BASE_URL",
-         "REPLICATE_API_TOKEN", "REPLICATE_BASE_URL", "WEBHOOK_URL_KEY"},
+         "REPLICATE_API_TOKEN", "REPLICATE_BASE_URL", "RUNWAY_API_TOKEN", "RUNWAY_BASE_URL", "WEBHOOK_URL_KEY"},
         (*_sends("reports", "calls"), *_reads("calls"), "lambda:InvokeFunction settle", "s3:GetObject media/*",
          "ssm:GetParameter public-base-url", "secretsmanager:GetSecretValue replicate-token",
-         "secretsmanager:GetSecretValue webhook-url-key"),
+         "secretsmanager:GetSecretValue runway-token", "secretsmanager:GetSecretValue webhook-url-key"),
     ),
     "store_media": Promise(
         False,
         {"SETTLE_FUNCTION", "REPORTS_QUEUE_URL", "S3_BUCKET", "REPLICATE_API_TOKEN", "REPLICATE_BASE_URL",
-         "PROVIDER_OUTPUT_ORIGINS"},
+         "RUNWAY_API_TOKEN", "RUNWAY_BASE_URL", "PROVIDER_OUTPUT_ORIGINS"},
         (*_sends("reports"), *_reads("store"), "lambda:InvokeFunction settle", *_puts("incoming"),
-         "s3:GetObject media/incoming/*", "s3:ListBucket media", "secretsmanager:GetSecretValue replicate-token"),
+         "s3:GetObject media/incoming/*", "s3:ListBucket media", "secretsmanager:GetSecretValue replicate-token",
+         "secretsmanager:GetSecretValue runway-token"),
     ),
     "provider_catalog": Promise(
         False, {"S3_BUCKET", "REPLICATE_API_TOKEN", "REPLICATE_BASE_URL"},
@@ -246,7 +247,7 @@ def _arn(templates: Templates, thing: str) -> str:
         return f"{prefix}-media.Arn{thing.removeprefix('media')}"
     if thing == "public-base-url":
         return f"arn:AWS::Partition:ssm:{account}:parameter/vsl/{templates.stage}/{thing}"
-    if thing.startswith(("replicate-", "webhook-")):
+    if thing.startswith(("replicate-", "runway-", "webhook-")):
         return f"arn:AWS::Partition:secretsmanager:{account}:secret:/vsl/{templates.stage}/{thing}-*"
     names = {"jobs": "realtime-jobs", "keys": "api-keys"}
     return f"{prefix}-{names.get(thing, thing)}.Arn"

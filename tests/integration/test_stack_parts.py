@@ -116,7 +116,8 @@ def test_committed_rows_survive_a_kill_of_postgres(layout: Layout, supervisor: S
 
 
 def test_redis_is_a_whole_cluster_of_one_node(layout: Layout, supervisor: Supervisor) -> None:
-    cache = prepare_redis(layout, choose_ports(layout).redis)
+    port = choose_ports(layout).redis
+    cache = prepare_redis(layout, port, announced_port=port)
     supervisor.start(cache.part({"PATH": os.environ["PATH"]}))
     supervisor.wait_ready()
 
@@ -182,7 +183,7 @@ def test_functions_reach_the_bucket_but_not_its_control_port(layout: Layout, sup
     for world in (told.worlds.inside, told.worlds.outside):
         assert stack.ports.s3 in world.ports
         assert stack.ports.s3_control not in world.ports
-    assert told.service_endpoints == {"S3": f"http://127.0.0.1:{stack.ports.s3}"}
+    assert told.service_endpoints["S3"] == f"http://127.0.0.1:{stack.ports.s3}"
 
 
 def test_a_function_with_a_vpc_in_the_template_has_one_when_deployed(layout: Layout, supervisor: Supervisor) -> None:
