@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
 from shared import bootstrap, config
 from shared.observability import logger
+from shared.usecases.manage_accounts import restore_keys
 from shared.usecases.rebuild import Rebuilder
 from shared.usecases.reconcile import Sweep
 
@@ -15,7 +15,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     bootstrap.settings(config.Reconcile)
     if event.get("action") == "rebuild":
         rebuilder = Rebuilder(bootstrap.records(), bootstrap.live_view(), bootstrap.status_cache())
-        return rebuilder.page(UUID(event["after"]) if event.get("after") else None)
+        return rebuilder.page(event.get("after"))
     found = Sweep(bootstrap.records(), bootstrap.clock(), bootstrap.aftermath()).run()
+    found["keys"] = restore_keys(bootstrap.records(), bootstrap.key_directory())
     logger.info("swept", extra={"action": "reconcile", **found})
     return found

@@ -38,3 +38,11 @@ def world(database_url: str) -> Iterator[World]:
     account = act(order, records=records, directory=MemoryKeys())
     yield World(database_url, records, MemoryQueue(), Caller(UUID(account["accountId"]), frozenset()))
     records.close()
+
+
+@pytest.fixture
+def other(world: World) -> Caller:
+    """Another account."""
+    order = {"action": "create_account", "name": uuid4().hex, "usagePlanKey": uuid4().hex}
+    account = act(order, records=world.records, directory=MemoryKeys())
+    return Caller(UUID(account["accountId"]), frozenset())
