@@ -49,8 +49,9 @@ class Stores:
         answer = self.functions.invoke(FunctionName=f"vsl-{self.stage}-reconcile", Payload=payload)
         page: Mapping[str, Any] = json.loads(answer["Payload"].read())
         if answer.get("FunctionError"):
-            go_on = f"; go on with --after {after}" if after else ""
-            raise AccountCommandFailed(f"{page.get('errorMessage')}{go_on}")
+            raise AccountCommandFailed(str(page.get("errorMessage")))
+        if "error" in page:
+            raise AccountCommandFailed(f"{page['error']} ({page['code']})")
         return page
 
 

@@ -200,10 +200,11 @@ def test_media_that_a_worker_writes_after_the_first_round_is_found_by_the_last(e
     begun = erasing.user(user)
 
     erasing.media.objects[f"incoming/{job_id}/1/0"] = (b"late", "video/mp4")
-    erasing.media.objects[f"generated/{erasing.world.caller.account_id}/{user}/late"] = (b"late", "video/mp4")
+    for label in (user, begun.nobody):
+        erasing.media.objects[f"generated/{erasing.world.caller.account_id}/{label}/late"] = (b"late", "video/mp4")
     erasing.sweep(timedelta(minutes=13))
 
-    assert erasing.again(begun).erased["objects"] == 2
+    assert erasing.again(begun).erased["objects"] == 3
     assert (erasing.again(begun).completed_at is not None, erasing.media.objects) == (True, {})
 
 
