@@ -62,9 +62,9 @@ class Accounts:
         """Revokes a key; an authorizer's cached answer may admit it for another minute."""
         return self.ask({"action": "revoke_key", "keyId": key_id})
 
-    def rebuild_keys(self) -> int:
-        """Writes the keys' DynamoDB projection anew from PostgreSQL; answers how many."""
-        return int(self.ask({"action": "rebuild_keys"})["written"])
+    def rebuild_keys(self) -> dict[str, int]:
+        """Writes the keys' DynamoDB projection anew from PostgreSQL: {written, removed}."""
+        return self.ask({"action": "rebuild_keys"})
 
     def add_usage_plan_key(self, name: str, value: str) -> str:
         """Puts an API Gateway key of this value into the stage's usage plan and answers its id."""

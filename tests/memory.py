@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 from uuid import UUID
 
 from shared.domain.errors import DependencyDown, Mistake, NotFound
-from shared.ports import StoredObject
+from shared.ports import OpenUpload, StoredObject
 
 
 class MemoryClock:
@@ -43,7 +43,17 @@ class MemoryView:
     def get(self, job_id: UUID) -> Mapping[str, Any] | None:
         return self.snapshots.get(str(job_id))
 
-    def forget(self, job_id: UUID) -> None:
+    def replace(self, snapshot: Mapping[str, Any]) -> bool:
+        held = self.snapshots.get(snapshot["jobId"])
+        self.snapshots[snapshot["jobId"]] = snapshot
+        return held not in (None, snapshot)
+
+    def page(self, after: str | None, limit: int) -> tuple[Mapping[UUID, int], str | None]:
+        behind = sorted(job_id for job_id in self.snapshots if job_id > (after or ""))
+        versions = {UUID(job_id): self.snapshots[job_id]["version"] for job_id in behind[:limit]}
+        return versions, behind[limit - 1] if len(behind) > limit else None
+
+    def remove(self, job_id: UUID) -> None:
         self.snapshots.pop(str(job_id), None)
 
 
@@ -127,8 +137,11 @@ class MemoryMedia:
         found = sorted(key for key in self.objects if key.startswith(prefix) and key > after)
         return [StoredObject(key, datetime.now(UTC)) for key in found[:limit]]
 
-    def abort_uploads(self, before: datetime) -> int:
-        return 0
+    def open_uploads(self, prefix: str, after: str, limit: int) -> Sequence[OpenUpload]:
+        return []
+
+    def abort_upload(self, upload: OpenUpload) -> None:
+        raise AssertionError(f"there is no upload {upload}")
 
     def replace_text(self, key: str, text: str) -> None:
         self.objects[key] = (text.encode(), "application/json")
@@ -166,3 +179,12 @@ class MemoryKeys:
 
     def get(self, key_hash: str) -> Mapping[str, Any] | None:
         return self.keys.get(key_hash)
+
+    def is_empty(self) -> bool:
+        return not self.keys
+
+    def hashes(self) -> Set[str]:
+        return set(self.keys)
+
+    def remove(self, key_hash: str) -> None:
+        self.keys.pop(key_hash, None)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
 from shared import bootstrap, config
+from shared.domain.errors import ProductError
 from shared.observability import logger
+from shared.usecases.manage_accounts import restore_keys
 from shared.usecases.rebuild import Rebuilder
 from shared.usecases.reconcile import Sweep
 
@@ -14,8 +15,15 @@ from shared.usecases.reconcile import Sweep
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     bootstrap.settings(config.Reconcile)
     if event.get("action") == "rebuild":
-        rebuilder = Rebuilder(bootstrap.records(), bootstrap.live_view(), bootstrap.status_cache())
-        return rebuilder.page(UUID(event["after"]) if event.get("after") else None)
+        return _rebuild(event.get("after"))
     found = Sweep(bootstrap.records(), bootstrap.clock(), bootstrap.aftermath()).run()
+    found["keys"] = restore_keys(bootstrap.records(), bootstrap.key_directory())
     logger.info("swept", extra={"action": "reconcile", **found})
     return found
+
+
+def _rebuild(after: str | None) -> dict[str, Any]:
+    try:
+        return Rebuilder(bootstrap.records(), bootstrap.live_view(), bootstrap.status_cache()).page(after)
+    except ProductError as error:
+        return {"error": error.sentence, "code": error.code}

@@ -76,7 +76,8 @@ class ServiceStack(Stack):
                 stage.worker_timeout_seconds, stage.worker_memory_mb,
             )  # fmt: skip
             self._grant_database(made)
-        self.data.api_keys.grant_read_write_data(self.functions["account"])
+        for name in ("account", "reconcile"):
+            self.data.api_keys.grant_read_write_data(self.functions[name])
         self._grant_media()
 
     def _grant_media(self) -> None:

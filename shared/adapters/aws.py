@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -38,14 +38,7 @@ class DynamoLiveView:
         self._client, self._table, self._clock = client, table, clock
 
     def put(self, snapshot: Mapping[str, Any]) -> None:
-        item: dict[str, Any] = {
-            "jobId": {"S": snapshot["jobId"]},
-            "version": {"N": str(snapshot["version"])},
-            "accountId": {"S": snapshot["accountId"]},
-            "snapshot": {"S": json.dumps(snapshot)},
-        }
-        if snapshot["completedAt"]:
-            item["expiresAt"] = {"N": str(int((self._clock.now() + KEPT_AFTER_END).timestamp()))}
+        item = self._item(snapshot)
         try:
             self._client.put_item(
                 TableName=self._table,
@@ -62,7 +55,9 @@ class DynamoLiveView:
 
     def get(self, job_id: UUID) -> Mapping[str, Any] | None:
         try:
-            answer = self._client.get_item(TableName=self._table, Key={"jobId": {"S": str(job_id)}})
+            answer = self._client.get_item(
+                TableName=self._table, Key={"jobId": {"S": str(job_id)}}, ConsistentRead=True
+            )
         except _DOWN as error:
             raise _down("The live view") from error
         item = answer.get("Item")
@@ -71,11 +66,43 @@ class DynamoLiveView:
         found: Mapping[str, Any] = json.loads(item["snapshot"]["S"])
         return found
 
-    def forget(self, job_id: UUID) -> None:
+    def replace(self, snapshot: Mapping[str, Any]) -> bool:
+        try:
+            answer = self._client.put_item(TableName=self._table, Item=self._item(snapshot), ReturnValues="ALL_OLD")
+        except _DOWN as error:
+            raise _down("The live view") from error
+        held = answer.get("Attributes")
+        return held is not None and bool(json.loads(held["snapshot"]["S"]) != snapshot)
+
+    def page(self, after: str | None, limit: int) -> tuple[Mapping[UUID, int], str | None]:
+        start: Any = {"ExclusiveStartKey": {"jobId": {"S": after}}} if after else {}
+        try:
+            answer = self._client.scan(
+                TableName=self._table, Limit=limit, ProjectionExpression="jobId, #v",
+                ExpressionAttributeNames={"#v": "version"}, ConsistentRead=True, **start,
+            )  # fmt: skip
+        except _DOWN as error:
+            raise _down("The live view") from error
+        versions = {UUID(item["jobId"]["S"]): int(item["version"]["N"]) for item in answer["Items"]}
+        last = answer.get("LastEvaluatedKey")
+        return versions, last["jobId"]["S"] if last else None
+
+    def remove(self, job_id: UUID) -> None:
         try:
             self._client.delete_item(TableName=self._table, Key={"jobId": {"S": str(job_id)}})
         except _DOWN as error:
             raise _down("The live view") from error
+
+    def _item(self, snapshot: Mapping[str, Any]) -> dict[str, Any]:
+        item: dict[str, Any] = {
+            "jobId": {"S": snapshot["jobId"]},
+            "version": {"N": str(snapshot["version"])},
+            "accountId": {"S": snapshot["accountId"]},
+            "snapshot": {"S": json.dumps(snapshot)},
+        }
+        if snapshot["completedAt"]:
+            item["expiresAt"] = {"N": str(int((self._clock.now() + KEPT_AFTER_END).timestamp()))}
+        return item
 
     def _expired(self, item: Mapping[str, Any]) -> bool:
         # DynamoDB removes expired items hours late.
@@ -108,6 +135,27 @@ class DynamoKeyDirectory:
             return None
         plain = {name: next(iter(value.values())) for name, value in item.items()}
         return {**plain, "scopes": str(plain["scopes"]).split()}
+
+    def is_empty(self) -> bool:
+        try:
+            return not self._client.scan(TableName=self._table, Limit=1, ConsistentRead=True)["Items"]
+        except _DOWN as error:
+            raise _down("The key directory") from error
+
+    def hashes(self) -> Set[str]:
+        try:
+            pages = self._client.get_paginator("scan").paginate(
+                TableName=self._table, ProjectionExpression="keyHash", ConsistentRead=True
+            )
+            return {str(item["keyHash"]["S"]) for page in pages for item in page["Items"]}
+        except _DOWN as error:
+            raise _down("The key directory") from error
+
+    def remove(self, key_hash: str) -> None:
+        try:
+            self._client.delete_item(TableName=self._table, Key={"keyHash": {"S": key_hash}})
+        except _DOWN as error:
+            raise _down("The key directory") from error
 
 
 class SqsQueue:

@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
+from shared.domain.errors import DependencyDown
 from shared.observability import logger
 from shared.ports import Clock
 
@@ -79,10 +80,9 @@ class RedisStatusCache:
         self._redis = redis
 
     def put(self, snapshot: Mapping[str, Any]) -> None:
-        ttl_seconds = FINISHED_TTL_SECONDS if snapshot["completedAt"] else RUNNING_TTL_SECONDS
         self._redis.attempt(
             lambda client: client.eval(
-                _PUT, 1, _key(snapshot["jobId"]), json.dumps(snapshot), snapshot["version"], ttl_seconds
+                _PUT, 1, _key(snapshot["jobId"]), json.dumps(snapshot), snapshot["version"], _ttl_seconds(snapshot)
             )
         )
 
@@ -90,8 +90,13 @@ class RedisStatusCache:
         text = self._redis.attempt(lambda client: client.get(_key(str(job_id))))
         return json.loads(text) if text else None
 
-    def forget(self, job_id: UUID) -> None:
-        self._redis.attempt(lambda client: client.delete(_key(str(job_id))))
+    def replace(self, snapshot: Mapping[str, Any]) -> bool:
+        key, text = _key(snapshot["jobId"]), json.dumps(snapshot)
+        # In a tuple, as nothing held is no outage.
+        answer = self._redis.attempt(lambda client: (client.set(key, text, ex=_ttl_seconds(snapshot), get=True),))
+        if answer is None:
+            raise DependencyDown("The cache does not answer; try again in a moment.", retry_after_seconds=5)
+        return answer[0] not in (None, text)
 
     def ping(self) -> bool:
         """Whether the cache answers."""
@@ -139,6 +144,10 @@ def connect(url: str, password: Callable[[], str] | None = None) -> RedisCluster
         decode_responses=True,
         **extra,
     )
+
+
+def _ttl_seconds(snapshot: Mapping[str, Any]) -> int:
+    return FINISHED_TTL_SECONDS if snapshot["completedAt"] else RUNNING_TTL_SECONDS
 
 
 def _key(job_id: str) -> str:

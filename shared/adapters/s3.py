@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import unquote
@@ -12,14 +11,17 @@ from urllib.parse import unquote
 from botocore.exceptions import BotoCoreError, ClientError
 
 from shared.domain.errors import DependencyDown, NotFound
-from shared.ports import StoredObject
+from shared.ports import OpenUpload, StoredObject
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
 _ABSENT = ("404", "NoSuchKey", "NotFound")
 _TAKEN = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 MULTIPART_FROM_BYTES = 64 * 1024 * 1024
+# Of one request (S3 API, DeleteObjects).
+MOST_DELETED = 1000
 
 
 class S3MediaStore:
@@ -93,11 +95,8 @@ class S3MediaStore:
         return {"sizeBytes": answer["ContentLength"], "contentType": answer["ContentType"]}
 
     def delete(self, keys: Sequence[str]) -> None:
-        try:
-            for key in keys:
-                self._client.delete_object(Bucket=self._bucket, Key=key)
-        except (ClientError, BotoCoreError) as error:
-            raise _down() from error
+        for start in range(0, len(keys), MOST_DELETED):
+            self._delete(keys[start : start + MOST_DELETED])
 
     def keys(self, prefix: str) -> Sequence[str]:
         try:
@@ -115,15 +114,25 @@ class S3MediaStore:
             raise _down() from error
         return [StoredObject(entry["Key"], entry["LastModified"]) for entry in answer.get("Contents", [])]
 
-    def abort_uploads(self, before: datetime) -> int:
+    def open_uploads(self, prefix: str, after: str, limit: int) -> Sequence[OpenUpload]:
         try:
-            answer = self._client.list_multipart_uploads(Bucket=self._bucket)
-            stale = [upload for upload in answer.get("Uploads", []) if upload["Initiated"] < before]
-            for upload in stale:
-                self._client.abort_multipart_upload(Bucket=self._bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+            answer = self._client.list_multipart_uploads(
+                Bucket=self._bucket, Prefix=prefix, KeyMarker=after, MaxUploads=min(limit, 1000)
+            )
         except (ClientError, BotoCoreError) as error:
             raise _down() from error
-        return len(stale)
+        return [
+            OpenUpload(upload["Key"], upload["UploadId"], upload["Initiated"]) for upload in answer.get("Uploads", [])
+        ]
+
+    def abort_upload(self, upload: OpenUpload) -> None:
+        try:
+            self._client.abort_multipart_upload(Bucket=self._bucket, Key=upload.key, UploadId=upload.upload_id)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "NoSuchUpload":
+                raise _down() from error
+        except BotoCoreError as error:
+            raise _down() from error
 
     def signed_url(self, key: str, seconds: int = 3600) -> str:
         return self._client.generate_presigned_url(
@@ -135,6 +144,15 @@ class S3MediaStore:
         prefix = self.signed_url("x").partition("?")[0].removesuffix("x")
         address = url.partition("?")[0]
         return unquote(address.removeprefix(prefix)) or None if address.startswith(prefix) else None
+
+    def _delete(self, keys: Sequence[str]) -> None:
+        entries: list[ObjectIdentifierTypeDef] = [{"Key": key} for key in keys]
+        try:
+            answer = self._client.delete_objects(Bucket=self._bucket, Delete={"Objects": entries, "Quiet": True})
+        except (ClientError, BotoCoreError) as error:
+            raise _down() from error
+        if answer.get("Errors"):
+            raise _down()
 
 
 def _down() -> DependencyDown:

@@ -1,53 +1,98 @@
-"""What is erased, and the receipt of it."""
+"""What is erased, how far that has come, and the receipt of it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from shared.domain.jobs import Job
+from shared.domain.jobs import Job, iso
 from shared.domain.storage_keys import compiled_folder, generated_folder, incoming_folder
 
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """One job's places in the stores."""
-
-    job_id: UUID
-    prefixes: Sequence[str]
-
-    @classmethod
-    def of(cls, job: Job) -> Work:
-        made = generated_folder(job.account_id, job.user_id, job.created_at, job.id)
-        film = compiled_folder(job.account_id, job.script_id, job.id)
-        return cls(job.id, (incoming_folder(job.id), f"{made}/", f"{film}/"))
+WHOLE_USER = "user"
+USER_ROOTS = ("generated", "reference-frames", "video-clips", "uploads")
+STORES = (
+    "objects", "uploads", "liveView", "cache", "jobs", "attempts", "events", "outbox", "webhookInbox",
+    "webhookDeliveries", "storageOperations", "sectionVideos", "scripts", "shares", "frameSessions", "ledger",
+    "budgets",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """A row of `vsl.erasures`. `erased` counts by store; `subject` is `job:<id>` or `user:<label or hash>`."""
+    """A row of `vsl.erasures`. `subject` is `job:<id>` or `user`; `user_id` is there until it is done.
+
+    `found` counts what the present round has found, `erased` what all rounds have, by store.
+    """
 
     id: UUID
     account_id: UUID
     subject: str
-    work: Sequence[Work]
-    settled_at: datetime
+    user_id: str | None
     requested_at: datetime
-    erased: Mapping[str, int]
+    settled_at: datetime
+    due_at: datetime
+    round_began_at: datetime
+    cursor: UUID | None = None
+    found: Mapping[str, int] = field(default_factory=dict)
+    erased: Mapping[str, int] = field(default_factory=dict)
+    films: Sequence[str] = ()
     completed_at: datetime | None = None
 
     @property
-    def user_id(self) -> str | None:
-        """Whose data it is, where it is a user's."""
-        return self.subject.removeprefix("user:") if self.subject.startswith("user:") else None
+    def job_id(self) -> UUID | None:
+        """The one job, where it is not a whole user."""
+        return None if self.subject == WHOLE_USER else UUID(self.subject.removeprefix("job:"))
 
     @property
-    def prefixes(self) -> list[str]:
-        """Every place in the bucket, of the user's own folders as well."""
-        own = [f"{root}/{self.account_id}/{self.user_id}/" for root in USER_ROOTS] if self.user_id else []
-        return own + [prefix for work in self.work for prefix in work.prefixes]
+    def nobody(self) -> str:
+        """The label that stands where the user's stood."""
+        return f"erased-{self.id.hex[:16]}"
+
+    @property
+    def roots(self) -> list[str]:
+        """The user's own folders; under the new label too, for what was on its way there."""
+        labels = (self.user_id, self.nobody) if self.subject == WHOLE_USER else ()
+        return [f"{root}/{self.account_id}/{label}/" for root in USER_ROOTS for label in labels]
+
+    def places(self, job: Job) -> list[str]:
+        """The folders of one of its jobs that are not in `roots`."""
+        if job.kind == "compile":
+            return [f"{compiled_folder(job.account_id, job.script_id, job.id)}/"]
+        if self.subject == WHOLE_USER:
+            return [incoming_folder(job.id)]
+        made = generated_folder(job.account_id, self.user_id or job.user_id, job.created_at, job.id)
+        return [incoming_folder(job.id), f"{made}/"]
+
+    def plus(self, counts: Mapping[str, int]) -> Erasure:
+        """With more found in this round."""
+        return replace(self, found=_sum(self.found, counts), erased=_sum(self.erased, counts))
+
+    def next_round(self, now: datetime) -> Erasure:
+        """From the start again."""
+        return replace(self, cursor=None, found={}, round_began_at=now)
+
+    def finished(self, now: datetime) -> Erasure:
+        """Done; nothing of it names a person."""
+        return replace(self, completed_at=now, user_id=None, cursor=None)
 
 
-USER_ROOTS = ("generated", "reference-frames", "video-clips", "uploads")
+def receipt(erasure: Erasure) -> dict[str, Any]:
+    """What callers see: what was erased from each store and, once it is done, what the last look found in each."""
+    done = erasure.completed_at is not None
+    return {
+        "erasureId": str(erasure.id),
+        "subject": erasure.subject,
+        "status": "completed" if done else "processing",
+        "erased": {store: erasure.erased.get(store, 0) for store in STORES},
+        "left": {store: erasure.found.get(store, 0) for store in STORES} if done else None,
+        "films": list(erasure.films),
+        "requestedAt": iso(erasure.requested_at),
+        "completedAt": iso(erasure.completed_at),
+    }
+
+
+def _sum(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]:
+    return {name: first.get(name, 0) + second.get(name, 0) for name in {**first, **second}}

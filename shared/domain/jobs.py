@@ -150,7 +150,15 @@ class JobFilter:
 
 
 def snapshot(job: Job) -> dict[str, Any]:
-    """The job as the live view and the cache hold it: JSON values and keys, no URLs, with its version."""
+    """The job as the live view and the cache hold it: JSON values and keys, no URLs, with its version.
+
+    Of an erased one, what keeps an older snapshot from coming back, and nothing else.
+    """
+    if job.erased_at is not None:
+        return {
+            "format": SNAPSHOT_FORMAT, "version": job.version, "accountId": str(job.account_id),
+            "jobId": str(job.id), "erased": True, "completedAt": iso(job.completed_at),
+        }  # fmt: skip
     return {
         "format": SNAPSHOT_FORMAT,
         "version": job.version,

@@ -10,10 +10,10 @@ from decimal import Decimal
 from typing import Any, Protocol
 from uuid import UUID
 
-from shared.domain.erasure import Erasure
 from shared.domain.jobs import Attempt, AttemptState, Job, JobFilter, JobStatus
 from shared.domain.pace import Pace
 from shared.domain.scripts import Script, SectionVideo
+from shared.ports.erasures import Erasures
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Announcement:
     delay_seconds: int
 
 
-class Transaction(Protocol):
+class Transaction(Erasures, Protocol):
     """One transaction over the truth. All of it is committed or none. Raises DependencyDown."""
 
     # jobs
@@ -121,15 +121,6 @@ class Transaction(Protocol):
     def set_budget(self, account_id: UUID, user_id: str, periods: Sequence[str], limit_usd: Decimal | None) -> None:
         """Sets the limit of these periods, making rows that are missing."""
 
-    def jobs_after(self, job_id: UUID | None, limit: int) -> Sequence[Job]:
-        """Jobs of all accounts by id, behind the given one."""
-
-    def named_keys(self, keys: Sequence[str]) -> Set[str]:
-        """Those of the keys that a storage operation or a job names."""
-
-    def unfinished(self, job_ids: Sequence[UUID]) -> Set[UUID]:
-        """Those of the jobs that have not ended."""
-
     # pace
     def lock_pace(self, provider: str, now: datetime) -> Pace:
         """The provider's pace, locked; a fresh one at its first call."""
@@ -154,34 +145,6 @@ class Transaction(Protocol):
 
     def account_setting(self, account_id: UUID, name: str) -> int | None:
         """A number the operator has set for the account, else None."""
-
-    # erasure
-    def lock_jobs_to_erase(self, account_id: UUID, job_id: UUID | None, user_id: str | None) -> Sequence[Job]:
-        """The job, or the user's jobs and the films that show a clip of theirs; locked, none erased before."""
-
-    def insert_erasure(self, erasure: Erasure) -> None:
-        """Writes an erasure that is to be done."""
-
-    def scrub(self, erasure: Erasure, nobody: str) -> Mapping[str, int]:
-        """Takes what tells of a person out of every row; of a user's, `nobody` stands in their place. Counts."""
-
-    def rows_of_user(self, account_id: UUID, user_id: str) -> int:
-        """How many rows still name the user."""
-
-    def erasure(self, account_id: UUID, erasure_id: UUID) -> Erasure | None:
-        """One erasure of the account."""
-
-    def last_erasure(self, account_id: UUID, subject: str) -> Erasure | None:
-        """The newest of a subject."""
-
-    def open_erasures(self, limit: int) -> Sequence[Erasure]:
-        """The oldest that are not done."""
-
-    def count_erased(self, erasure: Erasure, counts: Mapping[str, int]) -> None:
-        """Keeps what was erased so far."""
-
-    def complete_erasure(self, erasure: Erasure, subject: str, now: datetime) -> None:
-        """Marks it done, with no place and no user's label left in it."""
 
     # scripts and section videos
     def insert_script(self, account_id: UUID, section_id: int, content: str | None) -> Script:
@@ -253,6 +216,27 @@ class Transaction(Protocol):
 
     def mark_published(self, job_id: UUID, version: int) -> None:
         """The live view holds this version."""
+
+    def jobs_to_show(self, after: UUID | None, limit: int) -> Sequence[Job]:
+        """Jobs of all accounts that are unfinished or ended within a week, by id, behind the given one."""
+
+    def jobs_by_id(self, job_ids: Sequence[UUID]) -> Sequence[Job]:
+        """These jobs of any account, in no order."""
+
+    def named_keys(self, keys: Sequence[str]) -> Set[str]:
+        """Those of the keys that a storage operation or a job names."""
+
+    def unfinished(self, job_ids: Sequence[UUID]) -> Set[UUID]:
+        """Those of the jobs that have not ended."""
+
+    def log_removals(self, bucket: str, keys: Sequence[str]) -> None:
+        """Notes that orphans were removed, with the job and account that their keys tell of."""
+
+    def sweep_position(self, sweep: str) -> str:
+        """How far a sweep has come; '' at the start."""
+
+    def set_sweep_position(self, sweep: str, position: str) -> None:
+        """Keeps how far a sweep has come."""
 
     def log_storage(
         self, job: Job, operation: str, key: str, *, success: bool, size_bytes: int | None, duration_ms: int

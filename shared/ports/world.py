@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -61,12 +61,27 @@ class LiveView(Protocol):
     def get(self, job_id: UUID) -> Mapping[str, Any] | None:
         """The snapshot unless it has expired. Raises DependencyDown."""
 
-    def forget(self, job_id: UUID) -> None:
-        """Removes the snapshot of a job. Raises DependencyDown."""
+    def replace(self, snapshot: Mapping[str, Any]) -> bool:
+        """Writes over whatever is held; whether that was something else. Raises DependencyDown."""
+
+    def page(self, after: str | None, limit: int) -> tuple[Mapping[UUID, int], str | None]:
+        """Versions of snapshots by job, in no order, and where to go on, None at the end. Raises DependencyDown."""
+
+    def remove(self, job_id: UUID) -> None:
+        """Takes a snapshot out; an absent one is no error. Raises DependencyDown."""
 
 
-class StatusCache(LiveView, Protocol):
-    """Like the live view, and never in the way: an outage is a miss."""
+class StatusCache(Protocol):
+    """Snapshots, quicker still. Its `put` and `get` are never in the way: an outage is a miss."""
+
+    def put(self, snapshot: Mapping[str, Any]) -> None:
+        """Writes where the held version is lower or the same."""
+
+    def get(self, job_id: UUID) -> Mapping[str, Any] | None:
+        """The snapshot."""
+
+    def replace(self, snapshot: Mapping[str, Any]) -> bool:
+        """Writes over whatever is held; whether that was something else. Raises DependencyDown."""
 
 
 class Waiters(Protocol):
@@ -85,6 +100,15 @@ class KeyDirectory(Protocol):
     def get(self, key_hash: str) -> Mapping[str, Any] | None:
         """One key by the SHA-256 of its text."""
 
+    def is_empty(self) -> bool:
+        """Whether it holds no key at all."""
+
+    def hashes(self) -> Set[str]:
+        """The hashes of all keys it holds."""
+
+    def remove(self, key_hash: str) -> None:
+        """Takes a key out; an absent one is no error."""
+
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
@@ -92,6 +116,15 @@ class StoredObject:
 
     key: str
     modified_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OpenUpload:
+    """A multipart upload that was neither completed nor given up."""
+
+    key: str
+    upload_id: str
+    began_at: datetime
 
 
 class MediaStore(Protocol):
@@ -131,8 +164,11 @@ class MediaStore(Protocol):
     def page(self, prefix: str, after: str, limit: int) -> Sequence[StoredObject]:
         """Objects under the prefix with keys behind `after`, in order, `limit` at most (1000)."""
 
-    def abort_uploads(self, before: datetime) -> int:
-        """Gives up multipart uploads that began before; how many."""
+    def open_uploads(self, prefix: str, after: str, limit: int) -> Sequence[OpenUpload]:
+        """Multipart uploads under the prefix with keys behind `after`, in order, `limit` at most (1000)."""
+
+    def abort_upload(self, upload: OpenUpload) -> None:
+        """Gives an upload up; one that has ended meanwhile is no error."""
 
     def signed_url(self, key: str, seconds: int = 3600) -> str:
         """A SigV4 URL for GET, the same within a signing window."""

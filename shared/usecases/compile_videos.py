@@ -15,6 +15,7 @@ from shared.domain.messages import JobMessage, body_of
 from shared.domain.scripts import SectionVideo
 from shared.ports import Clock, Records, Transaction
 from shared.usecases.aftermath import Aftermath
+from shared.usecases.ending import refuse_erased
 from shared.usecases.generate_media import RETRY_ROUTE, hash_of
 
 INLINE_LIMIT_SECONDS = 20
@@ -66,7 +67,7 @@ def request_compile(
 ) -> Job:
     """The compile job, written and queued; one that may be done inline is queued with a delay.
 
-    Raises NotFound, InvalidRequest, Conflict (`nothing_approved`, `not_completed`, `idempotency_conflict`).
+    Raises NotFound, OutputGone, InvalidRequest, Conflict (`nothing_approved`, `not_completed`, `idempotency_conflict`).
     """
     with records.transaction() as tx:
         earlier = _earlier(tx, request, caller)
@@ -128,6 +129,7 @@ def _of_clip(tx: Transaction, clip: ClipSource, caller: Caller) -> dict[str, Any
     job = tx.job(caller.account_id, clip.job_id)
     if job is None:
         raise NotFound(f"There is no job {clip.job_id}: GET /jobs lists yours.")
+    refuse_erased(job)
     if job.s3_key is None or not (job.content_type or "").startswith("video/"):
         raise Conflict(f"Job {job.id} is {job.status.value} and has no video to compile.", code="not_completed")
     return _of_job(job, None)

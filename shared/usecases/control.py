@@ -19,13 +19,14 @@ def cancel_job(
 ) -> tuple[Job, str]:
     """The cancelled job and its charge: `none`, or `pending` until the provider has said what it cost.
 
-    Raises NotFound, Conflict when the job has finished.
+    Raises NotFound, OutputGone, Conflict when the job has finished.
     """
     with records.transaction() as tx:
         if tx.job(caller.account_id, job_id) is None:
             raise NotFound(f"There is no job {job_id}: GET /jobs lists yours.")
         job = tx.lock_job(job_id)
         assert job is not None
+        refuse_erased(job)
         if job.status.finished:
             raise Conflict(f"The job has {job.status.value} already; there is nothing to cancel.", code="finished")
         ended, charge = stop_job(tx, job, clock=clock)

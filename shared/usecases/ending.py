@@ -44,7 +44,12 @@ def end_job(tx: Transaction, job: Job, to: JobStatus, *, clock: Clock, **changes
 def refuse_erased(job: Job) -> None:
     """Raises OutputGone when the job's media and request were erased."""
     if job.erased_at is not None:
-        raise OutputGone("This job was erased on request: ask for it anew with POST /generate-media.", code="erased")
+        raise erased()
+
+
+def erased() -> OutputGone:
+    """The job's media and request were erased."""
+    return OutputGone("This job was erased on request: ask for it anew with POST /generate-media.", code="gone")
 
 
 def fail_job(tx: Transaction, job: Job, code: str, message: str, *, clock: Clock) -> Job | None:

@@ -1,29 +1,32 @@
-"""Erasing a job's media and a user's data: from every store, resumed until nothing is left, with a receipt."""
+"""Erasing a job's media and a user's data: from every store, in rounds until one finds nothing, with a receipt."""
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
 from uuid import UUID, uuid4
 
-from shared.domain.erasure import Erasure, Work
-from shared.domain.errors import DependencyDown, NotFound
-from shared.domain.jobs import Caller, iso
+from shared.domain.erasure import WHOLE_USER, Erasure
+from shared.domain.errors import Conflict, DependencyDown, NotFound
+from shared.domain.jobs import Caller, Job, snapshot
 from shared.observability import logger
-from shared.ports import Clock, LiveView, MediaStore, Records, StatusCache
+from shared.ports import Clock, LiveView, MediaStore, Records, StatusCache, Transaction
 from shared.usecases.aftermath import Aftermath
 from shared.usecases.control import stop_job
 
 # The longest a worker that ran at the time may go on writing: the encoders' timeout and some.
 WORKERS_DONE_AFTER = timedelta(minutes=12)
-BATCH = 20
+# Each step takes much less; a worker that was killed holds an erasure for no longer.
+HELD_FOR = timedelta(seconds=60)
+BATCH = 50
+PAGE = 1000
+_FIRST = UUID(int=0)
 
 
 @dataclass(frozen=True, slots=True)
 class Eraser:
-    """Every step may be repeated; a kill anywhere leaves the erasure open, and the minute sweep goes on with it."""
+    """Step by step, each of which may be repeated; a kill anywhere leaves the rest to the minute sweep."""
 
     records: Records
     media: MediaStore
@@ -32,98 +35,143 @@ class Eraser:
     aftermath: Aftermath
     clock: Clock
 
-    def erase_job(self, job_id: UUID, caller: Caller) -> Erasure:
-        """One job's media and what was asked for. Raises NotFound."""
+    def erase_job(self, job_id: UUID, caller: Caller, seconds: float) -> Erasure:
+        """One job's media and what was asked for, as far as the seconds reach. Raises NotFound."""
         with self.records.transaction() as tx:
-            earlier = tx.last_erasure(caller.account_id, f"job:{job_id}")
-        if earlier is not None:
-            return earlier if earlier.completed_at else self._run(earlier)
-        erasure = self._begin(caller, f"job:{job_id}", job_id=job_id)
-        if not erasure.work:
-            raise NotFound(f"There is no job {job_id}: GET /jobs lists yours.")
-        return self._run(erasure)
-
-    def erase_user(self, user_id: str, caller: Caller) -> Erasure:
-        """All of a user's jobs, and the films that show a clip of theirs."""
-        return self._run(self._begin(caller, f"user:{user_id}", user_id=user_id))
-
-    def resume(self) -> int:
-        """Goes on with what is open; how many there are."""
-        with self.records.transaction() as tx:
-            found = list(tx.open_erasures(BATCH))
-        for erasure in found:
-            try:
-                self._run(erasure)
-            except DependencyDown as error:
-                logger.warning("erasure_left_to_next_sweep", extra={"reason": error.code})
-        return len(found)
-
-    def _begin(
-        self, caller: Caller, subject: str, *, job_id: UUID | None = None, user_id: str | None = None
-    ) -> Erasure:
-        now = self.clock.now()
-        with self.records.transaction() as tx:
-            jobs = list(tx.lock_jobs_to_erase(caller.account_id, job_id, user_id))
-            running = [job for job in jobs if not job.status.finished]
-            stopped = [stop_job(tx, job, clock=self.clock)[0] for job in running]
-            erasure = Erasure(
-                uuid4(), caller.account_id, subject, [Work.of(job) for job in jobs],
-                settled_at=now + WORKERS_DONE_AFTER if running else now, requested_at=now, erased={},
-            )  # fmt: skip
-            if jobs or user_id is not None:
+            if tx.job(caller.account_id, job_id) is None:
+                raise NotFound(f"There is no job {job_id}: GET /jobs lists yours.")
+            job = tx.lock_job(job_id)
+            assert job is not None
+            erasure = tx.erasure_of_job(caller.account_id, job_id)
+            if erasure is None:
+                erasure = self._new(caller, f"job:{job_id}", job.user_id)
                 tx.insert_erasure(erasure)
-        for job in stopped:
-            self.aftermath.of(job)
-        return erasure
+        return self._go_on(erasure, seconds)
 
-    def _run(self, erasure: Erasure) -> Erasure:
+    def erase_user(self, user_id: str, caller: Caller, seconds: float) -> Erasure:
+        """All of a user's data and the films that show a clip of theirs, as far as the seconds reach."""
         with self.records.transaction() as tx:
-            rows = tx.scrub(erasure, f"erased-{uuid4().hex[:16]}")
-        keys = [key for prefix in erasure.prefixes for key in self.media.keys(prefix)]
-        self.media.delete(keys)
-        # A second pass finds the same rows, scrubbed already: they count once.
-        counts = {"objects": 0, **(erasure.erased or rows)}
-        counts["objects"] += len(keys)
-        for work in erasure.work:
-            self.live.forget(work.job_id)
-            self.cache.forget(work.job_id)
-        with self.records.transaction() as tx:
-            tx.count_erased(erasure, counts)
-        return self._completed(replace(erasure, erased=counts))
+            erasure = tx.open_erasure_of_user(caller.account_id, user_id)
+            if erasure is None:
+                erasure = self._new(caller, WHOLE_USER, user_id)
+                tx.insert_erasure(erasure)
+        return self._go_on(erasure, seconds)
 
-    def _completed(self, erasure: Erasure) -> Erasure:
+    def resume(self, seconds: float) -> int:
+        """Goes on with those that are due, for so long; how many were taken up."""
+        end, taken = self.clock.monotonic_seconds() + seconds, 0
+        while self.clock.monotonic_seconds() < end and (erasure := self._take()) is not None:
+            self._run(erasure, end)
+            taken += 1
+        return taken
+
+    def _new(self, caller: Caller, subject: str, user_id: str) -> Erasure:
         now = self.clock.now()
-        if now < erasure.settled_at or self._left(erasure):
-            return erasure
+        return Erasure(
+            uuid4(), caller.account_id, subject, user_id, requested_at=now, settled_at=now, due_at=now,
+            round_began_at=now,
+        )  # fmt: skip
+
+    def _go_on(self, erasure: Erasure, seconds: float) -> Erasure:
+        held = None if erasure.completed_at else self._take(erasure.id)
+        if held is not None:
+            self._run(held, self.clock.monotonic_seconds() + seconds)
         with self.records.transaction() as tx:
-            tx.complete_erasure(erasure, hashed_subject(erasure), now)
-        return replace(erasure, completed_at=now, subject=hashed_subject(erasure), work=())
+            return tx.erasure(erasure.account_id, erasure.id) or erasure
 
-    def _left(self, erasure: Erasure) -> int:
-        left = sum(len(self.media.keys(prefix)) for prefix in erasure.prefixes)
-        left += sum(self.live.get(work.job_id) is not None for work in erasure.work)
-        if erasure.user_id is not None:
-            with self.records.transaction() as tx:
-                left += tx.rows_of_user(erasure.account_id, erasure.user_id)
-        return left
+    def _take(self, erasure_id: UUID | None = None) -> Erasure | None:
+        now = self.clock.now()
+        with self.records.transaction() as tx:
+            return tx.take_erasure(now, now + HELD_FOR, erasure_id)
+
+    def _run(self, erasure: Erasure, end: float) -> None:
+        try:
+            going: Erasure | None = erasure
+            while going is not None and self.clock.monotonic_seconds() < end:
+                going = self._step(going)
+            if going is not None:
+                with self.records.transaction() as tx:
+                    tx.save_erasure(going, self.clock.now())
+        except (DependencyDown, Conflict) as error:
+            logger.warning("erasure_left_to_sweep", extra={"erasureId": str(erasure.id), "reason": error.code})
+
+    def _step(self, erasure: Erasure) -> Erasure | None:
+        """How far it has come; None when there is nothing to do now."""
+        if erasure.cursor is None:
+            return self._mark(erasure)
+        with self.records.transaction() as tx:
+            jobs = tx.erased_jobs(erasure, BATCH)
+        return self._clear(erasure, jobs) if jobs else self._end_round(erasure)
+
+    def _mark(self, erasure: Erasure) -> Erasure:
+        """The user's label goes, jobs that run are stopped, and from now on they all answer that they are gone."""
+        with self.records.transaction() as tx:
+            renamed = tx.rename_user(erasure)
+            jobs = tx.lock_jobs_to_erase(erasure, BATCH)
+            running = [job for job in jobs if not job.status.finished]
+            for job in running:
+                stop_job(tx, job, clock=self.clock)
+            films = _films(tx, erasure, jobs)
+            ids = [job.id for job in jobs]
+            tx.mark_erased(erasure, ids)
+            settled_at = max(erasure.settled_at, tx.last_write(ids, WORKERS_DONE_AFTER) or erasure.settled_at)
+            marked = replace(erasure.plus(renamed), settled_at=settled_at, films=(*erasure.films, *films))
+            held = tx.save_erasure(marked, self.clock.now() + HELD_FOR)
+        for job in running:
+            self._announce(job)
+        removed = self._remove(erasure.roots)
+        if jobs or any(renamed.values()) or any(removed.values()):
+            return held.plus(removed)
+        return replace(held, cursor=_FIRST)
+
+    def _announce(self, job: Job) -> None:
+        """The provider is told to stop; where that is not possible now, the minute sweep tells."""
+        try:
+            self.aftermath.send(job.id)
+        except DependencyDown as error:
+            logger.warning("aftermath_left_to_sweep", extra={"jobId": str(job.id), "reason": error.code})
+
+    def _clear(self, erasure: Erasure, jobs: Sequence[Job]) -> Erasure:
+        ids = [job.id for job in jobs]
+        with self.records.transaction() as tx:
+            written = list(tx.stored_keys(ids))
+        places = [place for job in jobs for place in erasure.places(job)]
+        elsewhere = [key for key in written if not key.startswith((*places, *erasure.roots))]
+        removed = self._remove([*places, *elsewhere])
+        gone = [snapshot(job) for job in jobs]
+        views = {"liveView": sum(self.live.replace(view) for view in gone)}
+        views["cache"] = sum(self.cache.replace(view) for view in gone)
+        with self.records.transaction() as tx:
+            found = tx.scrub(erasure.account_id, ids)
+            further = replace(erasure.plus(removed).plus(views).plus(found), cursor=ids[-1])
+            return tx.save_erasure(further, self.clock.now() + HELD_FOR)
+
+    def _remove(self, prefixes: Sequence[str]) -> dict[str, int]:
+        """A page of each prefix; what there is beyond is found by the next round."""
+        objects = [found.key for prefix in prefixes for found in self.media.page(prefix, "", PAGE)]
+        self.media.delete(objects)
+        uploads = [upload for prefix in prefixes for upload in self.media.open_uploads(prefix, "", PAGE)]
+        for upload in uploads:
+            self.media.abort_upload(upload)
+        return {"objects": len(set(objects)), "uploads": len(set(uploads))}
+
+    def _end_round(self, erasure: Erasure) -> Erasure | None:
+        now = self.clock.now()
+        if any(erasure.found.values()):
+            return erasure.next_round(now)
+        with self.records.transaction() as tx:
+            if erasure.round_began_at < erasure.settled_at:
+                tx.save_erasure(erasure.next_round(now), erasure.settled_at)
+            elif tx.unsettled(erasure):
+                tx.save_erasure(erasure.next_round(now), now + HELD_FOR)
+            else:
+                tx.save_erasure(erasure.finished(now), now)
+        return None
 
 
-def hashed_subject(erasure: Erasure) -> str:
-    """The subject without the user's label."""
-    if erasure.user_id is None:
-        return erasure.subject
-    return f"user:sha256:{hashlib.sha256(f'{erasure.account_id}:{erasure.user_id}'.encode()).hexdigest()}"
-
-
-def receipt(erasure: Erasure) -> dict[str, Any]:
-    """What callers see: what was erased from where, and that nothing is left once it is done."""
-    done = erasure.completed_at is not None
-    return {
-        "erasureId": str(erasure.id),
-        "subject": hashed_subject(erasure) if not done else erasure.subject,
-        "status": "completed" if done else "processing",
-        "erased": dict(erasure.erased),
-        "left": 0 if done else None,
-        "requestedAt": iso(erasure.requested_at),
-        "completedAt": iso(erasure.completed_at),
-    }
+def _films(tx: Transaction, erasure: Erasure, jobs: Sequence[Job]) -> list[str]:
+    """Of a user: the films that are not theirs alone. Of a job: those that were made of it, and stay."""
+    if erasure.subject == WHOLE_USER:
+        return [str(job.id) for job in jobs if job.user_id != erasure.nobody]
+    keys = {job.s3_key for job in jobs} - {None}
+    return [str(film) for key in keys if key for film in tx.films_showing(erasure.account_id, key)]

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
-from shared.domain.errors import InvalidRequest, Mistake, NotFound
+from shared.domain.errors import DependencyDown, InvalidRequest, Mistake, NotFound
 from shared.domain.jobs import iso
+from shared.observability import logger
 from shared.ports import KeyDirectory, Records, Transaction
 
 SCOPES = ("generate", "review", "compile", "read", "admin")
@@ -31,8 +32,29 @@ def act(order: Mapping[str, Any], *, records: Records, directory: KeyDirectory) 
         case "revoke_key":
             return _revoke(_uuid(order, "keyId"), records, directory)
         case "rebuild_keys":
-            return {"written": _project(records, directory)}
+            return rebuild_keys(records, directory)
     raise _wrong("action", "must be create_account, create_key, list_accounts, revoke_key or rebuild_keys")
+
+
+def rebuild_keys(records: Records, directory: KeyDirectory) -> dict[str, int]:
+    """Writes the directory anew and takes out what is in no row: {written, removed}. Raises DependencyDown."""
+    # Listed first: a key that is made meanwhile is a row before it is listed.
+    listed = directory.hashes()
+    with records.transaction() as tx:
+        rows = list(tx.keys())
+    strangers = listed - {row["key_hash"] for row in rows}
+    for key_hash in strangers:
+        directory.remove(key_hash)
+    return {"written": _project(records, directory), "removed": len(strangers)}
+
+
+def restore_keys(records: Records, directory: KeyDirectory) -> int:
+    """Writes a directory that is empty; how many keys. One that does not answer is left to the next time."""
+    try:
+        return _project(records, directory) if directory.is_empty() else 0
+    except DependencyDown as error:
+        logger.warning("keys_left_to_next_sweep", extra={"reason": error.code})
+        return 0
 
 
 def _create_account(order: Mapping[str, Any], records: Records, directory: KeyDirectory) -> dict[str, Any]:

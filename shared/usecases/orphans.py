@@ -3,8 +3,8 @@ was never cleared away."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Set
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence, Set
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -15,37 +15,53 @@ OBJECT_AGE = timedelta(hours=2)
 PAGE = 500
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
 class Orphans:
-    """One page of each prefix a pass; the next pass goes on behind it, and from the start after the last."""
+    """One page of each kind a pass; the next pass goes on behind it, and from the start after the last."""
 
     records: Records
     media: MediaStore
     clock: Clock
-    _seen: dict[str, str] = field(default_factory=dict)
 
     def remove(self) -> dict[str, int]:
-        """How many of each were removed. Raises DependencyDown."""
+        """How many of each were removed; each is a row of `vsl.storage_operations`. Raises DependencyDown."""
         now = self.clock.now()
         return {
-            "uploads": self.media.abort_uploads(now - UPLOAD_AGE),
-            "derived": self._remove("derived/", now - OBJECT_AGE, self._unnamed),
-            "incoming": self._remove("incoming/", now - OBJECT_AGE, self._of_ended_jobs),
+            "uploads": self._uploads(now - UPLOAD_AGE),
+            "derived": self._objects("derived/", now - OBJECT_AGE, self._unnamed),
+            "incoming": self._objects("incoming/", now - OBJECT_AGE, self._of_ended_jobs),
         }
 
-    def _remove(self, prefix: str, before: datetime, orphans: Callable[[Iterable[str]], Set[str]]) -> int:
-        page: list[StoredObject] = list(self.media.page(prefix, self._seen.get(prefix, ""), PAGE))
-        self._seen[prefix] = page[-1].key if len(page) == PAGE else ""
+    def _uploads(self, before: datetime) -> int:
+        page = self.media.open_uploads("", self._position("uploads"), PAGE)
+        stale = [upload for upload in page if upload.began_at < before]
+        for upload in stale:
+            self.media.abort_upload(upload)
+        self._done("uploads", [upload.key for upload in page], [upload.key for upload in stale])
+        return len(stale)
+
+    def _objects(self, prefix: str, before: datetime, orphans: Callable[[Sequence[str]], Set[str]]) -> int:
+        page: Sequence[StoredObject] = self.media.page(prefix, self._position(prefix), PAGE)
         old = [found.key for found in page if found.modified_at < before]
         gone = sorted(orphans(old)) if old else []
         self.media.delete(gone)
+        self._done(prefix, [found.key for found in page], gone)
         return len(gone)
 
-    def _unnamed(self, keys: Iterable[str]) -> Set[str]:
+    def _position(self, sweep: str) -> str:
         with self.records.transaction() as tx:
-            return set(keys) - tx.named_keys(list(keys))
+            return tx.sweep_position(sweep)
 
-    def _of_ended_jobs(self, keys: Iterable[str]) -> Set[str]:
+    def _done(self, sweep: str, seen: Sequence[str], gone: Sequence[str]) -> None:
+        with self.records.transaction() as tx:
+            tx.log_removals(self.media.bucket, gone)
+            tx.set_sweep_position(sweep, seen[-1] if len(seen) == PAGE else "")
+
+    def _unnamed(self, keys: Sequence[str]) -> Set[str]:
+        with self.records.transaction() as tx:
+            return set(keys) - tx.named_keys(keys)
+
+    def _of_ended_jobs(self, keys: Sequence[str]) -> Set[str]:
         jobs = {key: _job_of(key) for key in keys}
         with self.records.transaction() as tx:
             unfinished = tx.unfinished([job_id for job_id in jobs.values() if job_id is not None])

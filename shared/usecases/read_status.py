@@ -12,7 +12,7 @@ from shared.domain.jobs import FINISHED, Caller, Job, JobFilter, snapshot
 from shared.observability import CACHE_HIT_RATE, count
 from shared.ports import Clock, LiveView, MediaStore, Records, StatusCache, Waiters
 from shared.usecases.aftermath import Aftermath
-from shared.usecases.ending import refuse_erased
+from shared.usecases.ending import erased, refuse_erased
 
 SIGNING_WINDOW_SECONDS = 900
 POLL_SECONDS = 0.25
@@ -50,7 +50,7 @@ class StatusReader:
         return view
 
     def read(self, job_id: UUID, caller: Caller) -> Mapping[str, Any]:
-        """The snapshot. Raises NotFound, also for another account's job; DependencyDown."""
+        """The snapshot. Raises NotFound, also for another account's job; OutputGone; DependencyDown."""
         found = self._cache.get(job_id)
         count(CACHE_HIT_RATE, 1 if found else 0)
         if found is None:
@@ -59,6 +59,8 @@ class StatusReader:
             return self._from_truth(job_id, caller)
         if found["accountId"] != str(caller.account_id):
             raise _unknown(job_id)
+        if found.get("erased"):
+            raise erased()
         return found
 
     def _from_live_view(self, job_id: UUID) -> Mapping[str, Any] | None:

@@ -8,17 +8,18 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import boto3
 import pytest
 from botocore.config import Config
 
+from shared.adapters import s3
 from shared.adapters.aws import DynamoKeyDirectory, DynamoLiveView, SqsQueue
 from shared.adapters.clock import SystemClock
 from shared.adapters.redis_cache import RedisConnection, RedisStatusCache, RedisWaiters, connect
 from shared.adapters.s3 import S3MediaStore
-from shared.domain.errors import NotFound
+from shared.domain.errors import DependencyDown, NotFound
 from tests.memory import MemoryKeys, MemoryMedia, MemoryQueue, MemoryView, MemoryWaiters
 
 
@@ -53,12 +54,28 @@ def view(request: pytest.FixtureRequest) -> Any:
     return DynamoLiveView(client(stack, "dynamodb"), f"vsl-{stack['stage']}-realtime-jobs", SystemClock())
 
 
-def test_a_view_that_is_to_forget_knows_nothing(view: Any) -> None:
-    shown = snapshot(1)
-    view.put(shown)
-    view.forget(shown["jobId"])
-    view.forget(shown["jobId"])
-    assert view.get(shown["jobId"]) is None
+def test_a_snapshot_is_replaced_whatever_its_version_and_the_view_tells_of_it(view: Any) -> None:
+    wrong, right = snapshot(9), snapshot(3)
+    right["jobId"] = wrong["jobId"]
+    assert view.replace(wrong) is False
+    assert view.replace(right) is True
+    assert view.replace(right) is False
+    assert view.get(right["jobId"]) == right
+
+
+@pytest.mark.parametrize("view", ["memory", "dynamodb"], indirect=True)
+def test_a_view_is_gone_through_page_by_page_until_nothing_is_in_it(view: Any) -> None:
+    shown = [snapshot(version) for version in (1, 2, 3)]
+    for one in shown:
+        view.put(one)
+    seen, cursor = view.page(None, 2)
+    while cursor is not None:
+        page, cursor = view.page(cursor, 2)
+        seen = {**seen, **page}
+    assert {UUID(one["jobId"]): one["version"] for one in shown}.items() <= seen.items()
+    for _ in range(2):
+        view.remove(UUID(shown[0]["jobId"]))
+    assert view.get(UUID(shown[0]["jobId"])) is None
 
 
 def test_a_view_gives_back_what_was_put(view: Any) -> None:
@@ -89,6 +106,8 @@ def test_a_cache_that_is_down_is_a_miss() -> None:
     cache = RedisStatusCache(RedisConnection(lambda: connect("redis://127.0.0.1:1/0"), SystemClock()))
     cache.put(snapshot(1))
     assert cache.get(uuid4()) is None
+    with pytest.raises(DependencyDown):
+        cache.replace(snapshot(1))
 
 
 @pytest.fixture(params=["memory", "s3"])
@@ -133,6 +152,28 @@ def test_deleting_twice_is_no_error(media: Any, key: str) -> None:
     media.delete([key])
     media.delete([key])
     assert media.keys(key) == []
+
+
+def test_more_objects_are_deleted_than_one_request_takes(media: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(s3, "MOST_DELETED", 2)
+    folder = f"generated/contract/{uuid4()}/"
+    for number in range(5):
+        media.write_text(f"{folder}{number}", "text")
+    media.delete([found.key for found in media.page(folder, "", 1000)])
+    media.delete([])
+    assert media.keys(folder) == []
+
+
+def test_an_upload_is_open_until_it_is_given_up(stack: dict[str, Any]) -> None:
+    raw, store = client(stack, "s3"), S3MediaStore(client(stack, "s3"), stack["bucket"])
+    folder = f"generated/contract/{uuid4()}/"
+    for name in ("a", "b"):
+        raw.create_multipart_upload(Bucket=stack["bucket"], Key=folder + name)
+    first, second = store.open_uploads(folder, "", 10)
+    assert [upload.key for upload in store.open_uploads(folder, first.key, 10)] == [second.key]
+    for upload in (first, second, first):
+        store.abort_upload(upload)
+    assert store.open_uploads(folder, "", 10) == []
 
 
 def test_a_signed_url_opens_its_object_and_no_other(stack: dict[str, Any], tmp_path: Path) -> None:
@@ -181,6 +222,10 @@ def test_a_key_is_found_by_its_hash_with_its_revocation(directory: Any) -> None:
     directory.put({**made, "revokedAt": "2026-01-01T00:00:00.000Z"})
     assert "revokedAt" in directory.get(name)
     assert directory.get("unknown") is None
+    assert (directory.is_empty(), name in directory.hashes()) == (False, True)
+    for _ in range(2):
+        directory.remove(name)
+    assert (directory.get(name), name in directory.hashes()) == (None, False)
 
 
 @pytest.fixture(params=["memory", "sqs"])

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
-from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from operate.stores import QUEUES, Stores, connect_stores
+from local.commands import operator_environment
+from operate.stores import Stores, connect_stores
 from tests.faults.observing import Observed, wait_for
 
-MOST_RECEIVES = 5
+POISON = "none of ours"
+ATTRIBUTES = {"cause": {"DataType": "String", "StringValue": "a test"}}
 
 
 @pytest.fixture
@@ -25,9 +29,38 @@ def table(observed: Observed) -> str:
     return f"vsl-{observed.stack['stage']}-realtime-jobs"
 
 
+@pytest.fixture
+def keys(observed: Observed) -> str:
+    return f"vsl-{observed.stack['stage']}-api-keys"
+
+
+def operate(observed: Observed, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """An operator's command line."""
+    return subprocess.run(
+        [sys.executable, "-m", "operate.stores", "--stage", observed.stack["stage"], *arguments],
+        env={**os.environ, **operator_environment(dict(observed.stack))}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
 def version(observed: Observed, table: str, job: str) -> int | None:
     item = observed.aws("dynamodb").get_item(TableName=table, Key={"jobId": {"S": job}}).get("Item")
     return int(item["version"]["N"]) if item else None
+
+
+def items(observed: Observed, table: str) -> list[str]:
+    found = observed.aws("dynamodb").scan(TableName=table)["Items"]
+    return sorted(json.dumps(item, sort_keys=True) for item in found)
+
+
+def make_again(observed: Observed, table: str) -> None:
+    """Deletes a table and makes it anew, with nothing in it."""
+    dynamodb = observed.aws("dynamodb")
+    found = dynamodb.describe_table(TableName=table)["Table"]
+    dynamodb.delete_table(TableName=table)
+    dynamodb.create_table(
+        TableName=table, KeySchema=found["KeySchema"], AttributeDefinitions=found["AttributeDefinitions"],
+        BillingMode="PAY_PER_REQUEST",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("wrong", [None, 1, 999_999], ids=["lost", "stale", "wrongly newer"])
@@ -59,9 +92,45 @@ def test_a_rebuild_goes_on_behind_a_cursor(observed: Observed, stores: Stores) -
     assert observed.end(job) == ["completed"]
 
     whole = sum(page["published"] for page in stores.rebuild())
-    behind = sum(page["published"] for page in stores.rebuild(job))
+    behind = sum(page["published"] for page in stores.rebuild(f"jobs:{job}"))
 
     assert 0 <= behind < whole
+    refused = operate(observed, "rebuild", "--after", "nowhere")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr == "stores: after must be a cursor that an earlier page has named. (invalid_request)\n"
+
+
+def test_tables_that_were_deleted_and_made_again_are_filled_by_one_command(
+    observed: Observed, table: str, keys: str
+) -> None:
+    jobs = [observed.generate(f"a table that is lost {n}") for n in range(2)]
+    assert observed.end(*jobs) == ["completed"] * 2
+    known, stranger = items(observed, keys), str(uuid4())
+    make_again(observed, table)
+    make_again(observed, keys)
+    strange = {"jobId": {"S": stranger}, "version": {"N": "1"}}
+    observed.aws("dynamodb").put_item(TableName=table, Item=strange)
+    observed.aws("dynamodb").put_item(TableName=keys, Item={"keyHash": {"S": "0" * 64}})
+
+    done = operate(observed, "rebuild")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert all("1 unknown ones removed" in line for line in done.stdout.splitlines()[-2:]), done.stdout
+    right = [observed.job(job)["version"] for job in jobs]
+    assert [version(observed, table, job) for job in (*jobs, stranger)] == [*right, None]
+    assert items(observed, keys) == known
+
+
+def test_an_empty_table_of_keys_is_filled_by_the_minute_sweep(observed: Observed, keys: str) -> None:
+    known = items(observed, keys)
+    make_again(observed, keys)
+
+    found = observed.sweep()
+
+    assert items(observed, keys) == known
+    # The schedule's own sweep may have been first.
+    assert found["keys"] in (len(known), 0)
+    assert observed.sweep()["keys"] == 0
 
 
 @pytest.fixture
@@ -72,25 +141,56 @@ def quick(observed: Observed) -> Iterator[None]:
     sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "1"})
     yield
     sqs.set_queue_attributes(QueueUrl=url, Attributes=before)
+    sqs.purge_queue(QueueUrl=observed.queue_url("store-dlq"))
 
 
+def waiting(observed: Observed, topic: str) -> int:
+    """Messages of a queue that are not done with."""
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    found = observed.aws("sqs").get_queue_attributes(QueueUrl=observed.queue_url(topic), AttributeNames=names)
+    return sum(int(number) for number in found["Attributes"].values())
+
+
+@pytest.mark.usefixtures("quick")
 def test_one_poison_message_ends_as_a_dead_letter_and_a_hundred_others_go_on(
-    observed: Observed, stores: Stores, quick: None
+    observed: Observed, stores: Stores
 ) -> None:
-    poison: dict[str, Any] = {"jobId": "no-uuid", "attemptId": uuid4().hex, "poison": True}
     jobs = [observed.generate(f"beside the poison {n}") for n in range(4)]
-    observed.send("store", poison)
+    url = observed.queue_url("store")
+    observed.aws("sqs").send_message(QueueUrl=url, MessageBody=POISON, MessageAttributes=ATTRIBUTES)
     for _ in range(96):
         observed.send(
             "store", {"jobId": str(uuid4()), "attemptId": str(uuid4()), "attemptNumber": 1, "providerId": "x"}
         )
 
     assert observed.end(*jobs) == ["completed"] * 4
-    (letter,) = wait_for("the dead letter", lambda: list(stores.letters(("store",))), seconds=60)
+    (letter,) = wait_for("the dead letter", lambda: list(stores.dead_letters.letters(["store"])), seconds=60)
+    wait_for("the others", lambda: waiting(observed, "store") == 0)
 
-    assert json.loads(letter.body) == poison
-    assert letter.receives > 0
-    stores.replay(letter)
-    (again,) = wait_for("the dead letter to die again", lambda: list(stores.letters(QUEUES)), seconds=60)
-    assert json.loads(again.body) == poison
-    observed.aws("sqs").purge_queue(QueueUrl=observed.queue_url("store-dlq"))
+    assert (letter.body, letter.attributes) == (POISON, ATTRIBUTES)
+    shown = operate(observed, "dead-letters", "show", "--message", letter.message_id)
+    assert json.loads(shown.stdout)["attributes"] == ATTRIBUTES
+    assert operate(observed, "dead-letters", "replay", "--message", str(uuid4())).returncode == 1
+    replayed = operate(observed, "dead-letters", "replay", "--queue", "store", "--message", letter.message_id)
+    assert json.loads(replayed.stdout)["body"] == POISON
+    # Nothing was mended: it dies again, as another message with all it had.
+    (again,) = wait_for("the letter's second death", lambda: list(stores.dead_letters.letters(["store"])), seconds=60)
+    assert (again.body, again.attributes) == (POISON, ATTRIBUTES)
+    assert again.message_id != letter.message_id
+
+
+def test_letters_show_again_as_soon_as_they_were_looked_at_and_one_is_replayed_alone(
+    observed: Observed, stores: Stores
+) -> None:
+    bodies = sorted(json.dumps({"jobId": str(uuid4()), "number": number}) for number in range(12))
+    for body in bodies:
+        observed.aws("sqs").send_message(QueueUrl=observed.queue_url("inspect-dlq"), MessageBody=body)
+
+    listed = [operate(observed, "dead-letters", "list", "--queue", "inspect").stdout.splitlines() for _ in range(2)]
+    chosen = json.loads(listed[0][0])
+    operate(observed, "dead-letters", "replay", "--queue", "inspect", "--message", chosen["messageId"])
+
+    assert [sorted(json.loads(line)["body"] for line in lines) for lines in listed] == [bodies] * 2
+    left = sorted(letter.body for letter in stores.dead_letters.letters(["inspect"]))
+    assert left == [body for body in bodies if body != chosen["body"]]
+    observed.aws("sqs").purge_queue(QueueUrl=observed.queue_url("inspect-dlq"))

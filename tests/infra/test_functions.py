@@ -94,11 +94,12 @@ PROMISES = {
     "reconcile": Promise(
         True,
         LIVE | {"API_KEYS_TABLE", "CALLS_QUEUE_URL", "STORE_QUEUE_URL", "INSPECT_QUEUE_URL", "COMPILE_QUEUE_URL"},
-        (*JOBS, *_sends("calls", "store", "inspect", "compile")),
+        (*JOBS, "dynamodb:Scan jobs", "dynamodb:DeleteItem jobs", "dynamodb:Scan keys", "dynamodb:PutItem keys",
+         *_sends("calls", "store", "inspect", "compile")),
     ),
     "retention": Promise(
         True, LIVE | {"CALLS_QUEUE_URL", "CORS_ORIGINS"},
-        (*JOBS, "dynamodb:DeleteItem jobs", *_sends("calls"), "s3:GetObject media/*", "s3:ListBucket media",
+        (*JOBS, *_sends("calls"), "s3:GetObject media/*", "s3:ListBucket media",
          "s3:DeleteObject media/*", "s3:AbortMultipartUpload media/*", "s3:ListBucketMultipartUploads media"),
     ),
     "migrate": Promise(True, {"DATABASE_URL"}, ()),

@@ -42,3 +42,11 @@ def world(database_url: str) -> Iterator[World]:
     world.sql("UPDATE vsl.provider_attempts SET state = 'finished' WHERE state NOT IN ('rejected', 'finished')")
     yield world
     records.close()
+
+
+@pytest.fixture
+def other(world: World) -> Caller:
+    """Another account."""
+    order = {"action": "create_account", "name": uuid4().hex, "usagePlanKey": uuid4().hex}
+    account = act(order, records=world.records, directory=MemoryKeys())
+    return Caller(UUID(account["accountId"]), frozenset())

@@ -11,6 +11,7 @@ import pytest
 from botocore.config import Config
 
 from shared.adapters.s3 import S3MediaStore
+from shared.usecases import orphans
 from shared.usecases.orphans import Orphans
 from tests.integration.inside import World
 from tests.memory import MemoryClock
@@ -62,3 +63,42 @@ def test_an_upload_that_was_never_finished_is_aborted_after_a_day(world: World, 
     assert sweep(world, s3, bucket, timedelta(hours=23))["uploads"] == 0
     assert sweep(world, s3, bucket, timedelta(hours=25))["uploads"] == 1
     assert not s3.list_multipart_uploads(Bucket=bucket).get("Uploads")
+
+
+def test_a_removal_is_a_row_with_the_account_and_the_job_it_was_of(world: World, s3: Any, bucket: str) -> None:
+    account = world.caller.account_id
+    _, job_id, _ = world.generate()
+    world.sql("UPDATE vsl.jobs SET status = 'cancelled', completed_at = now() WHERE id = %s", job_id)
+    owned, strange = f"incoming/{job_id}/1/0", f"incoming/{uuid4()}/1/0"
+    derived, upload = f"derived/{account}/{uuid4().hex}/film.webm", f"compiled/{account}/1/{job_id}/film.mp4"
+    for key in (owned, strange, derived):
+        s3.put_object(Bucket=bucket, Key=key, Body=b"x")
+    s3.create_multipart_upload(Bucket=bucket, Key=upload)
+
+    sweep(world, s3, bucket, timedelta(hours=25))
+
+    rows = world.sql(
+        "SELECT key, account_id, job_id, operation::text FROM vsl.storage_operations WHERE bucket = %s", bucket
+    )
+    assert set(rows) == {
+        (owned, account, job_id, "delete"), (upload, account, job_id, "delete"),
+        (derived, account, None, "delete"), (strange, None, None, "delete"),
+    }  # fmt: skip
+
+
+def test_a_minute_takes_one_page_and_the_next_goes_on_behind_it(
+    world: World, s3: Any, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orphans, "PAGE", 2)
+    _, running, _ = world.generate()
+    kept = [f"incoming/{running}/1/{number}" for number in range(3)]
+    for key in (*kept, f"incoming/{'f' * 8}-{str(uuid4())[9:]}/1/0"):
+        s3.put_object(Bucket=bucket, Key=key, Body=b"x")
+    for number in range(3):
+        s3.create_multipart_upload(Bucket=bucket, Key=f"compiled/half-{number}")
+
+    found = [sweep(world, s3, bucket, timedelta(hours=25)) for _ in range(3)]
+
+    assert [minute["uploads"] for minute in found] == [2, 1, 0]
+    assert sum(minute["incoming"] for minute in found) == 1
+    assert {entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket)["Contents"]} == set(kept)

@@ -44,9 +44,9 @@ class FakeAccounts:
         self.plan_keys[name] = value
         return name
 
-    def rebuild_keys(self) -> int:
+    def rebuild_keys(self) -> dict[str, int]:
         self.rebuilt += 1
-        return len(self.accounts)
+        return {"written": len(self.accounts), "removed": 0}
 
 
 def test_a_new_stack_gets_two_accounts_and_an_administrator(tmp_path: Path) -> None:

@@ -3,124 +3,206 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from dataclasses import fields
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
 from shared.adapters.postgres.rows import JOB_COLUMNS, Rows, to_job
-from shared.domain.erasure import Erasure, Work
+from shared.domain.erasure import WHOLE_USER, Erasure
+from shared.domain.errors import Conflict
 from shared.domain.jobs import Job
 
-_COLUMNS = "id, account_id, subject, work, erased, settled_at, requested_at, completed_at"
-_NUMBERS = (
-    "(SELECT coalesce(jsonb_object_agg(key, value), '{}') FROM jsonb_each(request->'input') "
-    "WHERE jsonb_typeof(value) = 'number')"
-)
-_OF_JOBS = "WHERE account_id = %(account)s AND job_id = ANY(%(jobs)s)"
+_ERASURE = tuple(column.name for column in fields(Erasure))
+_COLUMNS = ", ".join(_ERASURE)
+_JOBS = ", ".join(JOB_COLUMNS)
+_OF_JOBS = "account_id = %(account)s AND job_id = ANY(%(jobs)s)"
 # What an attempt still needs to be settled when its provider answers late: version, price and numbers.
+_NUMBERS = (
+    "(SELECT coalesce(jsonb_object_agg(key, value), '{}') FROM jsonb_each(CASE jsonb_typeof(request->'input') "
+    "WHEN 'object' THEN request->'input' END) WHERE jsonb_typeof(value) = 'number')"
+)
+_REQUEST = f"jsonb_build_object('version', request->'version', 'price', request->'price', 'input', {_NUMBERS})"
+# Each touches only rows that still have something, so that its count says what was found.
 _SCRUBS: Mapping[str, str] = {
-    "attempts": "UPDATE vsl.provider_attempts SET request = jsonb_build_object('version', request->'version', "
-    f"'price', request->'price', 'input', {_NUMBERS}), error_message = NULL {_OF_JOBS}",
-    "events": f"UPDATE vsl.job_events SET details = '{{}}' {_OF_JOBS}",
-    "storageOperations": f"UPDATE vsl.storage_operations SET key = 'erased' {_OF_JOBS}",
-    "sectionVideos": f"DELETE FROM vsl_frontend.section_videos {_OF_JOBS}",
+    # A claimed call is looked for at the provider by its request; it is scrubbed when that is settled.
+    "attempts": f"UPDATE vsl.provider_attempts SET request = {_REQUEST}, error_message = NULL WHERE {_OF_JOBS} "
+    f"AND state <> 'claimed' AND (request <> {_REQUEST} OR error_message IS NOT NULL)",
+    "events": f"UPDATE vsl.job_events SET details = '{{}}' WHERE {_OF_JOBS} AND details <> '{{}}'",
+    "webhookDeliveries": "DELETE FROM vsl.webhook_deliveries d USING vsl.outbox o WHERE d.outbox_id = o.id "
+    "AND o.account_id = %(account)s AND o.job_id = ANY(%(jobs)s)",
+    # What is still to be sent holds ids alone.
+    "outbox": f"DELETE FROM vsl.outbox WHERE {_OF_JOBS} AND sent_at IS NOT NULL",
+    "webhookInbox": "DELETE FROM vsl.webhook_inbox WHERE job_id = ANY(%(jobs)s)",
+    "storageOperations": f"UPDATE vsl.storage_operations SET key = 'erased', error = NULL WHERE {_OF_JOBS} "
+    "AND (key <> 'erased' OR error IS NOT NULL)",
+    "sectionVideos": f"DELETE FROM vsl_frontend.section_videos WHERE {_OF_JOBS}",
     "scripts": "UPDATE vsl_frontend.section_detailed_scripts SET compiled_video_url = NULL, compiled_at = NULL, "
     "compiled_job_id = NULL WHERE account_id = %(account)s AND compiled_job_id = ANY(%(jobs)s)",
-    "ledger": f"UPDATE vsl.cost_ledger SET user_id = %(nobody)s {_OF_JOBS} AND %(whole)s",
+    "shares": f"DELETE FROM vsl.shares WHERE {_OF_JOBS}",
+    "frameSessions": f"DELETE FROM vsl.frame_sessions WHERE {_OF_JOBS}",
     "jobs": "UPDATE vsl.jobs SET request = '{}', request_hash = '', result = '{}', metadata = '{}', s3_key = NULL, "
     "thumbnail_key = NULL, webhook_url = NULL, client_ip = NULL, user_agent = NULL, idempotency_key = NULL, "
-    "error_message = CASE WHEN error_message IS NULL THEN NULL ELSE 'erased' END, erased_at = now(), "
-    "user_id = CASE WHEN %(whole)s THEN %(nobody)s ELSE user_id END, version = version + 1, "
-    "published_version = version + 1 WHERE account_id = %(account)s AND id = ANY(%(jobs)s)",
+    "error_message = CASE WHEN error_message IS NULL THEN NULL ELSE 'erased' END "
+    "WHERE account_id = %(account)s AND id = ANY(%(jobs)s) AND (request <> '{}' OR result <> '{}' "
+    "OR metadata <> '{}' OR s3_key IS NOT NULL OR error_message <> 'erased')",
 }
-_BUDGETS = (
-    "UPDATE vsl.budgets SET user_id = %(nobody)s, limit_usd = NULL "
-    "WHERE account_id = %(account)s AND user_id = %(user)s"
+_OF_USER = "WHERE account_id = %(account)s AND user_id = %(user)s"
+_RENAMES: Mapping[str, str] = {
+    "ledger": f"UPDATE vsl.cost_ledger SET user_id = %(nobody)s {_OF_USER}",
+    "budgets": f"WITH gone AS (DELETE FROM vsl.budgets {_OF_USER} RETURNING period, reserved_usd, spent_usd) "
+    "INSERT INTO vsl.budgets AS b (account_id, user_id, period, reserved_usd, spent_usd) "
+    "SELECT %(account)s, %(nobody)s, period, reserved_usd, spent_usd FROM gone "
+    "ON CONFLICT (account_id, user_id, period) DO UPDATE SET reserved_usd = b.reserved_usd + excluded.reserved_usd, "
+    "spent_usd = b.spent_usd + excluded.spent_usd",
+    "sectionVideos": f"DELETE FROM vsl_frontend.section_videos {_OF_USER}",
+    "frameSessions": f"DELETE FROM vsl.frame_sessions {_OF_USER}",
+}
+_RENAME_JOBS = f"UPDATE vsl.jobs SET user_id = %(nobody)s {_OF_USER}"
+_TO_ERASE = (
+    "account_id = %(account)s AND ((id = %(job)s::uuid AND erased_at IS NULL) "
+    "OR (user_id = %(nobody)s AND erasure_id IS DISTINCT FROM %(id)s) "
+    "OR (kind = 'compile' AND erased_at IS NULL AND request @> %(source)s))"
 )
 
 
 class ErasureRows(Rows):
     """Statements on `vsl.erasures`, and on every table that tells of a person."""
 
-    def lock_jobs_to_erase(self, account_id: UUID, job_id: UUID | None, user_id: str | None) -> Sequence[Job]:
+    def insert_erasure(self, erasure: Erasure) -> None:
+        self.run(
+            f"INSERT INTO vsl.erasures ({_COLUMNS}) VALUES ({', '.join(f'%({name})s' for name in _ERASURE)})",
+            _values(erasure),
+        )
+
+    def erasure(self, account_id: UUID, erasure_id: UUID) -> Erasure | None:
+        return self._erasure("account_id = %(account)s AND id = %(id)s", {"account": account_id, "id": erasure_id})
+
+    def erasure_of_job(self, account_id: UUID, job_id: UUID) -> Erasure | None:
+        return self._erasure(
+            "account_id = %(account)s AND subject = %(subject)s",
+            {"account": account_id, "subject": f"job:{job_id}"},
+        )
+
+    def open_erasure_of_user(self, account_id: UUID, user_id: str) -> Erasure | None:
+        return self._erasure(
+            "account_id = %(account)s AND subject = %(subject)s AND user_id = %(user)s AND completed_at IS NULL",
+            {"account": account_id, "subject": WHOLE_USER, "user": user_id},
+        )
+
+    def take_erasure(self, now: datetime, until: datetime, erasure_id: UUID | None = None) -> Erasure | None:
+        row = self.one(
+            "UPDATE vsl.erasures SET due_at = %(until)s WHERE id = (SELECT id FROM vsl.erasures "
+            "WHERE completed_at IS NULL AND due_at <= %(now)s AND (%(id)s::uuid IS NULL OR id = %(id)s) "
+            f"ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING {_COLUMNS}",
+            {"now": now, "until": until, "id": erasure_id},
+        )
+        return Erasure(**row) if row else None
+
+    def save_erasure(self, erasure: Erasure, due_at: datetime) -> Erasure:
+        row = self.one(
+            "UPDATE vsl.erasures SET user_id = %(user_id)s, settled_at = %(settled_at)s, cursor = %(cursor)s, "
+            "round_began_at = %(round_began_at)s, found = %(found)s, erased = %(erased)s, films = %(films)s, "
+            "completed_at = %(completed_at)s, due_at = %(until)s "
+            f"WHERE id = %(id)s AND due_at = %(due_at)s AND completed_at IS NULL RETURNING {_COLUMNS}",
+            {**_values(erasure), "until": due_at},
+        )
+        if row is None:
+            raise Conflict("Another worker has taken the erasure over.", code="lease_lost")
+        return Erasure(**row)
+
+    def rename_user(self, erasure: Erasure) -> Mapping[str, int]:
+        if erasure.subject != WHOLE_USER:
+            return {}
+        values = {"account": erasure.account_id, "user": erasure.user_id, "nobody": erasure.nobody}
+        # Jobs before budgets, as everybody locks them.
+        self.run(_RENAME_JOBS, values)
+        return {store: self.run(statement, values) for store, statement in _RENAMES.items()}
+
+    def lock_jobs_to_erase(self, erasure: Erasure, limit: int) -> Sequence[Job]:
+        whole = erasure.subject == WHOLE_USER
         rows = self.all(
-            f"SELECT {', '.join(JOB_COLUMNS)} FROM vsl.jobs WHERE account_id = %(account)s AND erased_at IS NULL "
-            "AND (id = %(job)s::uuid OR user_id = %(user)s::text OR (kind = 'compile' AND request @> %(source)s)) "
-            "ORDER BY id FOR UPDATE",
+            f"SELECT {_JOBS} FROM vsl.jobs WHERE {_TO_ERASE} ORDER BY id LIMIT %(limit)s FOR UPDATE",
             {
-                "account": account_id, "job": job_id, "user": user_id,
-                "source": Jsonb({"sources": [{"userId": user_id}]}),
+                "account": erasure.account_id, "id": erasure.id, "job": erasure.job_id, "limit": limit,
+                "nobody": erasure.nobody if whole else None,
+                "source": Jsonb({"sources": [{"userId": erasure.user_id}]}) if whole else None,
             },
         )  # fmt: skip
         return [to_job(row) for row in rows]
 
-    def insert_erasure(self, erasure: Erasure) -> None:
+    def mark_erased(self, erasure: Erasure, job_ids: Sequence[UUID]) -> None:
         self.run(
-            "INSERT INTO vsl.erasures (id, account_id, subject, work, settled_at, requested_at) "
-            "VALUES (%(id)s, %(account)s, %(subject)s, %(work)s, %(settled)s, %(requested)s)",
+            "UPDATE vsl.jobs SET erasure_id = %(id)s, erased_at = coalesce(erased_at, now()), version = version + 1, "
+            "updated_at = now() WHERE account_id = %(account)s AND id = ANY(%(jobs)s)",
+            {"id": erasure.id, "account": erasure.account_id, "jobs": list(job_ids)},
+        )
+
+    def films_showing(self, account_id: UUID, key: str) -> Sequence[UUID]:
+        rows = self.all(
+            "SELECT id FROM vsl.jobs WHERE account_id = %(account)s AND kind = 'compile' AND erased_at IS NULL "
+            "AND request @> %(source)s ORDER BY id",
+            {"account": account_id, "source": Jsonb({"sources": [{"key": key}]})},
+        )
+        return [row["id"] for row in rows]
+
+    def last_write(self, job_ids: Sequence[UUID], patience: timedelta) -> datetime | None:
+        # One that completed in the first worker's hands has nobody left who writes.
+        row = self.one(
+            "SELECT max(completed_at) + %(patience)s AS moment FROM vsl.jobs j WHERE id = ANY(%(jobs)s) "
+            "AND (status <> 'completed' OR EXISTS (SELECT FROM vsl.job_events e WHERE e.account_id = j.account_id "
+            "AND e.job_id = j.id AND e.name = 'job.taken_up'))",
+            {"jobs": list(job_ids), "patience": patience},
+        )
+        return row["moment"] if row else None
+
+    def erased_jobs(self, erasure: Erasure, limit: int) -> Sequence[Job]:
+        rows = self.all(
+            f"SELECT {_JOBS} FROM vsl.jobs WHERE account_id = %(account)s "
+            "AND (erasure_id = %(id)s OR id = %(job)s::uuid) AND id > %(cursor)s ORDER BY id LIMIT %(limit)s",
             {
-                "id": erasure.id, "account": erasure.account_id, "subject": erasure.subject,
-                "work": Jsonb([{"jobId": str(work.job_id), "prefixes": list(work.prefixes)} for work in erasure.work]),
-                "settled": erasure.settled_at, "requested": erasure.requested_at,
+                "account": erasure.account_id, "id": erasure.id, "job": erasure.job_id, "cursor": erasure.cursor,
+                "limit": limit,
             },
         )  # fmt: skip
+        return [to_job(row) for row in rows]
 
-    def scrub(self, erasure: Erasure, nobody: str) -> Mapping[str, int]:
-        values = {
-            "account": erasure.account_id, "jobs": [work.job_id for work in erasure.work], "nobody": nobody,
-            "user": erasure.user_id, "whole": erasure.user_id is not None,
-        }  # fmt: skip
-        counts = {table: self.run(statement, values) for table, statement in _SCRUBS.items()}
-        if erasure.user_id is not None:
-            counts["budgets"] = self.run(_BUDGETS, values)
-        return counts
-
-    def rows_of_user(self, account_id: UUID, user_id: str) -> int:
-        tables = ("vsl.jobs", "vsl.cost_ledger", "vsl.budgets", "vsl_frontend.section_videos")
-        counted = " + ".join(
-            f"(SELECT count(*) FROM {table} WHERE account_id = %(account)s AND user_id = %(user)s)" for table in tables
+    def stored_keys(self, job_ids: Sequence[UUID]) -> Sequence[str]:
+        rows = self.all(
+            "SELECT DISTINCT key FROM vsl.storage_operations WHERE job_id = ANY(%(jobs)s) AND key <> 'erased' "
+            "AND operation IN ('upload', 'copy')",
+            {"jobs": list(job_ids)},
         )
-        row = self.one(f"SELECT {counted} AS n", {"account": account_id, "user": user_id})
+        return [row["key"] for row in rows]
+
+    def scrub(self, account_id: UUID, job_ids: Sequence[UUID]) -> Mapping[str, int]:
+        values = {"account": account_id, "jobs": list(job_ids)}
+        return {store: self.run(statement, values) for store, statement in _SCRUBS.items()}
+
+    def unsettled(self, erasure: Erasure) -> int:
+        row = self.one(
+            "SELECT (SELECT count(*) FROM vsl.provider_attempts a JOIN vsl.jobs j ON j.id = a.job_id "
+            "WHERE (j.erasure_id = %(id)s OR j.id = %(job)s::uuid) AND a.state NOT IN ('rejected', 'finished')) "
+            "+ (SELECT count(*) FROM vsl.erasures WHERE account_id = %(account)s AND user_id = %(user)s "
+            "AND id <> %(id)s AND subject <> %(subject)s AND %(subject)s = 'user') AS n",
+            {
+                "id": erasure.id, "job": erasure.job_id, "account": erasure.account_id, "user": erasure.user_id,
+                "subject": erasure.subject,
+            },
+        )  # fmt: skip
         assert row is not None
         return int(row["n"])
 
-    def erasure(self, account_id: UUID, erasure_id: UUID) -> Erasure | None:
-        row = self.one(
-            f"SELECT {_COLUMNS} FROM vsl.erasures WHERE account_id = %(account)s AND id = %(id)s",
-            {"account": account_id, "id": erasure_id},
-        )
-        return _erasure(row) if row else None
-
-    def last_erasure(self, account_id: UUID, subject: str) -> Erasure | None:
-        row = self.one(
-            f"SELECT {_COLUMNS} FROM vsl.erasures WHERE account_id = %(account)s AND subject = %(subject)s "
-            "ORDER BY requested_at DESC LIMIT 1",
-            {"account": account_id, "subject": subject},
-        )
-        return _erasure(row) if row else None
-
-    def open_erasures(self, limit: int) -> Sequence[Erasure]:
-        rows = self.all(
-            f"SELECT {_COLUMNS} FROM vsl.erasures WHERE completed_at IS NULL ORDER BY requested_at LIMIT %(limit)s",
-            {"limit": limit},
-        )
-        return [_erasure(row) for row in rows]
-
-    def count_erased(self, erasure: Erasure, counts: Mapping[str, int]) -> None:
-        self.run(
-            "UPDATE vsl.erasures SET erased = %(erased)s WHERE id = %(id)s",
-            {"id": erasure.id, "erased": Jsonb(dict(counts))},
-        )
-
-    def complete_erasure(self, erasure: Erasure, subject: str, now: datetime) -> None:
-        self.run(
-            "UPDATE vsl.erasures SET completed_at = %(now)s, work = '[]', subject = %(subject)s WHERE id = %(id)s",
-            {"id": erasure.id, "subject": subject, "now": now},
-        )
+    def _erasure(self, where: str, values: Mapping[str, Any]) -> Erasure | None:
+        row = self.one(f"SELECT {_COLUMNS} FROM vsl.erasures WHERE {where} ORDER BY requested_at DESC LIMIT 1", values)
+        return Erasure(**row) if row else None
 
 
-def _erasure(row: Mapping[str, Any]) -> Erasure:
-    work = [Work(UUID(entry["jobId"]), tuple(entry["prefixes"])) for entry in row["work"]]
-    return Erasure(**{**row, "work": work})
+def _values(erasure: Erasure) -> dict[str, Any]:
+    plain = {name: getattr(erasure, name) for name in _ERASURE}
+    return plain | {
+        "found": Jsonb(dict(erasure.found)), "erased": Jsonb(dict(erasure.erased)),
+        "films": Jsonb(list(erasure.films)),
+    }  # fmt: skip

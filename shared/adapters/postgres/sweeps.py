@@ -11,6 +11,7 @@ from shared.domain.jobs import Attempt, Job
 _JOBS = ", ".join(JOB_COLUMNS)
 _OPEN = "status IN ('pending', 'generating', 'processing')"
 _SETTLE_FIRST_SECONDS = 5
+_UUID = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 
 
 class SweepRows(Rows):
@@ -56,11 +57,16 @@ class SweepRows(Rows):
         )
         return [to_job(row) for row in rows]
 
-    def jobs_after(self, job_id: UUID | None, limit: int) -> Sequence[Job]:
+    def jobs_to_show(self, after: UUID | None, limit: int) -> Sequence[Job]:
         rows = self.all(
-            f"SELECT {_JOBS} FROM vsl.jobs WHERE %(after)s::uuid IS NULL OR id > %(after)s ORDER BY id LIMIT %(limit)s",
-            {"after": job_id, "limit": limit},
+            f"SELECT {_JOBS} FROM vsl.jobs WHERE (%(after)s::uuid IS NULL OR id > %(after)s) "
+            "AND (completed_at IS NULL OR completed_at > now() - interval '7 days') ORDER BY id LIMIT %(limit)s",
+            {"after": after, "limit": limit},
         )
+        return [to_job(row) for row in rows]
+
+    def jobs_by_id(self, job_ids: Sequence[UUID]) -> Sequence[Job]:
+        rows = self.all(f"SELECT {_JOBS} FROM vsl.jobs WHERE id = ANY(%(ids)s)", {"ids": list(job_ids)})
         return [to_job(row) for row in rows]
 
     def named_keys(self, keys: Sequence[str]) -> Set[str]:
@@ -77,3 +83,26 @@ class SweepRows(Rows):
             {"ids": list(job_ids)},
         )
         return {row["id"] for row in rows}
+
+    def log_removals(self, bucket: str, keys: Sequence[str]) -> None:
+        # A key's UUIDs are its account and its job, or its job alone; a digest is none of them.
+        self.run(
+            "INSERT INTO vsl.storage_operations (account_id, job_id, operation, bucket, key, success) "
+            "SELECT coalesce(j.account_id, a.id), j.id, 'delete', %(bucket)s, k, true "
+            "FROM unnest(%(keys)s::text[]) AS k "
+            "CROSS JOIN LATERAL (SELECT array_agg(part::uuid) AS ids FROM unnest(string_to_array(k, '/')) AS part "
+            f"WHERE part ~ '{_UUID}') AS named "
+            "LEFT JOIN vsl.jobs j ON j.id = ANY(named.ids) LEFT JOIN vsl.accounts a ON a.id = ANY(named.ids)",
+            {"bucket": bucket, "keys": list(keys)},
+        )
+
+    def sweep_position(self, sweep: str) -> str:
+        row = self.one("SELECT position FROM vsl.sweep_positions WHERE sweep = %(sweep)s", {"sweep": sweep})
+        return str(row["position"]) if row else ""
+
+    def set_sweep_position(self, sweep: str, position: str) -> None:
+        self.run(
+            "INSERT INTO vsl.sweep_positions (sweep, position) VALUES (%(sweep)s, %(position)s) "
+            "ON CONFLICT (sweep) DO UPDATE SET position = %(position)s",
+            {"sweep": sweep, "position": position},
+        )
