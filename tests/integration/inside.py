@@ -20,6 +20,7 @@ from shared.domain.messages import (
     StoredOutput,
     WebhookReceived,
 )
+from shared.ports import Clock
 from shared.usecases.aftermath import Aftermath
 from shared.usecases.generate_media import GenerateRequest, generate_media
 from shared.usecases.settle import Settler
@@ -38,6 +39,7 @@ class World:
     queue: MemoryQueue
     caller: Caller
     media: MemoryMedia = field(default_factory=MemoryMedia)
+    clock: Clock = field(default_factory=SystemClock)
 
     @property
     def aftermath(self) -> Aftermath:
@@ -45,7 +47,7 @@ class World:
 
     @property
     def settler(self) -> Settler:
-        return Settler(self.records, SystemClock(), self.aftermath, lease_seconds=60)
+        return Settler(self.records, self.clock, self.aftermath, lease_seconds=60)
 
     def generate(self, request: GenerateRequest = REQUEST) -> tuple[Job, UUID, UUID]:
         """A job, its id and its first attempt's."""
@@ -56,7 +58,7 @@ class World:
             catalog=CATALOG,
             schemas=MemorySchemas(),
             media=self.media,
-            clock=SystemClock(),
+            clock=self.clock,
             aftermath=self.aftermath,
         )
         return job, job.id, UUID(self.queue.of("calls")[-1]["attemptId"])
