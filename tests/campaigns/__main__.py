@@ -77,6 +77,7 @@ CAMPAIGNS = {
     "triple-faults": Campaign(100, 10, lambda on, seed, n: (n, stack_faults.run_triples(on.observed, seed, n))),
     "kill-points": Campaign(40, 5, lambda on, seed, n: (n, stack_faults.run_kills(on.observed, seed, n))),
     "outage-of-20-s": Campaign(5, 1, lambda on, seed, n: (n, stack_faults.run_outage(on.observed, seed, n))),
+    "whole-stack-killed": Campaign(3, 1, lambda on, seed, n: (n, stack_faults.run_whole_kills(on.observed, seed, n))),
 }  # fmt: skip
 
 

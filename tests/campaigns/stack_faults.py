@@ -8,9 +8,13 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
-from local.processes import descendants
+from local import commands
+from local.keeper import running_keeper
+from local.layout import MARK_VARIABLE, Layout, find_layout
+from local.processes import descendants, marked, wait_until
 from tests.faults.observing import Observed, wait_for
 
 WEBHOOKS = ("lost", "doubled", "early", "late")
@@ -85,6 +89,29 @@ def run_outage(observed: Observed, seed: int, count: int) -> int:
             time.sleep(OUTAGE_SECONDS)
         violations += settle_all(observed, jobs)
     return violations
+
+
+def run_whole_kills(observed: Observed, seed: int, count: int) -> int:
+    """A hundred jobs run; the whole stack is killed at a random moment and started again on its kept state."""
+    dice, violations = random.Random(seed), 0
+    for _ in range(count):
+        jobs = [observed.generate(f"[seconds={n % 15}] killed with everything") for n in range(JOBS_OF_AN_OUTAGE)]
+        time.sleep(dice.uniform(0, 10))
+        kill_and_start_again(observed)
+        violations += settle_all(observed, jobs)
+    return violations
+
+
+def kill_and_start_again(observed: Observed) -> None:
+    """SIGKILL to the keeper and to every process of the stack, then `make up` on what they left."""
+    layout = Layout(root=find_layout().root, state=Path(observed.stack["stateDir"]))
+    keeper = running_keeper(layout)
+    assert keeper
+    for process in (keeper, *marked(MARK_VARIABLE, str(layout.state))):
+        _signal(process, signal.SIGKILL)
+    assert wait_until(lambda: not marked(MARK_VARIABLE, str(layout.state)), 10)
+    assert wait_until(lambda: running_keeper(layout) is None, 10)  # a killed process lets go of its files last
+    assert commands.up(layout, with_parent=True) == 0
 
 
 def settle_all(observed: Observed, jobs: Sequence[str]) -> int:
