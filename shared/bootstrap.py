@@ -60,6 +60,8 @@ def aws(service: str) -> Any:
     s3 = {"s3": {"addressing_style": "path"}} if os.environ.get("AWS_ENDPOINT_URL_S3") else {}
     options: Any = {"connect_timeout": 3, "retries": {"mode": "standard", "max_attempts": 3}, **s3}
     if service == "s3":
+        # Sixteen ranges at once, and what else a function reads meanwhile.
+        options["max_pool_connections"] = 24
         options["signature_version"] = "s3v4"
     if service == "dynamodb":
         # Only a view: whoever reads it has the truth to fall back on, and a caller who waits.

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any, BinaryIO
+from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from shared.domain.errors import DependencyDown, Mistake, NotFound
-from shared.ports import OpenUpload, StoredObject
+from shared.domain.errors import DependencyDown, Mistake
 
 
 class MemoryClock:
@@ -103,68 +101,6 @@ class MemoryQueue:
 
     def of(self, topic: str) -> list[Mapping[str, Any]]:
         return [body for sent_to, body in self.sent if sent_to == topic]
-
-
-class MemoryMedia:
-    """A bucket."""
-
-    bucket = "memory"
-
-    def __init__(self) -> None:
-        self.objects: dict[str, tuple[bytes, str]] = {}
-
-    def download(self, key: str, path: Path) -> int:
-        if key not in self.objects:
-            raise NotFound("The media is no longer in the bucket.", code="media_missing")
-        return path.write_bytes(self.objects[key][0])
-
-    def upload(self, path: Path, key: str, content_type: str) -> int:
-        self.objects[key] = (path.read_bytes(), content_type)
-        return len(self.objects[key][0])
-
-    def read_text(self, key: str) -> str:
-        if key not in self.objects:
-            raise NotFound("There is no such object in the bucket.", code="media_missing")
-        return self.objects[key][0].decode()
-
-    def write_once(self, key: str, body: BinaryIO, content_type: str) -> None:
-        self.objects.setdefault(key, (body.read(), content_type))
-
-    def write_text(self, key: str, text: str) -> None:
-        self.objects.setdefault(key, (text.encode(), "text/plain"))
-
-    def page(self, prefix: str, after: str, limit: int) -> Sequence[StoredObject]:
-        found = sorted(key for key in self.objects if key.startswith(prefix) and key > after)
-        return [StoredObject(key, datetime.now(UTC)) for key in found[:limit]]
-
-    def open_uploads(self, prefix: str, after: str, limit: int) -> Sequence[OpenUpload]:
-        return []
-
-    def abort_upload(self, upload: OpenUpload) -> None:
-        raise AssertionError(f"there is no upload {upload}")
-
-    def replace_text(self, key: str, text: str) -> None:
-        self.objects[key] = (text.encode(), "application/json")
-
-    def head(self, key: str) -> Mapping[str, Any] | None:
-        if key not in self.objects:
-            return None
-        body, content_type = self.objects[key]
-        return {"sizeBytes": len(body), "contentType": content_type}
-
-    def delete(self, keys: Sequence[str]) -> None:
-        for key in keys:
-            self.objects.pop(key, None)
-
-    def keys(self, prefix: str) -> Sequence[str]:
-        return sorted(key for key in self.objects if key.startswith(prefix))
-
-    def signed_url(self, key: str, seconds: int = 3600) -> str:
-        return f"https://memory/{key}?expires={seconds}"
-
-    def key_of(self, url: str) -> str | None:
-        address = url.partition("?")[0]
-        return address.removeprefix("https://memory/") if address.startswith("https://memory/") else None
 
 
 class MemoryKeys:

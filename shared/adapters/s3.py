@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import unquote
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    IncompleteReadError,
+    ReadTimeoutError,
+    ResponseStreamingError,
+)
 
-from shared.domain.errors import DependencyDown, NotFound
-from shared.ports import OpenUpload, StoredObject
+from shared.domain.errors import BadMedia, DependencyDown, NotFound, ProductError
+from shared.ports import OpenUpload, Part, StoredObject, UploadForm
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
-_ABSENT = ("404", "NoSuchKey", "NotFound")
+_ABSENT = ("404", "NoSuchKey", "NotFound", "NoSuchUpload")
 _TAKEN = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
-MULTIPART_FROM_BYTES = 64 * 1024 * 1024
+_CHANGED = ("PreconditionFailed", "412", "InvalidRange", "416")
+_ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")
 # Of one request (S3 API, DeleteObjects).
 MOST_DELETED = 1000
+_BROKEN_OFF = (IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
 
 
 class S3MediaStore:
@@ -35,34 +46,23 @@ class S3MediaStore:
         return self._bucket
 
     def download(self, key: str, path: Path) -> int:
-        try:
+        with _own_errors():
             self._client.download_file(self._bucket, key, str(path))
-        except ClientError as error:
-            if error.response["Error"]["Code"] in _ABSENT:
-                raise NotFound("The media is no longer in the bucket.", code="media_missing") from error
-            raise _down() from error
-        except BotoCoreError as error:
-            raise _down() from error
         return path.stat().st_size
 
     def upload(self, path: Path, key: str, content_type: str) -> int:
         from boto3.exceptions import S3UploadFailedError
 
         try:
-            self._client.upload_file(str(path), self._bucket, key, ExtraArgs={"ContentType": content_type})
-        except (ClientError, BotoCoreError, S3UploadFailedError) as error:
+            with _own_errors():
+                self._client.upload_file(str(path), self._bucket, key, ExtraArgs={"ContentType": content_type})
+        except S3UploadFailedError as error:
             raise _down() from error
         return path.stat().st_size
 
-    def read_text(self, key: str) -> str:
-        try:
-            return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read().decode()
-        except ClientError as error:
-            if error.response["Error"]["Code"] in _ABSENT:
-                raise NotFound("There is no such object in the bucket.", code="media_missing") from error
-            raise _down() from error
-        except BotoCoreError as error:
-            raise _down() from error
+    def put(self, key: str, data: bytes, content_type: str) -> None:
+        with _own_errors():
+            self._client.put_object(Bucket=self._bucket, Key=key, Body=data, ContentType=content_type)
 
     def write_once(self, key: str, body: BinaryIO, content_type: str) -> None:
         try:
@@ -78,61 +78,115 @@ class S3MediaStore:
         self.write_once(key, io.BytesIO(text.encode()), "text/plain")
 
     def replace_text(self, key: str, text: str) -> None:
-        try:
-            self._client.put_object(Bucket=self._bucket, Key=key, Body=text.encode(), ContentType="application/json")
-        except (ClientError, BotoCoreError) as error:
-            raise _down() from error
+        self.put(key, text.encode(), "application/json")
 
-    def head(self, key: str) -> Mapping[str, Any] | None:
+    def read_text(self, key: str) -> str:
+        with _own_errors():
+            return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read().decode()
+
+    def head(self, key: str) -> StoredObject | None:
         try:
-            answer = self._client.head_object(Bucket=self._bucket, Key=key)
-        except ClientError as error:
-            if error.response["Error"]["Code"] in _ABSENT:
-                return None
-            raise _down() from error
-        except BotoCoreError as error:
-            raise _down() from error
-        return {"sizeBytes": answer["ContentLength"], "contentType": answer["ContentType"]}
+            with _own_errors():
+                answer = self._client.head_object(Bucket=self._bucket, Key=key)
+        except NotFound:
+            return None
+        return StoredObject(
+            key, answer["LastModified"], answer["ContentLength"], answer["ETag"], answer["ContentType"],
+            _is_readable(answer),
+        )  # fmt: skip
+
+    def read(self, key: str, offset: int, length: int, etag: str) -> bytes:
+        if length <= 0:
+            return b""
+        with _own_errors():
+            try:
+                return self._range(key, offset, length, etag)
+            except _BROKEN_OFF:
+                # The SDK repeats requests, but not a body that broke off.
+                return self._range(key, offset, length, etag)
+
+    def _range(self, key: str, offset: int, length: int, etag: str) -> bytes:
+        span = f"bytes={offset}-{offset + length - 1}"
+        answer = self._client.get_object(Bucket=self._bucket, Key=key, Range=span, IfMatch=etag)
+        return answer["Body"].read()
 
     def delete(self, keys: Sequence[str]) -> None:
         for start in range(0, len(keys), MOST_DELETED):
             self._delete(keys[start : start + MOST_DELETED])
 
+    def _delete(self, keys: Sequence[str]) -> None:
+        entries: list[ObjectIdentifierTypeDef] = [{"Key": key} for key in keys]
+        with _own_errors():
+            answer = self._client.delete_objects(Bucket=self._bucket, Delete={"Objects": entries, "Quiet": True})
+        if answer.get("Errors"):
+            raise _down()
+
     def keys(self, prefix: str) -> Sequence[str]:
-        try:
+        with _own_errors():
             pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
             return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
-        except (ClientError, BotoCoreError) as error:
-            raise _down() from error
 
     def page(self, prefix: str, after: str, limit: int) -> Sequence[StoredObject]:
-        try:
+        with _own_errors():
             answer = self._client.list_objects_v2(
                 Bucket=self._bucket, Prefix=prefix, StartAfter=after, MaxKeys=min(limit, 1000)
             )
-        except (ClientError, BotoCoreError) as error:
-            raise _down() from error
-        return [StoredObject(entry["Key"], entry["LastModified"]) for entry in answer.get("Contents", [])]
-
-    def open_uploads(self, prefix: str, after: str, limit: int) -> Sequence[OpenUpload]:
-        try:
-            answer = self._client.list_multipart_uploads(
-                Bucket=self._bucket, Prefix=prefix, KeyMarker=after, MaxUploads=min(limit, 1000)
-            )
-        except (ClientError, BotoCoreError) as error:
-            raise _down() from error
         return [
-            OpenUpload(upload["Key"], upload["UploadId"], upload["Initiated"]) for upload in answer.get("Uploads", [])
+            StoredObject(
+                entry["Key"], entry["LastModified"], entry["Size"], entry["ETag"], readable=_is_readable(entry)
+            )
+            for entry in answer.get("Contents", [])
         ]
+
+    def start_upload(self, key: str, content_type: str) -> OpenUpload:
+        with _own_errors():
+            answer = self._client.create_multipart_upload(Bucket=self._bucket, Key=key, ContentType=content_type)
+        return OpenUpload(key, answer["UploadId"], datetime.now(UTC))
+
+    def upload_part(self, upload: OpenUpload, number: int, data: bytes) -> Part:
+        with _own_errors():
+            answer = self._client.upload_part(
+                Bucket=self._bucket, Key=upload.key, UploadId=upload.upload_id, PartNumber=number, Body=data
+            )
+        return Part(number, answer["ETag"])
+
+    def copy_part(self, upload: OpenUpload, number: int, source: StoredObject, offset: int, length: int) -> Part:
+        with _own_errors():
+            answer = self._client.upload_part_copy(
+                Bucket=self._bucket, Key=upload.key, UploadId=upload.upload_id, PartNumber=number,
+                CopySource={"Bucket": self._bucket, "Key": source.key}, CopySourceIfMatch=source.etag,
+                CopySourceRange=f"bytes={offset}-{offset + length - 1}",
+            )  # fmt: skip
+        return Part(number, answer["CopyPartResult"]["ETag"])
+
+    def complete_upload(self, upload: OpenUpload, parts: Sequence[Part]) -> None:
+        ordered = sorted(parts, key=lambda part: part.number)
+        named: Any = [{"PartNumber": part.number, "ETag": part.etag} for part in ordered]
+        try:
+            with _own_errors():
+                # An error inside a 200 is one to botocore: it repeats the call, then raises.
+                self._client.complete_multipart_upload(
+                    Bucket=self._bucket, Key=upload.key, UploadId=upload.upload_id, MultipartUpload={"Parts": named}
+                )
+        except NotFound:
+            # Repeated after an answer that was lost, it finds no upload: what it joined is there.
+            found = self.head(upload.key)
+            if found is None or found.etag != _joined_etag(ordered):
+                raise
 
     def abort_upload(self, upload: OpenUpload) -> None:
         try:
-            self._client.abort_multipart_upload(Bucket=self._bucket, Key=upload.key, UploadId=upload.upload_id)
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "NoSuchUpload":
-                raise _down() from error
-        except BotoCoreError as error:
-            raise _down() from error
+            with _own_errors():
+                self._client.abort_multipart_upload(Bucket=self._bucket, Key=upload.key, UploadId=upload.upload_id)
+        except NotFound:
+            return
+
+    def open_uploads(self, prefix: str, after: str, limit: int) -> Sequence[OpenUpload]:
+        with _own_errors():
+            answer = self._client.list_multipart_uploads(
+                Bucket=self._bucket, Prefix=prefix, KeyMarker=after, MaxUploads=min(limit, 1000)
+            )
+        return [OpenUpload(found["Key"], found["UploadId"], found["Initiated"]) for found in answer.get("Uploads", [])]
 
     def signed_url(self, key: str, seconds: int = 3600) -> str:
         return self._client.generate_presigned_url(
@@ -145,14 +199,50 @@ class S3MediaStore:
         address = url.partition("?")[0]
         return unquote(address.removeprefix(prefix)) or None if address.startswith(prefix) else None
 
-    def _delete(self, keys: Sequence[str]) -> None:
-        entries: list[ObjectIdentifierTypeDef] = [{"Key": key} for key in keys]
-        try:
-            answer = self._client.delete_objects(Bucket=self._bucket, Delete={"Objects": entries, "Quiet": True})
-        except (ClientError, BotoCoreError) as error:
-            raise _down() from error
-        if answer.get("Errors"):
-            raise _down()
+    def upload_form(self, key: str, content_type: str, size_bytes: int, seconds: int) -> UploadForm:
+        conditions: list[Any] = [{"Content-Type": content_type}, ["content-length-range", size_bytes, size_bytes]]
+        form = self._client.generate_presigned_post(
+            self._bucket, key, Fields={"Content-Type": content_type}, Conditions=conditions, ExpiresIn=seconds
+        )
+        return UploadForm(form["url"], form["fields"])
+
+
+@contextmanager
+def _own_errors() -> Iterator[None]:
+    """What S3's and the SDK's errors mean in our words."""
+    try:
+        yield
+    except ClientError as error:
+        raise _meaning(error.response["Error"].get("Code", "")) from error
+    except BotoCoreError as error:
+        raise _down() from error
+
+
+def _meaning(code: str) -> ProductError:
+    if code in _ABSENT:
+        return NotFound("The media is no longer in the bucket.", code="media_missing")
+    if code in _CHANGED:
+        return BadMedia("A file was replaced while it was read: send the request again.", code="source_changed")
+    if code == "InvalidObjectState":
+        return BadMedia("A file lies in an archive: restore it first.", code="source_archived")
+    return _down()
+
+
+def _listed(entry: Mapping[str, Any]) -> StoredObject:
+    return StoredObject(
+        entry["Key"], entry["LastModified"], entry["Size"], entry["ETag"], readable=_is_readable(entry)
+    )  # fmt: skip
+
+
+def _is_readable(answer: Mapping[str, Any]) -> bool:
+    archived = answer.get("StorageClass") in _ARCHIVES or "ArchiveStatus" in answer
+    return not archived or 'ongoing-request="false"' in str(answer.get("Restore", ""))
+
+
+def _joined_etag(parts: Sequence[Part]) -> str:
+    """Of an object joined from parts, without a KMS key: the MD5 of its parts' MD5s, and their number."""
+    digests = b"".join(bytes.fromhex(part.etag.strip('"')) for part in parts)
+    return f'"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(parts)}"'
 
 
 def _down() -> DependencyDown:

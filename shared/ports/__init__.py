@@ -1,5 +1,6 @@
 """What the use cases need from the world, in the product's own words."""
 
+from shared.ports.media import MediaStore, OpenUpload, Part, StoredObject, UploadForm
 from shared.ports.records import Announcement, Records, Transaction
 from shared.ports.world import (
     Clock,
@@ -9,17 +10,14 @@ from shared.ports.world import (
     Inside,
     KeyDirectory,
     LiveView,
-    MediaStore,
     ModelSchemas,
     ModelSource,
     ModelVersion,
-    OpenUpload,
     Prediction,
     Provider,
     Queue,
     Reports,
     StatusCache,
-    StoredObject,
     Waiters,
 )
 
@@ -37,6 +35,7 @@ __all__ = [
     "ModelSource",
     "ModelVersion",
     "OpenUpload",
+    "Part",
     "Prediction",
     "Provider",
     "Queue",
@@ -45,5 +44,6 @@ __all__ = [
     "StatusCache",
     "StoredObject",
     "Transaction",
+    "UploadForm",
     "Waiters",
 ]

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
 from shared.domain.errors import Mistake
@@ -108,73 +108,6 @@ class KeyDirectory(Protocol):
 
     def remove(self, key_hash: str) -> None:
         """Takes a key out; an absent one is no error."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoredObject:
-    """An object of a listing."""
-
-    key: str
-    modified_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class OpenUpload:
-    """A multipart upload that was neither completed nor given up."""
-
-    key: str
-    upload_id: str
-    began_at: datetime
-
-
-class MediaStore(Protocol):
-    """The private bucket. Every method raises DependencyDown when it does not answer."""
-
-    @property
-    def bucket(self) -> str:
-        """Its name."""
-
-    def download(self, key: str, path: Path) -> int:
-        """Fetches an object into a file; its bytes. Raises NotFound."""
-
-    def upload(self, path: Path, key: str, content_type: str) -> int:
-        """Puts a file; its bytes."""
-
-    def write_once(self, key: str, body: BinaryIO, content_type: str) -> None:
-        """Puts a stream unless the key is taken already, which is no error."""
-
-    def write_text(self, key: str, text: str) -> None:
-        """Puts a small text unless the key is taken already."""
-
-    def replace_text(self, key: str, text: str) -> None:
-        """A small object of JSON, over what was there before."""
-
-    def read_text(self, key: str) -> str:
-        """A small object as text. Raises NotFound."""
-
-    def head(self, key: str) -> Mapping[str, Any] | None:
-        """`{sizeBytes, contentType}` or None."""
-
-    def delete(self, keys: Sequence[str]) -> None:
-        """Removes objects; absent ones are no error."""
-
-    def keys(self, prefix: str) -> Sequence[str]:
-        """All keys below a prefix."""
-
-    def page(self, prefix: str, after: str, limit: int) -> Sequence[StoredObject]:
-        """Objects under the prefix with keys behind `after`, in order, `limit` at most (1000)."""
-
-    def open_uploads(self, prefix: str, after: str, limit: int) -> Sequence[OpenUpload]:
-        """Multipart uploads under the prefix with keys behind `after`, in order, `limit` at most (1000)."""
-
-    def abort_upload(self, upload: OpenUpload) -> None:
-        """Gives an upload up; one that has ended meanwhile is no error."""
-
-    def signed_url(self, key: str, seconds: int = 3600) -> str:
-        """A SigV4 URL for GET, the same within a signing window."""
-
-    def key_of(self, url: str) -> str | None:
-        """The key that a URL of this bucket names, signed or not; None for any other URL."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,6 @@ def _check_object(name: str, key: str, caller: Caller, media: MediaStore) -> Non
     found = media.head(key) if is_of_account(key, caller.account_id) else None
     if found is None:
         raise NotFound(f"There is no media {key!r} of this account: name a key as an upload or a job gave it.")
-    if not found["contentType"].startswith("image/") or found["sizeBytes"] > LARGEST_IMAGE_BYTES:
+    if not found.content_type.startswith("image/") or found.size_bytes > LARGEST_IMAGE_BYTES:
         problem = f"must be an image of at most {LARGEST_IMAGE_BYTES} bytes"
         raise InvalidRequest(f"{name} {problem}.", details=[Mistake(f"parameters.{name}", problem)])

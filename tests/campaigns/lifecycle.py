@@ -39,7 +39,8 @@ from shared.usecases.settle import Settler
 from tests.campaigns.promises import Promises
 from tests.campaigns.provider import ENDS, Made, MemoryProvider, a_workplace
 from tests.integration.inside import CATALOG
-from tests.memory import MemoryKeys, MemoryMedia, MemoryQueue, MemorySchemas, MemoryView
+from tests.memory import MemoryKeys, MemoryQueue, MemorySchemas, MemoryView
+from tests.memory_media import MemoryMedia
 
 CLIP = b"a clip"
 STATUSES = ("starting", "processing", "succeeded", "failed", "canceled", "aborted", "a new one")

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from shared.adapters.postgres.connection import PostgresRecords
 from tests.campaigns.provider import MemoryProvider
-from tests.memory import MemoryMedia
+from tests.memory_media import MemoryMedia
 
 OPEN = "('pending', 'generating', 'processing')"
 ENDED_EVENTS = "('job.completed', 'job.failed', 'job.cancelled')"

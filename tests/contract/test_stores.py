@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-import io
 import json
-import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import boto3
 import pytest
-from botocore.config import Config
 
-from shared.adapters import s3
 from shared.adapters.aws import DynamoKeyDirectory, DynamoLiveView, SqsQueue
 from shared.adapters.clock import SystemClock
 from shared.adapters.redis_cache import RedisConnection, RedisStatusCache, RedisWaiters, connect
-from shared.adapters.s3 import S3MediaStore
-from shared.domain.errors import DependencyDown, NotFound
-from tests.memory import MemoryKeys, MemoryMedia, MemoryQueue, MemoryView, MemoryWaiters
+from shared.domain.errors import DependencyDown
+from tests.memory import MemoryKeys, MemoryQueue, MemoryView, MemoryWaiters
 
 
 def client(stack: dict[str, Any], service: str) -> Any:
     return boto3.client(
         service,
-        endpoint_url=stack["s3Endpoint" if service == "s3" else "awsEndpoint"],
+        endpoint_url=stack["awsEndpoint"],
         aws_access_key_id=stack["awsAccessKeyId"],
         aws_secret_access_key=stack["awsSecretAccessKey"],
         region_name=stack["region"],
-        config=Config(signature_version="s3v4", s3={"addressing_style": "path"}) if service == "s3" else None,
     )
 
 
@@ -110,101 +103,6 @@ def test_a_cache_that_is_down_is_a_miss() -> None:
         cache.replace(snapshot(1))
 
 
-@pytest.fixture(params=["memory", "s3"])
-def media(request: pytest.FixtureRequest) -> Any:
-    if request.param == "memory":
-        return MemoryMedia()
-    stack = request.getfixturevalue("stack")
-    return S3MediaStore(client(stack, "s3"), stack["bucket"])
-
-
-@pytest.fixture
-def key(media: Any) -> Iterator[str]:
-    name = f"generated/contract/{uuid4()}/original.mp4"
-    yield name
-    media.delete([name])
-
-
-def test_media_come_back_as_they_went(media: Any, key: str, tmp_path: Path) -> None:
-    (tmp_path / "up").write_bytes(b"picture" * 1000)
-    assert media.upload(tmp_path / "up", key, "video/mp4") == 7000
-    assert media.download(key, tmp_path / "down") == 7000
-    assert (tmp_path / "down").read_bytes() == b"picture" * 1000
-    assert media.head(key) == {"sizeBytes": 7000, "contentType": "video/mp4"}
-
-
-def test_absent_media_are_not_found(media: Any, tmp_path: Path) -> None:
-    assert media.head("generated/none") is None
-    with pytest.raises(NotFound):
-        media.download("generated/none", tmp_path / "down")
-
-
-def test_write_once_keeps_the_first(media: Any, key: str, tmp_path: Path) -> None:
-    media.write_once(key, io.BytesIO(b"first"), "video/mp4")
-    media.write_once(key, io.BytesIO(b"second"), "video/mp4")
-    media.download(key, tmp_path / "down")
-    assert (tmp_path / "down").read_bytes() == b"first"
-
-
-def test_deleting_twice_is_no_error(media: Any, key: str) -> None:
-    media.write_text(key, "text")
-    assert key in media.keys(key.rpartition("/")[0])
-    media.delete([key])
-    media.delete([key])
-    assert media.keys(key) == []
-
-
-def test_more_objects_are_deleted_than_one_request_takes(media: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3, "MOST_DELETED", 2)
-    folder = f"generated/contract/{uuid4()}/"
-    for number in range(5):
-        media.write_text(f"{folder}{number}", "text")
-    media.delete([found.key for found in media.page(folder, "", 1000)])
-    media.delete([])
-    assert media.keys(folder) == []
-
-
-def test_an_upload_is_open_until_it_is_given_up(stack: dict[str, Any]) -> None:
-    raw, store = client(stack, "s3"), S3MediaStore(client(stack, "s3"), stack["bucket"])
-    folder = f"generated/contract/{uuid4()}/"
-    for name in ("a", "b"):
-        raw.create_multipart_upload(Bucket=stack["bucket"], Key=folder + name)
-    first, second = store.open_uploads(folder, "", 10)
-    assert [upload.key for upload in store.open_uploads(folder, first.key, 10)] == [second.key]
-    for upload in (first, second, first):
-        store.abort_upload(upload)
-    assert store.open_uploads(folder, "", 10) == []
-
-
-def test_a_signed_url_opens_its_object_and_no_other(stack: dict[str, Any], tmp_path: Path) -> None:
-    store = S3MediaStore(client(stack, "s3"), stack["bucket"])
-    store.write_text("generated/contract/signed.txt", "signed")
-    url = store.signed_url("generated/contract/signed.txt")
-    with urllib.request.urlopen(url) as answer:
-        assert answer.read() == b"signed"
-    with pytest.raises(urllib.error.HTTPError):
-        urllib.request.urlopen(url.replace("signed.txt", "other.txt"))
-
-
-@pytest.mark.parametrize("name", ["a.png", "a b+c.png", "\u00e9.png", "x"])
-def test_a_url_of_the_bucket_names_its_key_and_no_other_does(media: Any, name: str) -> None:
-    url = media.signed_url(f"uploads/{name}")
-
-    assert media.key_of(url) == f"uploads/{name}"
-    assert media.key_of(url.partition("?")[0]) == f"uploads/{name}"
-    for other in (url.replace("://", "://evil."), url.replace("://", "://user@"), "https://evil.example/" + url, ""):
-        assert media.key_of(other) is None
-
-
-def test_a_bucket_in_aws_is_known_by_its_own_host() -> None:
-    signing = Config(signature_version="s3v4")
-    client = boto3.client("s3", "eu-west-1", aws_access_key_id="a", aws_secret_access_key="b", config=signing)
-    media = S3MediaStore(client, "vsl-dev-media")
-
-    assert media.key_of(media.signed_url("uploads/a b.png")) == "uploads/a b.png"
-    assert media.key_of("https://vsl-dev-media.s3.amazonaws.com.evil.example/uploads/a.png") is None
-
-
 @pytest.fixture(params=["memory", "dynamodb"])
 def directory(request: pytest.FixtureRequest) -> Any:
     if request.param == "memory":
@@ -249,15 +147,6 @@ def test_a_message_arrives_with_its_body(queue: tuple[Any, Any]) -> None:
     sender, received = queue
     sender.send("calls", {"jobId": "1"})
     assert received() == [{"jobId": "1"}]
-
-
-def test_a_text_that_is_replaced_reads_as_the_last_one(media: Any) -> None:
-    key = f"catalog/{uuid4()}.json"
-    with pytest.raises(NotFound):
-        media.read_text(key)
-    for text in ("{}", '{"é": 1}'):
-        media.replace_text(key, text)
-    assert media.read_text(key) == '{"é": 1}'
 
 
 @pytest.fixture(params=["memory", "redis"])

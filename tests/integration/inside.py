@@ -24,7 +24,8 @@ from shared.ports import Clock
 from shared.usecases.aftermath import Aftermath
 from shared.usecases.generate_media import GenerateRequest, generate_media
 from shared.usecases.settle import Settler
-from tests.memory import MemoryMedia, MemoryQueue, MemorySchemas, MemoryView
+from tests.memory import MemoryQueue, MemorySchemas, MemoryView
+from tests.memory_media import MemoryMedia
 
 CATALOG = parse_catalog(json.loads((Path(__file__).parents[2] / "config" / "models.json").read_text()))
 REQUEST = GenerateRequest("user", "video", "seedance-1-lite", {"prompt": "A test", "duration": 3})

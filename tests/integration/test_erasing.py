@@ -20,7 +20,8 @@ from shared.usecases import erase
 from shared.usecases.aftermath import Aftermath
 from shared.usecases.erase import Eraser
 from tests.integration.inside import REQUEST, World, hook
-from tests.memory import MemoryClock, MemoryMedia, MemoryView
+from tests.memory import MemoryClock, MemoryView
+from tests.memory_media import MemoryMedia
 
 WORDS = "words of a person"
 NOTHING_LEFT = dict.fromkeys(STORES, 0)

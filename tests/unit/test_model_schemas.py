@@ -16,7 +16,8 @@ from shared.domain.catalog import Catalog, Model
 from shared.domain.errors import NotFound, ProviderBusy
 from shared.domain.storage_keys import MODEL_SCHEMAS_KEY
 from shared.usecases.refresh_schemas import refresh_schemas
-from tests.memory import MemoryClock, MemoryMedia
+from tests.memory import MemoryClock
+from tests.memory_media import MemoryMedia
 
 NAME = "owner/model"
 COMPONENTS = {

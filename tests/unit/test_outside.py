@@ -28,7 +28,7 @@ from shared.domain.messages import (
 from shared.ports import Fetched, Prediction
 from shared.usecases.call_provider import call_provider
 from shared.usecases.store_media import LONGEST_TEXT_BYTES, store_media
-from tests.memory import MemoryMedia
+from tests.memory_media import MemoryMedia
 
 JOB, ATTEMPT = str(uuid4()), str(uuid4())
 REQUEST = {"version": "o/n", "input": {"prompt": "x", "image": {"s3Key": "uploads/a/b.png"}}, "stored": ["image"]}

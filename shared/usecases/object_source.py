@@ -1,0 +1,38 @@
+"""A stored object as something that is read in ranges."""
+
+from __future__ import annotations
+
+from threading import Lock
+
+from shared.domain.errors import BadMedia, NotFound
+from shared.ports import MediaStore, StoredObject
+
+
+class ObjectSource:
+    """One object, held to what it was when it was opened. Counts the bytes read, by any thread."""
+
+    def __init__(self, media: MediaStore, stored: StoredObject) -> None:
+        self._media, self.stored = media, stored
+        self.bytes_read, self._counting = 0, Lock()
+
+    @property
+    def size_bytes(self) -> int:
+        """Its length."""
+        return self.stored.size_bytes
+
+    def read(self, offset: int, length: int) -> bytes:
+        """A range, cut to the object's end. Raises NotFound, BadMedia `source_changed`, DependencyDown."""
+        data = self._media.read(self.stored.key, offset, min(length, self.size_bytes - offset), self.stored.etag)
+        with self._counting:
+            self.bytes_read += len(data)
+        return data
+
+
+def open_object(media: MediaStore, key: str) -> ObjectSource:
+    """The object at a key. Raises NotFound, BadMedia `source_archived`, DependencyDown."""
+    stored = media.head(key)
+    if stored is None:
+        raise NotFound("The media is no longer in the bucket.", code="media_missing")
+    if not stored.readable:
+        raise BadMedia("A file lies in an archive: restore it first.", code="source_archived")
+    return ObjectSource(media, stored)
