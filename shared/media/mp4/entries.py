@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from shared.media.aac.config import AudioConfig, parse_audio_config
+from shared.media.colour import Colour
 from shared.media.mp4.boxes import Box, boxes_of
 from shared.media.mp4.fields import BadMp4, Fields
 
@@ -15,16 +16,6 @@ _VISUAL_HEADER_BYTES, _AUDIO_HEADER_BYTES = 78, 28
 _ESDS_DESCRIPTOR, _DECODER_CONFIG, _DECODER_INFO = 3, 4, 5
 AAC_TYPES = {0x40, 0x66, 0x67, 0x68}
 MP3_TYPES = {0x69, 0x6B}
-
-
-@dataclass(frozen=True, slots=True)
-class Colour:
-    """Code points of ISO 23091-2; `full_range` is None where the box does not say."""
-
-    primaries: int
-    transfer: int
-    matrix: int
-    full_range: bool | None
 
 
 @dataclass(frozen=True, slots=True)
