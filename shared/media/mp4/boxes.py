@@ -59,8 +59,8 @@ class Box:
 class Window:
     """Ranged reads through one kept block, so that neighbouring headers cost one request."""
 
-    def __init__(self, source: ByteSource) -> None:
-        self._source = source
+    def __init__(self, source: ByteSource, window_bytes: int = WINDOW_BYTES) -> None:
+        self._source, self._window_bytes = source, window_bytes
         self._start, self._block = 0, b""
 
     def read(self, offset: int, length: int) -> bytes:
@@ -74,7 +74,7 @@ class Window:
         return self._block[at : at + length]
 
     def _fetch(self, offset: int, length: int) -> None:
-        wanted = min(max(length, WINDOW_BYTES), self._source.size_bytes - offset)
+        wanted = min(max(length, self._window_bytes), self._source.size_bytes - offset)
         self._start, self._block = offset, self._source.read(offset, wanted)
         if len(self._block) < length:
             raise BadMp4("mp4_cut_off", "it is shorter than its store says")
