@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import accumulate, chain, islice, repeat
+from math import ceil
 from operator import add
 
 from shared.media.mp4.movie import Edit, Track
@@ -47,12 +48,16 @@ class PictureTimes:
 
 @dataclass(frozen=True, slots=True)
 class SoundTimes:
-    """Of all packets. `priming` is the sample first heard, at `start_seconds`; `on_grid`: each is 1024 samples."""
+    """Of all packets. `priming` is the sample first heard, at `start_seconds`; `on_grid`: each is 1024 samples.
+
+    `heard_end` is the sample after the last one heard, at most `samples`.
+    """
 
     timescale: int
     packets: int
     samples: int
     priming: int
+    heard_end: int
     start_seconds: Fraction
     on_grid: bool
     odd_edits: bool = False
@@ -98,6 +103,7 @@ def sound_times(track: Track, tables: SampleTables, movie_timescale: int) -> Sou
         tables.sizes.count,
         tables.deltas.total,
         edit.media_time if edit else 0,
+        _heard_end(edit, Fraction(track.timescale, movie_timescale), tables.deltas.total),
         Fraction(delay, movie_timescale) if edit else Fraction(0),
         _on_grid(tables.deltas),
         odd_edits=edit is None and bool(track.edits),
@@ -123,6 +129,12 @@ def _one_edit(edits: tuple[Edit, ...]) -> Edit | None:
     if len(shown) != 1 or not empty_first or shown[0].rate != _NORMAL_RATE or shown[0].media_time < 0:
         return None
     return shown[0]
+
+
+def _heard_end(edit: Edit | None, ticks_a_unit: Fraction, total: int) -> int:
+    if edit is None or not edit.duration:
+        return total
+    return min(total, edit.media_time + ceil(edit.duration * ticks_a_unit))
 
 
 def _trimmed(edit: Edit, edit_ticks: Fraction, first: int, ticks: int, frame: Fraction) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-SLICE, IDR_SLICE, SEI, SPS, PPS = 1, 5, 6, 7, 8
+SLICE, IDR_SLICE, SEI, SPS, PPS, ACCESS_UNIT_DELIMITER = 1, 5, 6, 7, 8, 9
 SLICES = (SLICE, IDR_SLICE)
 _START_CODE_LIKE = re.compile(rb"\0\0(?=[\0-\3]|\Z)")
 
