@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import accumulate, chain, islice, repeat
-from math import ceil
+from math import ceil, gcd
 from operator import add
 
 from shared.media.mp4.movie import Edit, Track
@@ -21,11 +21,13 @@ _NORMAL_RATE = 0x10000
 class PictureTimes:
     """Of all pictures: ticks of `timescale` decoded, first and last tick shown, second the first is shown at.
 
+    `coarsest_timescale` is the least one in which all of them are whole numbers.
     `trimmed` names the edit's end that hides pictures, `start` or `end`; `odd_edits` says the list is of another
     kind than one that shows everything, and then nothing is known of when pictures are shown.
     """
 
     timescale: int
+    coarsest_timescale: int
     pictures: int
     ticks: int
     first_shown: int
@@ -81,17 +83,27 @@ def picture_times(track: Track, tables: SampleTables, movie_timescale: int) -> P
     first, last, ticks = min(shown), max(shown), tables.deltas.total
     frame = Fraction(ticks, len(shown))
     edit = _one_edit(track.edits)
-    at, odd = Fraction(first, track.timescale), False
-    trimmed = None
-    if edit is None:
-        odd = bool(track.edits)
-    else:
+    at, trimmed = Fraction(first, track.timescale), None
+    if edit is not None:
         delay = sum(one.duration for one in track.edits if one.is_empty)
         at = Fraction(delay, movie_timescale) + Fraction(first - edit.media_time, track.timescale)
         trimmed = _trimmed(edit, Fraction(edit.duration * track.timescale, movie_timescale), first, ticks, frame)
     return PictureTimes(
-        track.timescale, len(shown), ticks, first, last, at, _is_constant(tables.deltas), odd, trimmed
-    )  # fmt: skip
+        timescale=track.timescale,
+        coarsest_timescale=_coarsest(track.timescale, tables),
+        pictures=len(shown),
+        ticks=ticks,
+        first_shown=first,
+        last_shown=last,
+        start_seconds=at,
+        constant_rate=_is_constant(tables.deltas),
+        odd_edits=edit is None and bool(track.edits),
+        trimmed=trimmed,
+    )
+
+
+def _coarsest(timescale: int, tables: SampleTables) -> int:
+    return timescale // gcd(timescale, *tables.deltas.values, *(tables.shifts.values if tables.shifts else ()))
 
 
 def sound_times(track: Track, tables: SampleTables, movie_timescale: int) -> SoundTimes:

@@ -171,7 +171,10 @@ def _joined(pieces: Sequence[Piece]) -> list[Piece]:
 def _head(clock: Clock, tracks: Sequence[NewTrack], payload_bytes: int) -> bytes:
     brand = ftyp("avc1" if tracks[0].entry[4:8] == b"avc1" else "hvc1")
     header = mdat_header(payload_bytes)
-    # The movie is built twice: its length, which does not depend on the offsets in it, tells the offsets.
-    long = payload_bytes + len(moov(clock.timescale, tracks, 0, long_offsets=False)) + 64 > LARGEST_32
-    begin = len(brand) + len(moov(clock.timescale, tracks, 0, long_offsets=long)) + len(header)
+    # Built with long offsets, the movie tells its length; short ones take four bytes less a chunk.
+    movie_bytes = len(moov(clock.timescale, tracks, 0, long_offsets=True))
+    long = len(brand) + movie_bytes + len(header) + payload_bytes > LARGEST_32
+    if not long:
+        movie_bytes -= sum(4 * len(track.chunk_offsets) for track in tracks)
+    begin = len(brand) + movie_bytes + len(header)
     return brand + moov(clock.timescale, tracks, begin, long_offsets=long) + header

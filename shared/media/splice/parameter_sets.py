@@ -81,11 +81,14 @@ def _left_out(groups: Sequence[tuple[Sets, AvcConfig]]) -> set[Sets]:
 
 
 def _with_sets(clips: Sequence[Clip], renumberings: Sequence[Renumbering]) -> Iterator[Change | None]:
-    """Sets in band: none and all stay; of a mixture the fewer bytes change."""
+    """Sets in band: none and all stay; of a mixture the fewer bytes change, of those that would not anyway."""
     every = [_has_sets(clip) for clip in clips]
     mixed = len(set(every)) > 1 or None in every
-    carrying = sum(_bytes(clip) for clip, has in zip(clips, every, strict=True) if has is not False)
-    lacking = sum(_bytes(clip) for clip, has in zip(clips, every, strict=True) if has is not True)
+    carrying = lacking = 0
+    for clip, has, renumbering in zip(clips, every, renumberings, strict=True):
+        weight = _bytes(clip) if renumbering.is_identity else 0
+        carrying += weight if has is not False else 0
+        lacking += weight if has is not True else 0
     strip = mixed and carrying <= lacking
     for clip, has, renumbering in zip(clips, every, renumberings, strict=True):
         if strip and has is not False:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, pairwise
 
 from shared.domain.errors import BadMedia
 from shared.media.splice.film import CopiedRange, Made, Piece
@@ -106,4 +106,4 @@ def _copies(clip: int, offset: int, length: int) -> Iterator[CopyPart]:
     """As few as the largest part allows, all as long but for a byte: none becomes too small."""
     count = -(-length // LARGEST_PART_BYTES)
     ends = [length * number // count for number in range(count + 1)]
-    yield from (CopyPart(clip, offset + start, end - start) for start, end in zip(ends, ends[1:], strict=False))
+    yield from (CopyPart(clip, offset + start, end - start) for start, end in pairwise(ends))

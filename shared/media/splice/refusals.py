@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import lcm
 
 from shared.domain.errors import BadMedia
 from shared.media.aac.silence import can_be_silent
@@ -17,6 +16,7 @@ from shared.media.heads import SyncScan
 from shared.media.hevc import HevcConfig
 from shared.media.mp4.tables import chunk_ends
 from shared.media.splice.parameter_sets import cannot_be_united
+from shared.media.splice.tracks import FINEST_TIMESCALE, film_timescale
 from shared.media.splice.traits import (
     NAMES,
     PictureTraits,
@@ -28,7 +28,6 @@ from shared.media.splice.traits import (
     usual_sound,
 )
 
-FINEST_TIMESCALE = 2**24
 LARGEST_TICKS = 2**30
 LONGEST_FILM_SECONDS = 4 * 3600
 LATEST_PICTURE_SECONDS = Fraction(1, 4)
@@ -205,24 +204,30 @@ def _of_layouts(numbered: Sequence[tuple[int, Clip]]) -> Iterator[Refusal]:
 
 def _of_clocks(numbered: Sequence[tuple[int, Clip]]) -> Iterator[Refusal]:
     """The usual timescales first: those that would make the film's own too fine are the odd ones."""
-    weights = Counter(clip.picture.track.timescale for _, clip in numbered if clip.picture)
-    film, fitting = 1, set()
+    weights = Counter(_coarsest(clip) for _, clip in numbered)
+    fitting: list[int] = []
     for timescale, _ in weights.most_common():
-        if lcm(film, timescale) <= FINEST_TIMESCALE:
-            film = lcm(film, timescale)
-            fitting.add(timescale)
+        if film_timescale([*fitting, timescale]) <= FINEST_TIMESCALE:
+            fitting.append(timescale)
+    film = film_timescale(fitting)
     for number, clip in numbered:
-        picture = clip.picture
-        if picture is None or picture.track.timescale not in fitting or _overflows(picture, film):
+        if _coarsest(clip) not in fitting or _overflows(clip, film):
             yield _refusal(number, ("timescale", "counts time in units that do not fit the others'"))
 
 
-def _overflows(picture: Picture, film_timescale: int) -> bool:
+def _coarsest(clip: Clip) -> int:
+    assert clip.picture is not None
+    assert clip.picture.times is not None
+    return clip.picture.times.coarsest_timescale
+
+
+def _overflows(clip: Clip, film: int) -> bool:
     """Whether a time in the film's units might leave 32 bits."""
-    scale = film_timescale // picture.track.timescale
-    shifts = picture.tables.shifts.values if picture.tables.shifts else ()
-    largest = max(*picture.tables.deltas.values, *map(abs, shifts), 0, 0)
-    return largest * scale > LARGEST_TICKS
+    assert clip.picture is not None
+    tables = clip.picture.tables
+    shifts = tables.shifts.values if tables.shifts else ()
+    largest = max(*tables.deltas.values, *map(abs, shifts), 0, 0)
+    return largest * film > LARGEST_TICKS * clip.picture.track.timescale
 
 
 def _of_the_film(clips: Sequence[Clip]) -> Iterator[Refusal]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import accumulate, chain
@@ -20,6 +20,16 @@ from shared.media.splice.sound import FRAME, SoundPlan, Stretch
 from shared.media.splice.traits import coded_size, colour, pixel_aspect
 from shared.media.timeline import PictureTimes
 
+# Some players round times to the film's ticks.
+COARSEST_TIMESCALE = 10_000
+FINEST_TIMESCALE = 2**24
+
+
+def film_timescale(timescales: Iterable[int]) -> int:
+    """The least one that all go into, made fine enough for players; it may be over FINEST_TIMESCALE."""
+    least = lcm(*timescales)
+    return least if least >= COARSEST_TIMESCALE else least * 1000
+
 
 @dataclass(frozen=True, slots=True)
 class Clock:
@@ -31,7 +41,7 @@ class Clock:
     @classmethod
     def of(cls, clips: Sequence[Clip]) -> Clock:
         """Of clips that all have pictures."""
-        timescale = lcm(*(times.timescale for times in map(_times, clips)))
+        timescale = film_timescale(_times(clip).coarsest_timescale for clip in clips)
         return cls(timescale, tuple(accumulate((times.seconds for times in map(_times, clips)), initial=Fraction(0))))
 
     @property
@@ -53,8 +63,8 @@ def picture_track(clips: Sequence[Clip], placed: Placed, clock: Clock, record: b
     """`record` is the decoder configuration of all."""
     model = _picture(clips[0])
     pictures = [_picture(clip) for clip in clips]
-    scales = [clock.timescale // picture.track.timescale for picture in pictures]
-    edit_start = max(_times(clip).first_shown * scale for clip, scale in zip(clips, scales, strict=True))
+    scales = [Fraction(clock.timescale, picture.track.timescale) for picture in pictures]
+    edit_start = max(_scaled(_times(clip).first_shown, scale) for clip, scale in zip(clips, scales, strict=True))
     size = coded_size(model)
     kind, config_kind = ("avc1", "avcC") if isinstance(model.config, AvcConfig) else (model.entry.kind, "hvcC")
     told = model.entry.colour and colour(model)
@@ -135,18 +145,23 @@ def _append_clip(
         first += count
 
 
-def _scaled_deltas(picture: Picture, scale: int) -> Iterator[tuple[int, int]]:
-    return ((count, delta * scale) for count, delta in picture.tables.deltas)
+def _scaled_deltas(picture: Picture, scale: Fraction) -> Iterator[tuple[int, int]]:
+    return ((count, _scaled(delta, scale)) for count, delta in picture.tables.deltas)
 
 
-def _shifts(pictures: Sequence[Picture], scales: Sequence[int], edit_start: int) -> Runs | None:
+def _scaled(ticks: int, scale: Fraction) -> int:
+    """A whole number, as the film's timescale was chosen so."""
+    return ticks * scale.numerator // scale.denominator
+
+
+def _shifts(pictures: Sequence[Picture], scales: Sequence[Fraction], edit_start: int) -> Runs | None:
     """So that each clip's first picture is shown when its own time begins, after the one edit of all."""
     rows: list[tuple[int, int]] = []
     for picture, scale in zip(pictures, scales, strict=True):
         assert picture.times is not None
         own = picture.tables.shifts or ((picture.tables.sizes.count, 0),)
-        moved = edit_start - picture.times.first_shown * scale
-        rows += [(count, value * scale + moved) for count, value in own]
+        moved = edit_start - _scaled(picture.times.first_shown, scale)
+        rows += [(count, _scaled(value, scale) + moved) for count, value in own]
     runs = merged(rows)
     return runs if any(runs.values) else None
 
