@@ -1,0 +1,135 @@
+"""What stands before the first slice of a sample: parameter sets in band, and whether it begins anew."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+from shared.media import hevc
+from shared.media.bits import BadBits
+from shared.media.h264 import nal
+from shared.media.h264.renumber import slice_pps_id
+from shared.media.mp4.boxes import ByteSource, Window
+from shared.media.mp4.fields import BadMp4
+from shared.media.mp4.tables import SampleTables
+
+MOST_HEADS = 512
+MOST_UNITS = 64
+LARGEST_SET_BYTES = 16 * 1024
+HEAD_BYTES = 4096
+_SLICE_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Syntax:
+    """How one codec marks its units."""
+
+    kind: Callable[[bytes], int]
+    sets: Sequence[int]
+    closed: Sequence[int]
+    is_slice: Callable[[int], bool]
+
+
+H264 = Syntax(nal.kind, (nal.SPS, nal.PPS), (nal.IDR_SLICE,), lambda kind: 1 <= kind <= nal.IDR_SLICE)
+HEVC = Syntax(hevc.kind, hevc.PARAMETER_SETS, hevc.CLOSED, lambda kind: kind < hevc.FIRST_NOT_SLICE)
+
+
+@dataclass(frozen=True, slots=True)
+class SampleHead:
+    """Parameter sets in band, and the first slice's kind and first bytes."""
+
+    sets: tuple[bytes, ...]
+    slice_kind: int
+    slice_start: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SyncScan:
+    """Of the sync samples looked at: how many, how many had sets in band, which sets, which PPS ids slices name.
+
+    `closed` of them refer to nothing before them; `closed_start`: the first picture is such a sync sample.
+    """
+
+    scanned: int
+    with_sets: int
+    sets: frozenset[bytes]
+    pps_ids: frozenset[int]
+    closed: int
+    closed_start: bool
+
+
+def head_ranges(tables: SampleTables) -> list[tuple[int, int]]:
+    """Offset and length of each sync sample to look at, so that a caller can fetch their heads side by side.
+
+    At most MOST_HEADS, evenly spread, the first and the last among them.
+    """
+    numbers = _spread([*tables.sync] if tables.sync is not None else range(1, tables.sizes.count + 1))
+    if not numbers or numbers[0] != 1:
+        numbers = [1, *numbers]
+    return list(_located(numbers, tables))
+
+
+def scan_heads(source: ByteSource, tables: SampleTables, length_bytes: int, syntax: Syntax) -> SyncScan:
+    """Reads the head of each sync sample. Raises BadMp4 where a unit leaves its sample, BadBits for a bad slice."""
+    window = Window(source, HEAD_BYTES)
+    ranges = head_ranges(tables)
+    heads = [_head(window, offset, size, length_bytes, syntax) for offset, size in ranges]
+    first_is_sync = tables.sync is None or tables.sync[:1] == array("I", [1])
+    return SyncScan(
+        scanned=len(heads),
+        with_sets=sum(bool(head.sets) for head in heads),
+        sets=frozenset(unit for head in heads for unit in head.sets),
+        pps_ids=frozenset(slice_pps_id(head.slice_start) for head in heads) if syntax is H264 else frozenset(),
+        closed=sum(head.slice_kind in syntax.closed for head in heads),
+        closed_start=first_is_sync and heads[0].slice_kind in syntax.closed,
+    )
+
+
+def _spread(numbers: Sequence[int]) -> list[int]:
+    if len(numbers) <= MOST_HEADS:
+        return list(numbers)
+    step = (len(numbers) - 1) / (MOST_HEADS - 1)
+    return [numbers[round(place * step)] for place in range(MOST_HEADS)]
+
+
+def _located(numbers: Sequence[int], tables: SampleTables) -> Iterator[tuple[int, int]]:
+    """Walks the chunks along with the ascending sample numbers."""
+    sizes = tables.sizes.expanded()
+    bytes_before = array("Q", accumulate(sizes, initial=0))
+    firsts = array("Q", accumulate(tables.chunk_samples, initial=0))
+    chunk = 0
+    for number in numbers:
+        if not 1 <= number <= len(sizes) or number - 1 < firsts[chunk]:
+            raise BadMp4("mp4_bad_table", "its sync samples are out of order")
+        while firsts[chunk + 1] < number:
+            chunk += 1
+        offset = tables.chunk_offsets[chunk] + bytes_before[number - 1] - bytes_before[firsts[chunk]]
+        yield offset, sizes[number - 1]
+
+
+def _head(window: Window, offset: int, size: int, length_bytes: int, syntax: Syntax) -> SampleHead:
+    at, end = offset, offset + size
+    sets: list[bytes] = []
+    for _ in range(MOST_UNITS):
+        start = at + length_bytes
+        if start >= end:
+            raise BadMp4("mp4_bad_sample", "a key picture holds no picture")
+        length = int.from_bytes(window.read(at, length_bytes), "big")
+        if start + length > end:
+            raise BadMp4("mp4_bad_sample", "a unit leaves its picture")
+        unit = window.read(start, min(length, _SLICE_BYTES))
+        kind = syntax.kind(unit)
+        if unit and syntax.is_slice(kind):
+            return SampleHead(tuple(sets), kind, unit)
+        if kind in syntax.sets:
+            sets.append(_whole(window, start, length))
+        at = start + length
+    raise BadMp4("mp4_bad_sample", "a key picture begins with too many units")
+
+
+def _whole(window: Window, start: int, length: int) -> bytes:
+    if length > LARGEST_SET_BYTES:
+        raise BadBits("parameter set in band")
+    return window.read(start, length)

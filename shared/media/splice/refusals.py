@@ -1,0 +1,237 @@
+"""Every reason why clips cannot be spliced; the clips that have none can."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from shared.domain.errors import BadMedia
+from shared.media.aac.silence import can_be_silent
+from shared.media.clip import Clip, Picture, Sound
+from shared.media.h264.config import AvcConfig
+from shared.media.heads import SyncScan
+from shared.media.hevc import HevcConfig
+from shared.media.mp4.tables import chunk_ends
+from shared.media.splice.parameter_sets import cannot_be_united
+from shared.media.splice.tracks import FINEST_TIMESCALE, film_timescale
+from shared.media.splice.traits import (
+    NAMES,
+    PictureTraits,
+    audio_config,
+    has_sound,
+    layout,
+    most_usual,
+    picture_traits,
+    usual_sound,
+)
+
+LARGEST_TICKS = 2**30
+LONGEST_FILM_SECONDS = 4 * 3600
+LATEST_PICTURE_SECONDS = Fraction(1, 4)
+MOST_CLIPS = 10_000
+MOST_CHUNKS = 1_000_000
+MOST_SAMPLES = 4_000_000
+HARMLESS = {"mp4_payload_cut_off"}  # whether a sample is missing is seen sample by sample
+Reason = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why not: of which clip (None: of all together), a stable code, a sentence for people."""
+
+    clip: int | None
+    code: str
+    sentence: str
+
+
+class CannotSplice(BadMedia):
+    """The clips cannot lie in one track as they are; `refusals` say why."""
+
+    code = "cannot_splice"
+
+    def __init__(self, refusals: Sequence[Refusal]) -> None:
+        super().__init__(f"{refusals[0].sentence} Re-encode the clip, or compile without it.")
+        self.refusals = tuple(refusals)
+
+
+def refusals(clips: Sequence[Clip]) -> tuple[Refusal, ...]:
+    """All reasons, first those of single clips, then those of clips beside each other; none: `splice` will do it."""
+    if not 0 < len(clips) <= MOST_CLIPS:
+        return (Refusal(None, "number_of_clips", f"A film is made of 1 to {MOST_CLIPS} clips."),)
+    own = [_refusal(number, reason) for number, clip in enumerate(clips) for reason in _of_one(clip)]
+    refused = {one.clip for one in own}
+    others = [(number, clip) for number, clip in enumerate(clips) if number not in refused]
+    return (*own, *_beside_each_other(others))
+
+
+def _refusal(number: int, reason: Reason) -> Refusal:
+    return Refusal(number, reason[0], f"Clip {number + 1} {reason[1]}.")
+
+
+def _of_one(clip: Clip) -> Iterator[Reason]:
+    if clip.file.fragmented:
+        yield "fragmented", "is fragmented"
+    for fault in clip.faults:
+        if fault not in HARMLESS:
+            yield fault, f"has a damaged index ({fault})"
+    if clip.picture is None:
+        yield "no_picture", "has no picture"
+        return
+    reasons = [*_of_picture(clip.picture), *(_of_sound(clip.sound) if clip.sound and has_sound(clip) else ())]
+    yield from reasons
+    if not reasons:
+        yield from _of_payload(clip)
+
+
+def _of_picture(picture: Picture) -> Iterator[Reason]:
+    yield from _of_track(picture)
+    yield from ((fault, f"has damaged pictures ({fault})") for fault in picture.faults)
+    if picture.config is None:
+        yield "video_codec", f"is coded as {picture.entry.kind}"
+    elif isinstance(picture.config, AvcConfig) and not (picture.config.parsed and picture.config.pps):
+        yield "no_parameter_sets", "has its parameter sets in band alone"
+    elif picture.scan is not None and not _sets_stay(picture.config, picture.scan):
+        yield "parameter_sets_change", "changes its parameter sets on the way"
+    if picture.times is None:
+        yield "no_times", "does not say when its pictures are shown"
+    elif picture.config is not None and not picture.faults and (picture.scan is None or not picture.scan.closed_start):
+        yield "open_start", "does not begin with a picture that stands alone"
+    yield from _of_times(picture)
+
+
+def _sets_stay(config: AvcConfig | HevcConfig, scan: SyncScan) -> bool:
+    """Whether key pictures bring and name no parameter sets but those the file's head lists."""
+    if isinstance(config, HevcConfig):
+        return scan.sets <= {*config.sets}
+    return scan.sets <= {*config.sps.values(), *config.pps.values()} and scan.pps_ids <= {*config.pps}
+
+
+def _of_times(picture: Picture) -> Iterator[Reason]:
+    times = picture.times
+    if times is None:
+        return
+    if times.odd_edits:
+        yield "odd_edits", "is shown through an edit list of several entries or another speed"
+    if times.trimmed:
+        yield "trimmed", f"hides pictures at its {times.trimmed}"
+    if not times.ticks:
+        yield "no_times", "gives its pictures no time"
+    first_shift = next((value for count, value in picture.tables.shifts if count), 0) if picture.tables.shifts else 0
+    if first_shift != times.first_shown or times.last_shown - times.first_shown >= times.ticks:
+        yield "odd_composition", "shows pictures outside its own time"
+    if times.start_seconds > LATEST_PICTURE_SECONDS:
+        yield "late_picture", "begins without a picture"
+
+
+def _of_sound(sound: Sound) -> Iterator[Reason]:
+    yield from _of_track(sound)
+    yield from ((fault, f"has damaged sound ({fault})") for fault in sound.track.faults)
+    aac = sound.entry.aac
+    if sound.entry.kind != "mp4a" or aac is None or not aac.is_plain_lc:
+        yield "audio_codec", "has sound that is not plain AAC-LC"
+    elif not 0 < aac.channels <= 2 or not can_be_silent(aac.channel_config):
+        yield "audio_channels", "has sound of more than two channels"
+    elif sound.track.timescale != aac.sample_rate or sound.times is None or not sound.times.on_grid:
+        yield "audio_grid", "has packets of sound that do not last 1024 samples each"
+    if sound.times is not None and sound.times.odd_edits:
+        yield "odd_audio_edits", "has sound heard through an edit list of several entries or another speed"
+
+
+def _of_track(part: Picture | Sound) -> Iterator[Reason]:
+    if part.entry.kind in ("encv", "enca"):
+        yield "encrypted", "is encrypted"
+    if part.track.entries != 1 or part.tables.descriptions_used != frozenset({1}):
+        yield "several_descriptions", "changes its coding on the way"
+    if part.track.external:
+        yield "external_data", "keeps its media in another file"
+
+
+def _of_payload(clip: Clip) -> Iterator[Reason]:
+    """Every chunk lies in the one payload and no byte is used twice."""
+    payloads = [(start, end) for start, end in clip.file.payloads if end > start]
+    if len(payloads) != 1:
+        yield "several_payloads", f"has {len(payloads)} payloads instead of one"
+        return
+    first, last = payloads[0]
+    starts, ends = array("Q"), array("Q")
+    for part in _parts(clip):
+        for start, end in chunk_ends(part.tables):
+            starts.append(start)
+            ends.append(end)
+    if len(starts) > MOST_CHUNKS:
+        yield "too_many_chunks", f"is scattered over more than {MOST_CHUNKS} chunks"
+    elif any(start < first for start in starts) or any(end > last for end in ends):
+        yield "chunk_outside", "is cut off or names media outside its payload"
+    elif any(start < end for start, end in zip(sorted(starts)[1:], sorted(ends), strict=False)):
+        yield "chunks_overlap", "uses the same bytes twice"
+
+
+def _parts(clip: Clip) -> list[Picture | Sound]:
+    parts: list[Picture | Sound] = [clip.picture] if clip.picture else []
+    return [*parts, clip.sound] if clip.sound and has_sound(clip) else parts
+
+
+def _beside_each_other(numbered: Sequence[tuple[int, Clip]]) -> Iterator[Refusal]:
+    clips = [clip for _, clip in numbered]
+    usual = most_usual(clips, _traits, lambda clip: clip.picture.tables.sizes.count if clip.picture else 0)
+    if usual is None:
+        return
+    for number, clip in numbered:
+        for code in usual.differing(_traits(clip)):
+            yield _refusal(number, (code, f"has {NAMES[code]} than most of the film"))
+    alike = [(number, clip) for number, clip in numbered if _traits(clip) == usual]
+    yield from _of_layouts(numbered)
+    yield from _of_clocks(alike)
+    yield from (_refusal(alike[place][0], reason) for place, reason in cannot_be_united([one for _, one in alike]))
+    yield from _of_the_film(clips)
+
+
+def _traits(clip: Clip) -> PictureTraits:
+    assert clip.picture is not None
+    return picture_traits(clip.picture)
+
+
+def _of_layouts(numbered: Sequence[tuple[int, Clip]]) -> Iterator[Refusal]:
+    usual = usual_sound([clip for _, clip in numbered])
+    for number, clip in numbered:
+        config = audio_config(clip)
+        if config is not None and usual is not None and layout(config) != layout(usual):
+            yield _refusal(number, ("audio_differs", "has sound of another rate or channels than most of the film"))
+
+
+def _of_clocks(numbered: Sequence[tuple[int, Clip]]) -> Iterator[Refusal]:
+    """The usual timescales first: those that would make the film's own too fine are the odd ones."""
+    weights = Counter(_coarsest(clip) for _, clip in numbered)
+    fitting: list[int] = []
+    for timescale, _ in weights.most_common():
+        if film_timescale([*fitting, timescale]) <= FINEST_TIMESCALE:
+            fitting.append(timescale)
+    film = film_timescale(fitting)
+    for number, clip in numbered:
+        if _coarsest(clip) not in fitting or _overflows(clip, film):
+            yield _refusal(number, ("timescale", "counts time in units that do not fit the others'"))
+
+
+def _coarsest(clip: Clip) -> int:
+    assert clip.picture is not None
+    assert clip.picture.times is not None
+    return clip.picture.times.coarsest_timescale
+
+
+def _overflows(clip: Clip, film: int) -> bool:
+    """Whether a time in the film's units might leave 32 bits."""
+    assert clip.picture is not None
+    tables = clip.picture.tables
+    shifts = tables.shifts.values if tables.shifts else ()
+    largest = max(*tables.deltas.values, *map(abs, shifts), 0, 0)
+    return largest * film > LARGEST_TICKS * clip.picture.track.timescale
+
+
+def _of_the_film(clips: Sequence[Clip]) -> Iterator[Refusal]:
+    if sum(clip.seconds_of_picture for clip in clips) > LONGEST_FILM_SECONDS:
+        yield Refusal(None, "too_long", f"The film would last over {LONGEST_FILM_SECONDS // 3600} hours.")
+    if sum(part.tables.sizes.count for clip in clips for part in _parts(clip)) > MOST_SAMPLES:
+        yield Refusal(None, "too_many_samples", f"The film would hold over {MOST_SAMPLES} pictures and packets.")

@@ -1,0 +1,191 @@
+"""The clips' tables one after another, as one picture track and one sound track."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import accumulate, chain
+from math import lcm
+
+from shared.media.aac.config import AudioConfig
+from shared.media.clip import Clip, Picture
+from shared.media.h264.config import AvcConfig
+from shared.media.mp4.movie import PICTURE, SOUND, UNIT_MATRIX
+from shared.media.mp4.tables import Runs
+from shared.media.mp4.writing import NewTrack, aac_entry, merged, visual_entry
+from shared.media.splice.payload import Payload
+from shared.media.splice.sound import FRAME, SoundPlan, Stretch
+from shared.media.splice.traits import coded_size, colour, pixel_aspect
+from shared.media.timeline import PictureTimes
+
+# Some players round times to the film's ticks.
+COARSEST_TIMESCALE = 10_000
+FINEST_TIMESCALE = 2**24
+
+
+def film_timescale(timescales: Iterable[int]) -> int:
+    """The least one that all go into, made fine enough for players; it may be over FINEST_TIMESCALE."""
+    least = lcm(*timescales)
+    return least if least >= COARSEST_TIMESCALE else least * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """The film's timescale, in which all ticks are whole numbers; `seconds`: when each clip begins, last the end."""
+
+    timescale: int
+    seconds: tuple[Fraction, ...]
+
+    @classmethod
+    def of(cls, clips: Sequence[Clip]) -> Clock:
+        """Of clips that all have pictures."""
+        timescale = film_timescale(_times(clip).coarsest_timescale for clip in clips)
+        return cls(timescale, tuple(accumulate((times.seconds for times in map(_times, clips)), initial=Fraction(0))))
+
+    @property
+    def ticks(self) -> int:
+        """How long the film is."""
+        return int(self.seconds[-1] * self.timescale)
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """The clips' payloads, and where each of them and each silent stretch begins in the film's own."""
+
+    payloads: tuple[Payload, ...]
+    begins: Mapping[Stretch | int, int]
+    silent_frame_bytes: int
+
+
+def picture_track(clips: Sequence[Clip], placed: Placed, clock: Clock, record: bytes) -> NewTrack:
+    """`record` is the decoder configuration of all."""
+    model = _picture(clips[0])
+    pictures = [_picture(clip) for clip in clips]
+    scales = [Fraction(clock.timescale, picture.track.timescale) for picture in pictures]
+    edit_start = max(_scaled(_times(clip).first_shown, scale) for clip, scale in zip(clips, scales, strict=True))
+    size = coded_size(model)
+    kind, config_kind = ("avc1", "avcC") if isinstance(model.config, AvcConfig) else (model.entry.kind, "hvcC")
+    told = model.entry.colour and colour(model)
+    chunk_offsets = (
+        placed.begins[number] + offset
+        for number, payload in enumerate(placed.payloads)
+        for offset in payload.picture_chunks
+    )
+    return NewTrack(
+        id=1,
+        handler=PICTURE,
+        timescale=clock.timescale,
+        edit_start=edit_start,
+        shown=clock.ticks,
+        matrix=model.track.matrix,
+        width=round(size[0] * pixel_aspect(model)),
+        height=size[1],
+        language=model.track.language,
+        entry=visual_entry(kind, size, config_kind, record, model.entry, told),
+        deltas=merged(chain.from_iterable(map(_scaled_deltas, pictures, scales))),
+        shifts=_shifts(pictures, scales, edit_start),
+        sync=_sync(pictures),
+        sizes=array("I", chain.from_iterable(payload.picture_sizes for payload in placed.payloads)),
+        chunk_offsets=array("Q", chunk_offsets),
+        chunk_samples=array("I", chain.from_iterable(picture.tables.chunk_samples for picture in pictures)),
+    )
+
+
+def sound_track(clips: Sequence[Clip], placed: Placed, clock: Clock, plan: SoundPlan, config: AudioConfig) -> NewTrack:
+    """`config` is the layout all share."""
+    like = next(clip.sound for clip in clips if clip.sound and clip.sound.entry.aac == config)
+    sizes, offsets, samples = array("I"), array("Q"), array("I")
+    for stretch in plan.stretches:
+        if stretch.is_silent:
+            sizes.extend(array("I", [placed.silent_frame_bytes]) * stretch.packets)
+            offsets.append(placed.begins[stretch])
+            samples.append(stretch.packets)
+            continue
+        _append_clip(clips[stretch.clip], stretch, placed, (sizes, offsets, samples))
+    return NewTrack(
+        id=2,
+        handler=SOUND,
+        timescale=config.sample_rate,
+        edit_start=plan.edit_start,
+        shown=clock.ticks,
+        matrix=UNIT_MATRIX,
+        width=0,
+        height=0,
+        language=like.track.language,
+        entry=aac_entry(like.entry, config),
+        deltas=Runs(array("I", [len(sizes)]), array("I", [FRAME])),
+        shifts=None,
+        sync=None,
+        sizes=sizes,
+        chunk_offsets=offsets,
+        chunk_samples=samples,
+    )
+
+
+def _append_clip(
+    clip: Clip, stretch: Stretch, placed: Placed, columns: tuple[array[int], array[int], array[int]]
+) -> None:
+    """The stretch's packets, chunk by chunk; of a chunk it begins or ends in, only its own."""
+    assert clip.sound is not None
+    sizes, offsets, samples = columns
+    every = clip.sound.tables.sizes.expanded()
+    begin = placed.begins[stretch.clip]
+    end = stretch.first + stretch.packets
+    sizes.extend(every[stretch.first : end])
+    first = 0
+    chunks = zip(placed.payloads[stretch.clip].sound_chunks, clip.sound.tables.chunk_samples, strict=True)
+    for offset, count in chunks:
+        left_out = max(0, stretch.first - first)
+        kept = min(end, first + count) - first - left_out
+        if kept > 0:
+            offsets.append(begin + offset + sum(every[first : first + left_out]))
+            samples.append(kept)
+        first += count
+
+
+def _scaled_deltas(picture: Picture, scale: Fraction) -> Iterator[tuple[int, int]]:
+    return ((count, _scaled(delta, scale)) for count, delta in picture.tables.deltas)
+
+
+def _scaled(ticks: int, scale: Fraction) -> int:
+    """A whole number, as the film's timescale was chosen so."""
+    return ticks * scale.numerator // scale.denominator
+
+
+def _shifts(pictures: Sequence[Picture], scales: Sequence[Fraction], edit_start: int) -> Runs | None:
+    """So that each clip's first picture is shown when its own time begins, after the one edit of all."""
+    rows: list[tuple[int, int]] = []
+    for picture, scale in zip(pictures, scales, strict=True):
+        assert picture.times is not None
+        own = picture.tables.shifts or ((picture.tables.sizes.count, 0),)
+        moved = edit_start - _scaled(picture.times.first_shown, scale)
+        rows += [(count, _scaled(value, scale) + moved) for count, value in own]
+    runs = merged(rows)
+    return runs if any(runs.values) else None
+
+
+def _sync(pictures: Sequence[Picture]) -> array[int] | None:
+    """None where every picture of every clip stands alone."""
+    if all(picture.tables.sync is None for picture in pictures):
+        return None
+    numbers = array("I")
+    before = 0
+    for picture in pictures:
+        count = picture.tables.sizes.count
+        own = picture.tables.sync if picture.tables.sync is not None else range(1, count + 1)
+        numbers.extend(before + number for number in own)
+        before += count
+    return numbers
+
+
+def _picture(clip: Clip) -> Picture:
+    assert clip.picture is not None
+    return clip.picture
+
+
+def _times(clip: Clip) -> PictureTimes:
+    times = _picture(clip).times
+    assert times is not None
+    return times

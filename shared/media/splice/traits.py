@@ -1,0 +1,133 @@
+"""What clips must share to lie in one track, and which of them are the odd ones."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import TypeVar
+
+from shared.media.aac.config import AudioConfig
+from shared.media.clip import Clip, Picture
+from shared.media.colour import Colour
+from shared.media.h264.config import AvcConfig
+from shared.media.hevc import HevcConfig
+
+# What has a trait and reads well in a sentence, by the code of its refusal.
+NAMES = {
+    "video_codec_differs": "another codec",
+    "nal_length_differs": "unit lengths of another width",
+    "size_differs": "another frame size",
+    "pixel_aspect_differs": "another pixel aspect",
+    "chroma_differs": "another chroma format",
+    "bit_depth_differs": "another bit depth",
+    "colour_differs": "other colours",
+    "interlacing_differs": "another interlacing",
+    "rotation_differs": "another rotation",
+    "parameter_sets_differ": "other parameter sets",
+}
+T = TypeVar("T")
+Trait = str | int | bytes | bool | Fraction | Colour | tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PictureTraits:
+    """By code, what must be alike."""
+
+    values: tuple[tuple[str, Trait], ...]
+
+    def differing(self, other: PictureTraits) -> tuple[str, ...]:
+        """Codes of what is not alike."""
+        theirs = dict(other.values)
+        return tuple(code for code, value in self.values if theirs.get(code, value) != value)
+
+    def __getitem__(self, code: str) -> Trait:
+        return dict(self.values)[code]
+
+
+def coded_size(picture: Picture) -> tuple[int, int]:
+    """Width and height in pixels, after cropping; of H.264 from its parameter set, which a header cannot belie."""
+    if isinstance(picture.config, AvcConfig):
+        return picture.config.main.width, picture.config.main.height
+    return picture.entry.width, picture.entry.height
+
+
+def pixel_aspect(picture: Picture) -> Fraction:
+    """Width of a pixel by its height; the container's word goes first."""
+    if picture.entry.pixel_aspect is not None:
+        return picture.entry.pixel_aspect
+    config = picture.config
+    return (config.main.usability.sar if isinstance(config, AvcConfig) else None) or Fraction(1)
+
+
+def colour(picture: Picture) -> Colour:
+    """The container's word, else the codec's; what is not said of the range means the narrow one."""
+    config = picture.config
+    found = picture.entry.colour or (config.main.usability.colour if isinstance(config, AvcConfig) else Colour())
+    return replace(found, full_range=bool(found.full_range))
+
+
+def picture_traits(picture: Picture) -> PictureTraits:
+    """Of a picture whose configuration was read."""
+    config = picture.config
+    assert config is not None
+    depths = _depths(config)
+    values: list[tuple[str, Trait]] = [
+        ("video_codec_differs", "h264" if isinstance(config, AvcConfig) else "hevc"),
+        ("nal_length_differs", config.length_bytes),
+        ("size_differs", coded_size(picture)),
+        ("pixel_aspect_differs", pixel_aspect(picture)),
+        ("chroma_differs", depths[0]),
+        ("bit_depth_differs", depths[1:]),
+        ("colour_differs", colour(picture)),
+        ("rotation_differs", picture.track.matrix),
+    ]
+    if isinstance(config, AvcConfig):
+        values.append(("interlacing_differs", config.main.progressive))
+    else:
+        # Nothing is known of players that meet HEVC sets both in band and in the head: all clips or none.
+        in_band = picture.scan is not None and picture.scan.with_sets > 0
+        values.append(("parameter_sets_differ", (*sorted(config.sets), in_band)))
+    return PictureTraits(tuple(values))
+
+
+def audio_config(clip: Clip) -> AudioConfig | None:
+    """How the clip's sound is coded; None for a clip that is silent."""
+    return clip.sound.entry.aac if has_sound(clip) and clip.sound else None
+
+
+def has_sound(clip: Clip) -> bool:
+    """Whether it holds a single packet of sound."""
+    return clip.sound is not None and clip.sound.tables.sizes.count > 0
+
+
+def layout(config: AudioConfig) -> tuple[int, int, int, int]:
+    """What two sounds must share: bytes of a configuration may differ and say the same."""
+    return config.object_type, config.sample_rate, config.channel_config, config.frame_samples
+
+
+def usual_sound(clips: Sequence[Clip]) -> AudioConfig | None:
+    """The first configuration of the layout most of the film has; None where no clip has sound."""
+    layouts = [(config, layout(config)) for config in map(audio_config, clips) if config is not None]
+    usual = most_usual(
+        clips,
+        lambda clip: layout(config) if (config := audio_config(clip)) else None,
+        lambda clip: clip.sound.tables.sizes.count if clip.sound else 0,
+    )
+    return next((config for config, one in layouts if one == usual), None)
+
+
+def most_usual(clips: Sequence[Clip], trait: Callable[[Clip], T | None], weight: Callable[[Clip], int]) -> T | None:
+    """The trait most of the film has, by `weight`; the earlier one of two as heavy."""
+    weights: Counter[T] = Counter()
+    for clip in clips:
+        found = trait(clip)
+        if found is not None:
+            weights[found] += weight(clip)
+    return max(weights, key=lambda one: weights[one]) if weights else None
+
+
+def _depths(config: AvcConfig | HevcConfig) -> tuple[int, int, int]:
+    main = config.main if isinstance(config, AvcConfig) else config
+    return main.chroma_format, main.bit_depth_luma, main.bit_depth_chroma

@@ -1,0 +1,272 @@
+"""A spliced film holds its clips' pictures bit by bit, in time, with their sound where it belongs."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from shared.media.clip import read_clip
+from shared.media.splice.film import Made, Splice, payloads_needed, splice
+from tests.unit.media.films import FileSource, Packet, clip, ffmpeg, packets, shown, shown_after_seek, spliced
+
+LARGEST_OFFSET_SECONDS = 0.012
+IN_BAND = "-bsf:v dump_extra=freq=keyframe"
+X264_MEDIUM = "-preset medium -bf 2 -g 12 -keyint_min 12"
+
+
+def like_clips() -> list[Path]:
+    return [clip(tone=tone) for tone in (440, 550, 660)]
+
+
+def without_sound_in_the_middle() -> list[Path]:
+    return [clip(tone=440), clip(tone=550, sound=None), clip(tone=660)]
+
+
+def without_sound_first_and_last() -> list[Path]:
+    return [clip(tone=440, sound=None), clip(tone=550), clip(tone=660, sound=None)]
+
+
+def without_any_sound() -> list[Path]:
+    return [clip(tone=440, sound=None), clip(tone=550, sound=None)]
+
+
+def long_silence() -> list[Path]:
+    return [clip(), clip(tone=550, sound=None, pictures=150, options="-g 50"), clip(tone=660)]
+
+
+def b_pictures_behind_an_edit_list() -> list[Path]:
+    return [clip(options=X264_MEDIUM, tone=tone) for tone in (440, 550)]
+
+
+def b_pictures_beside_none() -> list[Path]:
+    return [clip(), clip(tone=550, options=X264_MEDIUM), clip(tone=660)]
+
+
+def shown_before_decoded() -> list[Path]:
+    negative = "-movflags negative_cts_offsets"
+    return [clip(options=f"{X264_MEDIUM} {negative}", tone=tone) for tone in (440, 550)]
+
+
+def other_timescales() -> list[Path]:
+    return [clip(options=f"-video_track_timescale {scale}", tone=scale % 999) for scale in (12288, 90000, 24000)]
+
+
+def other_rates() -> list[Path]:
+    return [clip(fps=fps, tone=tone) for tone, fps in enumerate(("24", "30", "30000/1001", "25"), start=440)]
+
+
+def changing_rate() -> list[Path]:
+    varying = "-vf setpts=N/24/TB+gte(N\\,4)*3/24/TB+gte(N\\,9)*2/24/TB -fps_mode vfr -enc_time_base:v 1/24"
+    return [clip(options=varying, sound=0.8), clip(options=varying, tone=550, sound=0.8), clip(tone=660)]
+
+
+def other_sets_of_the_same_ids() -> list[Path]:
+    return [clip(pictures=24), clip(tone=550, options="-refs 4 -preset medium -bf 0"), clip(tone=660, options="-qp 20")]
+
+
+def baseline_beside_high() -> list[Path]:
+    return [
+        clip(options="-profile:v baseline -x264-params slices=4"),
+        clip(tone=550, options=f"{X264_MEDIUM} -profile:v high"),
+        clip(tone=660, options="-profile:v main -preset fast -bf 1 -x264-params slices=2"),
+    ]
+
+
+def with_buffering_periods() -> list[Path]:
+    hrd = "-x264-params nal-hrd=vbr:vbv-maxrate=300:vbv-bufsize=300"
+    return [clip(pictures=24), clip(options=hrd, tone=550)]
+
+
+def sets_under_distinct_ids() -> list[Path]:
+    return [clip(), clip(options="-preset medium -bf 0 -x264-params sps-id=3", tone=550)]
+
+
+def sets_in_band_everywhere() -> list[Path]:
+    return [clip(options=IN_BAND, tone=tone) for tone in (440, 550)]
+
+
+def sets_in_band_of_the_fewer() -> list[Path]:
+    return [clip(pictures=24), clip(options=IN_BAND, tone=550)]
+
+
+def sets_in_band_of_the_more() -> list[Path]:
+    return [
+        clip(pictures=24, options=IN_BAND),
+        clip(tone=550),
+        clip(tone=660, options="-refs 3"),
+    ]
+
+
+def index_behind_and_in_front() -> list[Path]:
+    return [clip(), clip(tone=550, options="-movflags faststart"), clip(tone=660)]
+
+
+def quicktime() -> list[Path]:
+    return [clip("clip.mov"), clip(tone=550), clip("clip.mov", tone=660)]
+
+
+def sound_shorter_and_longer() -> list[Path]:
+    return [clip(sound=seconds, tone=440 + place) for place, seconds in enumerate((0.3, 0.8, 0.5, 0.05))]
+
+
+def sound_that_begins_late() -> list[Path]:
+    return [clip(tone=tone, inputs="-itsoffset -0.1", options="-avoid_negative_ts make_zero") for tone in (440, 550)]
+
+
+def mono() -> list[Path]:
+    return [clip(tone=tone, rate=48000, options="-ac 1") for tone in (440, 550)]
+
+
+def one_clip() -> list[Path]:
+    return [clip(options=X264_MEDIUM)]
+
+
+def hevc() -> list[Path]:
+    coding = "-c:v libx265 -preset ultrafast -x265-params log-level=none:keyint=6:min-keyint=6:open-gop=0 -tag:v hvc1"
+    return [clip(options=coding, tone=tone) for tone in (440, 550)]
+
+
+def hd_colours_and_aspect() -> list[Path]:
+    tagged = "-colorspace bt709 -color_primaries bt709 -color_trc bt709 -vf setsar=4/3"
+    return [clip(options=tagged, tone=tone) for tone in (440, 550)]
+
+
+JOINS = [
+    like_clips, without_sound_in_the_middle, without_sound_first_and_last, without_any_sound, long_silence,
+    b_pictures_behind_an_edit_list, b_pictures_beside_none, shown_before_decoded, other_timescales, other_rates,
+    changing_rate, other_sets_of_the_same_ids, baseline_beside_high, with_buffering_periods, sets_under_distinct_ids,
+    sets_in_band_everywhere, sets_in_band_of_the_fewer, sets_in_band_of_the_more, index_behind_and_in_front,
+    quicktime, sound_shorter_and_longer, sound_that_begins_late, mono, one_clip, hevc, hd_colours_and_aspect,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("make", JOINS)
+def test_pictures_times_seeks_and_sound_are_the_clips(make: Callable[[], list[Path]], tmp_path: Path) -> None:
+    clips = make()
+    film = tmp_path / "film.mp4"
+    made = spliced(clips, film)
+    ffmpeg("-xerror", "-i", str(film), "-f", "null", "-")
+    check_pictures(clips, film, made)
+    check_seeks(clips, film, made)
+    check_sound(clips, film, made)
+
+
+def check_pictures(clips: Sequence[Path], film: Path, made: Splice) -> None:
+    own = [shown(path) for path in clips]
+    of_film = shown(film)
+    assert [one.hash for one in of_film] == [one.hash for pictures in own for one in pictures]
+    assert made.pictures == len(of_film)
+    begins = [float(join.picture_seconds) for join in made.joins]
+    expected = [begin + float(one.seconds - pictures[0].seconds)
+                for begin, pictures in zip(begins, own, strict=True) for one in pictures]  # fmt: skip
+    assert [float(one.seconds) for one in of_film] == pytest.approx(expected, abs=1e-4)
+    if not payloads_needed([read_clip(FileSource(path)) for path in clips]):
+        assert [one.hash for one in packets(film)] == [one.hash for path in clips for one in packets(path)]
+
+
+def check_seeks(clips: Sequence[Path], film: Path, made: Splice) -> None:
+    of_film = shown(film)
+    first = 0
+    for path in clips:
+        count = len(shown(path))
+        for place in {first, first + count // 2, first + count - 1}:
+            assert shown_after_seek(film, of_film[place].seconds).hash == of_film[place].hash
+        first += count
+
+
+def check_sound(clips: Sequence[Path], film: Path, made: Splice) -> None:
+    """Each packet found again is as far from its clip's first picture as it was there."""
+    with_sound = [path for path in clips if read_clip(FileSource(path)).sound]
+    assert made.has_sound == bool(with_sound)
+    if not with_sound:
+        return
+    heard = packets(film, "0:a:0")
+    counted = Counter(one.hash for path in with_sound for one in packets(path, "0:a:0"))
+    ambiguous = {hash_ for hash_, count in counted.items() if count > 1}
+    assert float(heard[-1].seconds) + 0.03 >= made.duration_seconds - 0.03
+    for path, join in zip(clips, made.joins, strict=True):
+        if path in with_sound:
+            offsets = offsets_of(path, heard, Fraction(join.picture_seconds), ambiguous)
+            assert offsets
+            assert max(map(abs, offsets)) < LARGEST_OFFSET_SECONDS
+            assert join.sound_offset_seconds is not None
+            assert offsets == pytest.approx([join.sound_offset_seconds] * len(offsets), abs=1e-3)
+
+
+def offsets_of(path: Path, heard: Sequence[Packet], begin: Fraction, ambiguous: set[str]) -> list[float]:
+    """In seconds, of the packets that can be told from all others."""
+    own = packets(path, "0:a:0")
+    picture = shown(path)[0].seconds
+    places = {one.hash: one.seconds for one in heard if one.hash not in ambiguous}
+    return [float(places[one.hash] - begin - (one.seconds - picture)) for one in own if one.hash in places]
+
+
+def test_a_hundred_joins_do_not_drift(tmp_path: Path) -> None:
+    clips = [clip(pictures=5, tone=300 + number % 10, sound=0.25) for number in range(100)]
+    made = spliced(clips, tmp_path / "film.mp4")
+    offsets = [join.sound_offset_seconds or 0.0 for join in made.joins]
+    assert max(map(abs, offsets)) < LARGEST_OFFSET_SECONDS
+    heard = packets(tmp_path / "film.mp4", "0:a:0")
+    assert float(heard[-1].seconds) == pytest.approx(100 * 5 / 24, abs=0.04)
+    pictures = [one.hash for path in clips for one in shown(path)]
+    assert [one.hash for one in shown(tmp_path / "film.mp4")] == pictures
+    assert made.duration_seconds == pytest.approx(100 * 5 / 24)
+
+
+@pytest.mark.parametrize(
+    ("make", "rewritten"),
+    [
+        (like_clips, []),
+        (other_rates, [1, 2, 3]),
+        (other_sets_of_the_same_ids, [1, 2]),
+        (sets_under_distinct_ids, []),
+        (sets_in_band_everywhere, []),
+        (sets_in_band_of_the_fewer, [1]),
+        (sets_in_band_of_the_more, [1, 2]),
+    ],
+)
+def test_only_clips_whose_units_change_are_read_whole(make: Callable[[], list[Path]], rewritten: list[int]) -> None:
+    needed = payloads_needed([read_clip(FileSource(path)) for path in make()])
+    assert [one.clip for one in needed] == rewritten
+
+
+def test_a_film_past_four_gibibytes_has_long_offsets(tmp_path: Path) -> None:
+    """The clip's own file has a hole of 5 GiB in front of its sound's last chunk."""
+    hole = 5 * 1024**3
+    short = clip(options="-movflags faststart", tone=550)
+    clips = [read_clip(FileSource(path)) for path in (clip(), short, clip(tone=660))]
+    sound = clips[1].sound
+    assert sound is not None
+    last = sound.tables.chunk_offsets[-1]
+    moved = array("Q", [*sound.tables.chunk_offsets[:-1], last + hole])
+    ((begin, end),) = clips[1].file.payloads
+    clips[1] = replace(
+        clips[1],
+        sound=replace(sound, tables=replace(sound.tables, chunk_offsets=moved)),
+        file=replace(clips[1].file, payloads=((begin, end + hole),)),
+    )
+    made = splice(clips)
+    film = tmp_path / "film.mp4"
+    sources = [clip().read_bytes(), short.read_bytes(), clip(tone=660).read_bytes()]
+    with film.open("wb") as file:
+        file.write(made.head)
+        for piece in made.pieces:
+            if isinstance(piece, Made):
+                file.write(piece.data)
+            elif piece.clip != 1:
+                file.write(sources[piece.clip][piece.offset : piece.offset + piece.length])
+            else:
+                at = file.tell()
+                file.write(sources[1][piece.offset : last])
+                file.seek(at + last + hole - piece.offset)
+                file.write(sources[1][last : piece.offset + piece.length - hole])
+    plain = spliced([clip(), short, clip(tone=660)], tmp_path / "plain.mp4")
+    assert film.stat().st_size == made.size_bytes > hole > plain.size_bytes
+    for stream in ("0:v:0", "0:a:0"):
+        assert packets(film, stream) == packets(tmp_path / "plain.mp4", stream)
