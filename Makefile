@@ -33,8 +33,8 @@ status: setup ## Say what runs, or what ended it
 demo: setup ## Run the main job on the local stack and leave the film in out/ (KEEP=1 leaves the stack up)
 	@$(PYTHON) -m local demo $(ARGS)
 
-test: setup ## Run all tests, on a local stack of their own
-	@$(PYTHON) -m pytest $(ARGS)
+test: setup ## Run all tests, file by file in two processes with a local stack each
+	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 check: setup ## Lint, formatting, types and the rules of the house
 	@$(PYTHON) -m ruff check $(SOURCES)
