@@ -14,6 +14,7 @@ class ObjectSource:
     def __init__(self, media: MediaStore, stored: StoredObject) -> None:
         self._media, self.stored = media, stored
         self.bytes_read, self._counting = 0, Lock()
+        self._whole: bytes | None = None
 
     @property
     def size_bytes(self) -> int:
@@ -22,6 +23,15 @@ class ObjectSource:
 
     def read(self, offset: int, length: int) -> bytes:
         """A range, cut to the object's end. Raises NotFound, BadMedia `source_changed`, DependencyDown."""
+        if self._whole is not None:
+            return self._whole[offset : offset + length]
+        return self._fetch(offset, length)
+
+    def keep_whole(self) -> None:
+        """Fetches a small object in one request; later reads are of memory. Raises as `read` does."""
+        self._whole = self._fetch(0, self.size_bytes)
+
+    def _fetch(self, offset: int, length: int) -> bytes:
         data = self._media.read(self.stored.key, offset, min(length, self.size_bytes - offset), self.stored.etag)
         with self._counting:
             self.bytes_read += len(data)

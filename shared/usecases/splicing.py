@@ -1,0 +1,172 @@
+"""Clips in the bucket become a film in the bucket: S3 copies what stays as it is, only the rest passes through here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from threading import Lock, Semaphore
+from typing import TypeVar
+
+from shared.domain.errors import BadMedia, DependencyDown
+from shared.media.clip import Clip, read_clip
+from shared.media.splice.film import CopiedRange, Made, Piece, Splice, payloads_needed, splice
+from shared.media.splice.parts import BytePart, Part, in_memory, plan_parts
+from shared.ports import MediaStore, OpenUpload
+from shared.ports import Part as SentPart
+from shared.usecases.object_source import ObjectSource
+
+AT_ONCE = 16
+# Each of these holds up to 13 MiB.
+BYTE_PARTS_AT_ONCE = 3
+READ_BYTES = 8 * 1024**2
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Progress:
+    """Bytes done of those a film consists of; `tell` hears each change, `check` raises to stop the work."""
+
+    def __init__(self, check: Callable[[], None], tell: Callable[[float], None]) -> None:
+        self._check, self._tell, self._counting = check, tell, Lock()
+        self._done = self._whole = 0
+
+    def begin(self, whole_bytes: int) -> None:
+        """What follows counts of so many."""
+        self._done, self._whole = 0, whole_bytes
+
+    def add(self, done_bytes: int) -> None:
+        """Raises whatever `check` does, Conflict when the job was stopped."""
+        self._check()
+        with self._counting:
+            self._done += done_bytes
+            share = self._done / self._whole if self._whole else 0.0
+        self._tell(min(share, 1.0))
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenFilm:
+    """A film that lies in the bucket. `data` is all of it where it was small enough to be held."""
+
+    splice: Splice
+    bytes_copied: int
+    data: bytes | None = field(repr=False, default=None)
+
+
+def side_by_side(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
+    """Results in order. The first error ends it once what has begun is done; nothing new begins."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        futures = [pool.submit(work, item) for item in items]
+        try:
+            return [future.result() for future in futures]
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def read_clips(sources: Sequence[ObjectSource]) -> list[Clip | BadMedia]:
+    """What each is; for those that are no MP4 the reason. Raises NotFound, DependencyDown, BadMedia for a changed
+    or archived source."""
+    small = in_memory(sum(source.size_bytes for source in sources))
+    return side_by_side(lambda source: _read(source, small), sources)
+
+
+def _read(source: ObjectSource, whole: bool) -> Clip | BadMedia:
+    if whole:
+        # All of it will be needed: one request instead of several.
+        source.keep_whole()
+    try:
+        return read_clip(source)
+    except BadMedia as error:
+        if error.code.startswith("source_"):
+            raise
+        return error
+
+
+def write_film(
+    media: MediaStore, sources: Sequence[ObjectSource], clips: Sequence[Clip], key: str, progress: Progress
+) -> WrittenFilm:
+    """Joins clips that can be spliced. All of the film or none of it is at `key` afterwards, and no upload is open.
+
+    Raises CannotSplice, NotFound, BadMedia (`source_changed`, `too_many_parts`), DependencyDown.
+    """
+    needed = payloads_needed(clips)
+    payloads = side_by_side(lambda one: (one.clip, _range(sources, one)), needed)
+    film = splice(clips, dict(payloads))
+    progress.begin(film.size_bytes)
+    if in_memory(film.size_bytes):
+        data = _whole(film, sources, progress)
+        media.put(key, data, "video/mp4")
+        return WrittenFilm(film, 0, data)
+    parts = plan_parts(film.head, film.pieces, [source.size_bytes for source in sources])
+    upload = media.start_upload(key, "video/mp4")
+    try:
+        sent = _Sender(media, upload, sources, progress).send(parts)
+        media.complete_upload(upload, sent)
+    except BaseException:
+        # What cannot be given up now is given up by the minute sweep.
+        with suppress(DependencyDown):
+            media.abort_upload(upload)
+        raise
+    return WrittenFilm(film, sum(part.length for part in parts if not isinstance(part, BytePart)))
+
+
+def _whole(film: Splice, sources: Sequence[ObjectSource], progress: Progress) -> bytes:
+    pieces = [Made(film.head), *(part for piece in film.pieces for part in _readable(piece))]
+
+    def fetched(piece: Piece) -> bytes:
+        data = piece.data if isinstance(piece, Made) else _range(sources, piece)
+        progress.add(len(data))
+        return data
+
+    return b"".join(side_by_side(fetched, pieces))
+
+
+def _readable(piece: Piece) -> Iterable[Piece]:
+    """In reads that many threads can share."""
+    if isinstance(piece, Made):
+        return (piece,)
+    starts = range(0, piece.length, READ_BYTES)
+    return (CopiedRange(piece.clip, piece.offset + at, min(READ_BYTES, piece.length - at)) for at in starts)
+
+
+def _range(sources: Sequence[ObjectSource], piece: CopiedRange) -> bytes:
+    data = sources[piece.clip].read(piece.offset, piece.length)
+    if len(data) != piece.length:
+        raise BadMedia(f"Clip {piece.clip + 1} was replaced while it was read: compile again.", code="source_changed")
+    return data
+
+
+class _Sender:
+    """Sends the parts of one upload, several at once; memory bounds how many of them hold bytes."""
+
+    def __init__(
+        self, media: MediaStore, upload: OpenUpload, sources: Sequence[ObjectSource], progress: Progress
+    ) -> None:
+        self._media, self._upload, self._sources, self._progress = media, upload, sources, progress
+        self._room = Semaphore(BYTE_PARTS_AT_ONCE)
+
+    def send(self, parts: Sequence[Part]) -> list[SentPart]:
+        """In order."""
+        return side_by_side(lambda numbered: self._send(*numbered), enumerate(parts, start=1))
+
+    def _send(self, number: int, part: Part) -> SentPart:
+        self._progress.add(0)
+        if isinstance(part, BytePart):
+            with self._room:
+                data = b"".join(self._bytes(piece) for piece in part.pieces)
+                sent = self._media.upload_part(self._upload, number, data)
+        else:
+            source = self._sources[part.clip].stored
+            sent = self._media.copy_part(self._upload, number, source, part.offset, part.length)
+        self._progress.add(part.length)
+        return sent
+
+    def _bytes(self, piece: Piece) -> bytes:
+        return piece.data if isinstance(piece, Made) else _range(self._sources, piece)
+
+
+def stored_facts(sources: Sequence[ObjectSource]) -> list[Mapping[str, object]]:
+    """What the film was made of: keys pinned by their ETags."""
+    return [{"key": source.stored.key, "etag": source.stored.etag} for source in sources]
