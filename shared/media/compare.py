@@ -3,21 +3,70 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 
 from shared.media.probe import AudioFacts, MediaFacts, VideoFacts
 
-_VIDEO = ("codec", "width", "height", "sar", "pixel_format", "fps", "rotation", "extradata")
-_AUDIO = ("codec", "sample_rate", "layout", "extradata")
+# What a mismatch costs: its clip is encoded anew, all sound is, or nothing.
+ENCODE, SOUND, NOTE = "encode", "sound", "note"
+# Sound that ends that far from its picture would drift or leave a gap at a join.
+UNEVEN_SECONDS = Fraction(12, 1000)
+_VIDEO = {
+    "codec": "codec", "width": "width", "height": "height", "sar": "pixel aspect", "pixel_format": "pixel format",
+    "rotation": "rotation", "extradata": "decoder configuration", "transfer": "colours", "interlaced": "interlacing",
+}  # fmt: skip
+_AUDIO = {"codec": "codec", "sample_rate": "sample rate", "layout": "channels", "extradata": "decoder configuration"}
 
 
-def differences(one: MediaFacts, other: MediaFacts) -> tuple[str, ...]:
-    """Every difference that forbids a stream copy into one track, as `video.width: 1280, 640`."""
-    return (
-        *_between("video", one.video, other.video, _VIDEO),
-        *_between("audio", one.audio, other.audio, _AUDIO),
-    )
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """Why a clip (None: the film) is not like the others: a stable name, what it costs, a sentence for people.
+
+    `of_ffmpeg`: found by comparing what FFmpeg says; two clips that differ so may still be spliced.
+    """
+
+    clip: int | None
+    name: str
+    severity: str
+    sentence: str
+    of_ffmpeg: bool = False
+
+
+def differences(number: int, model: MediaFacts, clip: MediaFacts) -> Iterator[Mismatch]:
+    """In what clip `number` differs from the model."""
+    for name, words in _VIDEO.items():
+        one, other = _value(model.video, name), _value(clip.video, name)
+        if one != other:
+            yield Mismatch(number, f"video_{name}", ENCODE, _sentence(number, words, other, one), of_ffmpeg=True)
+    if clip.video is not None and clip.video.hidden:
+        sentence = f"Clip {number + 1} hides pictures behind an edit list."
+        yield Mismatch(number, "hidden_pictures", ENCODE, sentence, of_ffmpeg=True)
+    if (model.audio is None) != (clip.audio is None):
+        what = "no sound, unlike others" if clip.audio is None else "sound, unlike others"
+        yield Mismatch(number, "audio_presence", SOUND, f"Clip {number + 1} has {what}.", of_ffmpeg=True)
+    elif clip.audio is not None:
+        for name, words in _AUDIO.items():
+            one, other = _value(model.audio, name), _value(clip.audio, name)
+            if one != other:
+                sentence = _sentence(number, f"sound's {words}", other, one)
+                yield Mismatch(number, f"audio_{name}", SOUND, sentence, of_ffmpeg=True)
+
+
+def is_copied_by_ffmpeg(model: MediaFacts, clip: MediaFacts) -> bool:
+    """Whether FFmpeg can put the clip's pictures behind the model's without touching them."""
+    return all(one.severity != ENCODE for one in differences(0, model, clip))
+
+
+def sounds_as_it_is(facts: Sequence[MediaFacts], *, gaps: bool = False) -> bool:
+    """Whether the clips' sounds follow one another without drift: alike, and each as long as its picture.
+
+    With `gaps` a container is meant whose timestamps every player follows: lengths do not matter.
+    """
+    first = facts[0]
+    alike = not any(one.severity == SOUND for clip in facts for one in differences(0, first, clip))
+    return alike and (gaps or all(_is_even(clip) for clip in facts))
 
 
 def majority(facts: Sequence[MediaFacts]) -> int:
@@ -34,15 +83,24 @@ def _format(clip: MediaFacts) -> Hashable:
     return None if video is None else (video.width, video.height, video.fps, video.rotation)
 
 
-def _between(
-    kind: str, one: VideoFacts | AudioFacts | None, other: VideoFacts | AudioFacts | None, names: Sequence[str]
-) -> tuple[str, ...]:
-    if one is None and other is None:
-        return ()
-    if one is None or other is None:
-        return (f"{kind}: {'present' if one else 'none'}, {'present' if other else 'none'}",)
-    return tuple(
-        f"{kind}.{name}: {getattr(one, name)}, {getattr(other, name)}"
-        for name in names
-        if getattr(one, name) != getattr(other, name)
-    )
+def _is_even(clip: MediaFacts) -> bool:
+    if clip.audio is None or clip.video is None:
+        return True
+    end = clip.audio.start_seconds + clip.audio.duration_seconds
+    picture_end = clip.video.start_seconds + clip.video.duration_seconds
+    starts_apart = abs(clip.audio.start_seconds - clip.video.start_seconds)
+    return abs(end - picture_end) <= UNEVEN_SECONDS and starts_apart <= UNEVEN_SECONDS
+
+
+def _value(facts: VideoFacts | AudioFacts | None, name: str) -> object:
+    return getattr(facts, name, None)
+
+
+def _sentence(number: int, words: str, own: object, others: object) -> str:
+    if words.endswith("configuration"):
+        return f"Clip {number + 1} has another {words} than most of the film."
+    return f"Clip {number + 1}'s {words} is {_shown(own)}, most of the film's {_shown(others)}."
+
+
+def _shown(value: object) -> str:
+    return str(float(value)) if isinstance(value, Fraction) else str(value) or "not said"

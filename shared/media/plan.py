@@ -1,20 +1,40 @@
-"""How a film is made: a pure function of the clips' facts."""
+"""How a film is made: a pure function of what its clips are and what is wished for. The cheapest right way wins.
+
+`splice`: the bucket joins the clips, nothing is decoded. `copy`: FFmpeg joins their pictures as they are. `smart`:
+the odd clips alone are encoded, like the others, and all are spliced. `encode`: every clip is encoded, then spliced.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 from shared.domain.errors import BadMedia
-from shared.media.compare import differences, majority
+from shared.media.clip import Clip
+from shared.media.compare import (
+    ENCODE,
+    NOTE,
+    Mismatch,
+    differences,
+    is_copied_by_ffmpeg,
+    majority,
+    sounds_as_it_is,
+)
+from shared.media.facts import clip_facts
 from shared.media.probe import MediaFacts
+from shared.media.splice.refusals import refusals
 
 LONGEST_FILM_SECONDS = 3600
+# Beyond this share of pictures to encode, joining them with copies saves nothing (smart-join measurements).
+MOST_ENCODED_SHARE = 0.5
+# `quality` is a ceiling for the shorter side, in pixels.
+SHORTEST_SIDE = {"high": 1080, "medium": 720, "low": 480}
 COMMON_RATES = (
-    *(Fraction(rate) for rate in (16, 24, 25, 30, 50, 60)),
+    *(Fraction(rate) for rate in (16, 24, 25, 30, 48, 50, 60)),
     *(Fraction(rate, 1001) for rate in (24000, 30000, 60000)),
 )
+SPLICE, COPY, SMART, ENCODE_ALL = "splice", "copy", "smart", "encode"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,51 +49,217 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class ClipPlan:
-    """Whether a clip is re-encoded, and why."""
+class Wishes:
+    """What was asked for: everything encoded anew, a ceiling of quality, a size in pixels, a rate."""
 
-    conform: bool
-    reasons: tuple[str, ...]
+    reencode: bool = False
+    quality: str = "source"
+    size: tuple[int, int] | None = None
+    fps: Fraction | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProbedClip:
+    """What is known of a clip: its index (None and `fault` for what is no readable MP4), and FFmpeg's word of it.
+
+    FFmpeg is asked only where `needs_facts` says so.
+    """
+
+    clip: Clip | None
+    facts: MediaFacts | None = None
+    fault: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CompilePlan:
-    """`copy`: packets go over unchanged. `encode`: every clip is brought to `target` once, then joined."""
+    """`encoded` are the clips that are encoded anew, `model` the one they become like. `refused`: cheaper ways and
+    why not. `whole_sound`: the sound of all clips becomes one that is encoded anew. `container` is mp4 or webm.
+    """
 
     strategy: str
-    target: Target
-    clips: tuple[ClipPlan, ...]
+    model: int
+    target: Target | None
+    encoded: tuple[int, ...]
+    mismatches: tuple[Mismatch, ...]
+    refused: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    whole_sound: bool = False
+    container: str = "mp4"
 
 
-def plan_compile(facts: Sequence[MediaFacts], *, reencode: bool = False) -> CompilePlan:
-    """The cheapest right way. Raises BadMedia naming a clip without a picture, or a film that is too long."""
-    for number, clip in enumerate(facts):
-        if clip.video is None:
+def needs_facts(probes: Sequence[ProbedClip], wishes: Wishes) -> bool:
+    """Whether the clips' indexes do not suffice: some cannot be spliced, or something else is wished for."""
+    return bool(_unlike(probes)) or bool(list(_asked(probes, wishes)))
+
+
+def plan_film(probes: Sequence[ProbedClip], wishes: Wishes) -> CompilePlan:
+    """The plan. Raises BadMedia naming a clip without a picture, or a film that is too long."""
+    _check(probes)
+    unlike, asked = _unlike(probes), tuple(_asked(probes, wishes))
+    if not unlike and not asked:
+        return CompilePlan(SPLICE, 0, None, (), ())
+    facts = [probe.facts for probe in probes if probe.facts is not None]
+    if len(facts) != len(probes):
+        raise ValueError("clips that cannot be spliced are probed by FFmpeg before they are planned")
+    mismatches = (*asked, *unlike, *_differences(facts))
+    refused = ((SPLICE, tuple(one.sentence for one in (*asked, *unlike))),)
+    copied = None if asked else _copy(facts, mismatches, refused)
+    if copied is not None:
+        return copied
+    reasons = tuple(one.sentence for one in mismatches if one.severity == ENCODE)
+    return _smart(probes, facts, mismatches, (*refused, (COPY, reasons)), wishes)
+
+
+def _check(probes: Sequence[ProbedClip]) -> None:
+    seconds = Fraction(0)
+    for number, probe in enumerate(probes):
+        if probe.facts is not None:
+            has_picture = probe.facts.video is not None
+            seconds += probe.facts.duration_seconds
+        else:
+            has_picture = probe.clip is not None and probe.clip.picture is not None
+            seconds += Fraction(probe.clip.seconds_of_picture) if probe.clip else 0
+        if not has_picture and (probe.facts is not None or probe.clip is not None):
             raise BadMedia(f"Clip {number + 1} has no picture: leave it out or name a video.", code="no_picture")
-    if sum(clip.duration_seconds for clip in facts) > LONGEST_FILM_SECONDS:
+    if seconds > LONGEST_FILM_SECONDS:
         raise BadMedia("The film would be longer than an hour: compile it in parts.", code="film_too_long")
+
+
+def _unlike(probes: Sequence[ProbedClip]) -> tuple[Mismatch, ...]:
+    """Why the clips cannot be spliced as they are."""
+    unread = [
+        Mismatch(number, probe.fault or "not_mp4", ENCODE, f"Clip {number + 1} is no MP4 that can be spliced.")
+        for number, probe in enumerate(probes)
+        if probe.clip is None
+    ]
+    read = [(number, probe.clip) for number, probe in enumerate(probes) if probe.clip is not None]
+    found = refusals([clip for _, clip in read]) if read else ()
+    numbers = [number for number, _ in read]
+    return (
+        *unread,
+        *(
+            Mismatch(None if one.clip is None else numbers[one.clip], one.code, ENCODE, one.sentence)
+            for one in found
+        ),
+    )  # fmt: skip
+
+
+def _asked(probes: Sequence[ProbedClip], wishes: Wishes) -> Iterator[Mismatch]:
+    """Clips that are not what is wished for."""
+    for number, probe in enumerate(probes):
+        size, fps = _shape(probe)
+        if wishes.reencode:
+            yield Mismatch(number, "asked_for", ENCODE, f"Clip {number + 1} is encoded anew because you ask for it.")
+        elif size is None:
+            continue
+        elif wishes.size and size != wishes.size:
+            wanted = f"{wishes.size[0]}x{wishes.size[1]}"
+            yield Mismatch(number, "size", ENCODE, f"Clip {number + 1} has {size[0]}x{size[1]} pixels, not {wanted}.")
+        elif wishes.fps and fps != wishes.fps:
+            yield Mismatch(number, "fps", ENCODE, f"Clip {number + 1} has another rate than {float(wishes.fps):g}.")
+        elif min(size) > SHORTEST_SIDE.get(wishes.quality, min(size)):
+            yield Mismatch(number, "quality", ENCODE, f"Clip {number + 1} is larger than quality {wishes.quality}.")
+
+
+def _shape(probe: ProbedClip) -> tuple[tuple[int, int] | None, Fraction | None]:
+    """Size in pixels as shown, and rate by the usual ones."""
+    if probe.facts is not None and probe.facts.video is not None:
+        return probe.facts.video.shown_size, _common(probe.facts.video.fps)
+    video = clip_facts(probe.clip).video if probe.clip is not None else None
+    if video is None:
+        return None, None
+    return (video.display_width, video.display_height), _common(video.fps) if video.fps else None
+
+
+def _differences(facts: Sequence[MediaFacts]) -> Iterator[Mismatch]:
     model = majority(facts)
-    reasons = [differences(facts[model], clip) for clip in facts]
-    encode = reencode or any(reasons)
-    clips = tuple(ClipPlan(encode, why or (("re-encode was asked for",) if reencode else ())) for why in reasons)
-    return CompilePlan("encode" if encode else "copy", _target(facts, model), clips)
+    for number, clip in enumerate(facts):
+        yield from differences(number, facts[model], clip)
 
 
-def _target(facts: Sequence[MediaFacts], model: int) -> Target:
+def _copy(
+    facts: Sequence[MediaFacts],
+    mismatches: tuple[Mismatch, ...],
+    refused: tuple[tuple[str, tuple[str, ...]], ...],
+) -> CompilePlan | None:
+    """FFmpeg joins pictures that are alike in all it looks at, whatever their containers and sounds are."""
+    model = majority(facts)
+    if not all(is_copied_by_ffmpeg(facts[model], clip) for clip in facts):
+        return None
+    container = "webm" if all("webm" in clip.container for clip in facts) else "mp4"
+    heard = any(clip.audio is not None for clip in facts)
+    whole = container == "mp4" and heard and not sounds_as_it_is(facts)
+    if container == "webm" and not sounds_as_it_is(facts, gaps=True):
+        return None
+    notes = tuple(
+        one if one.clip is None or one.severity != ENCODE else Mismatch(one.clip, one.name, NOTE, one.sentence)
+        for one in mismatches
+    )
+    return CompilePlan(COPY, model, _target(facts, model, Wishes()), (), notes, refused, whole, container)
+
+
+def _smart(
+    probes: Sequence[ProbedClip],
+    facts: Sequence[MediaFacts],
+    mismatches: tuple[Mismatch, ...],
+    refused: tuple[tuple[str, tuple[str, ...]], ...],
+    wishes: Wishes,
+) -> CompilePlan:
+    odd = _odd(probes, mismatches)
+    why_not = _why_not_smart(probes, facts, odd)
+    model = next((number for number in range(len(probes)) if number not in odd), majority(facts))
+    if why_not is None:
+        target = _target(facts, model, Wishes())
+        return CompilePlan(SMART, model, target, tuple(sorted(odd)), mismatches, refused)
+    model = majority(facts)
+    everything = tuple(range(len(probes)))
+    target = _target(facts, model, wishes)
+    return CompilePlan(ENCODE_ALL, model, target, everything, mismatches, (*refused, (SMART, (why_not,))))
+
+
+def _odd(probes: Sequence[ProbedClip], mismatches: Sequence[Mismatch]) -> set[int]:
+    """Clips that something forbids to copy; what only differs from the majority by FFmpeg's lights may be spliced."""
+    spliced = {number for number, probe in enumerate(probes) if probe.clip is not None}
+    return {
+        one.clip for one in mismatches
+        if one.clip is not None and one.severity == ENCODE and (one.clip not in spliced or not one.of_ffmpeg)
+    }  # fmt: skip
+
+
+def _why_not_smart(probes: Sequence[ProbedClip], facts: Sequence[MediaFacts], odd: set[int]) -> str | None:
+    kept = [probe.clip for number, probe in enumerate(probes) if number not in odd and probe.clip is not None]
+    if not kept:
+        return "No clip can stay as it is."
+    if refusals(kept):
+        return "The clips that could stay as they are do not fit together."
+    model = next(facts[number].video for number in range(len(probes)) if number not in odd)
+    if model is None or model.codec != "h264" or model.pixel_format != "yuv420p" or model.interlaced:
+        return "Only beside progressive H.264 with 8 bits can encoded clips be put."
+    pictures = [clip.video.frames if clip.video else 0 for clip in facts]
+    share = sum(pictures[number] for number in odd) / max(sum(pictures), 1)
+    return f"{share:.0%} of the pictures would be encoded anyway." if share > MOST_ENCODED_SHARE else None
+
+
+def _target(facts: Sequence[MediaFacts], model: int, wishes: Wishes) -> Target:
     video = facts[model].video
     assert video is not None
-    width, height = video.width, video.height
-    if abs(video.rotation) % 180 == 90:
-        width, height = height, width
+    width, height = wishes.size or _under_ceiling(video.shown_size, wishes.quality)
     sounds = [clip.audio for clip in facts if clip.audio is not None]
     model_sound = facts[model].audio or (sounds[0] if sounds else None)
     return Target(
         width=max(width // 2 * 2, 16),
         height=max(height // 2 * 2, 16),
-        fps=_common(video.fps),
+        fps=wishes.fps or _common(video.fps),
         sample_rate=model_sound.sample_rate if model_sound else None,
         channels=min(model_sound.channels, 2) if model_sound else 0,
     )
+
+
+def _under_ceiling(size: tuple[int, int], quality: str) -> tuple[int, int]:
+    shorter = min(size)
+    ceiling = SHORTEST_SIDE.get(quality, shorter)
+    if shorter <= ceiling:
+        return size
+    return round(size[0] * ceiling / shorter), round(size[1] * ceiling / shorter)
 
 
 def _common(fps: Fraction) -> Fraction:

@@ -1,0 +1,320 @@
+"""How a plan becomes a film in the bucket, and the proof that it is right. Nothing is written to the database here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from shared.domain.errors import BadMedia, NotFound
+from shared.media.clip import Clip
+from shared.media.plan import COPY, ENCODE_ALL, SMART, SPLICE, CompilePlan, ProbedClip, Wishes, needs_facts, plan_film
+from shared.media.probe import MediaFacts
+from shared.media.sound import sound_of_film
+from shared.media.splice.film import payloads_needed
+from shared.media.splice.proof import Proof, prove
+from shared.media.splice.refusals import refusals
+from shared.media.verification import Verification, verify_film
+from shared.ports import Clock, MediaStore
+from shared.usecases.inspect_media import Place
+from shared.usecases.object_source import ObjectSource, open_object
+from shared.usecases.splicing import Progress, WrittenFilm, read_clips, side_by_side, write_film
+
+# Part of every derived object's name: another way of encoding must not find an earlier one's work.
+ENGINE = "1"
+CONTENT_TYPES = {"mp4": "video/mp4", "webm": "video/webm"}
+
+
+@dataclass(frozen=True, slots=True)
+class Film:
+    """A film that lies in the bucket, how it was made and what proves it. Times in seconds, sizes in pixels."""
+
+    key: str
+    thumbnail_key: str | None
+    content_type: str
+    size_bytes: int
+    width: int | None
+    height: int | None
+    seconds: float
+    plan: CompilePlan
+    verification: Mapping[str, Any]
+    breakdown: Mapping[str, float]
+    bytes_through: int
+    derived: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One film: its sources as the job names them, what is wished for, and where it is to lie (without a suffix)."""
+
+    sources: Sequence[Mapping[str, Any]]
+    wishes: Wishes
+    account_id: str
+    key: str
+    thumbnail_key: str
+
+
+class FilmWork:
+    """Follows plans. `tell(step, percent)` hears how far it has come; the place's `check` stops it."""
+
+    def __init__(
+        self, media: MediaStore, clock: Clock, place: Place, tell: Callable[[str, int], None], work: Work
+    ) -> None:
+        self._media, self._clock, self._place, self._tell, self._work = media, clock, place, tell, work
+        self._spent = {"download": 0.0, "ffmpeg": 0.0, "upload": 0.0}
+        self._progress = Progress(place.check, lambda share: tell("processing", 20 + int(share * 70)))
+        self._paths: dict[int, Path] = {}
+        self._derived: list[str] = []
+
+    def plan(self) -> tuple[CompilePlan, list[ObjectSource], list[ProbedClip]]:
+        """What is to be done. Raises NotFound, BadMedia naming the clip, DependencyDown."""
+        began = self._clock.monotonic_seconds()
+        sources = side_by_side(self._open, self._work.sources)
+        probes = [
+            ProbedClip(None, None, read.code) if isinstance(read, BadMedia) else ProbedClip(read)
+            for read in read_clips(sources)
+        ]
+        self._spent["download"] += self._clock.monotonic_seconds() - began
+        if needs_facts(probes, self._work.wishes):
+            paths = self._downloaded(sources)
+            probes = [replace(probe, facts=self._probed(n, paths[n])) for n, probe in enumerate(probes)]
+        return plan_film(probes, self._work.wishes), sources, probes
+
+    def make(self) -> Film:
+        """Plans, makes and proves the film; one that is not right is not left in the bucket."""
+        plan, sources, probes = self.plan()
+        self._tell("processing", 20)
+        try:
+            return self._make(plan, sources, probes)
+        except BadMedia:
+            self._media.delete([f"{self._work.key}.{plan.container}", self._work.thumbnail_key])
+            raise
+
+    def _make(self, plan: CompilePlan, sources: Sequence[ObjectSource], probes: Sequence[ProbedClip]) -> Film:
+        if plan.strategy == SPLICE:
+            return self._spliced(plan, sources, [probe.clip for probe in probes if probe.clip is not None])
+        facts = [probe.facts for probe in probes if probe.facts is not None]
+        if plan.strategy == COPY:
+            return self._copied(plan, sources, facts)
+        conformed = self._conformed(plan, sources, facts)
+        read = read_clips(conformed)
+        clips = [clip for clip in read if not isinstance(clip, BadMedia)]
+        if len(clips) == len(read) and not refusals(clips):
+            return self._spliced(plan, conformed, clips)
+        if plan.strategy == SMART:
+            everything = replace(plan, strategy=ENCODE_ALL, encoded=tuple(range(len(facts))))
+            return self._make(everything, sources, probes)
+        raise BadMedia("The clips could not be brought to one format: compile them in other parts.")
+
+    def _open(self, source: Mapping[str, Any]) -> ObjectSource:
+        return open_object(self._media, source["key"])
+
+    def _probed(self, number: int, path: Path) -> MediaFacts:
+        try:
+            return self._timed("ffmpeg", lambda: self._place.encoder.probe(path))
+        except BadMedia as error:
+            raise BadMedia(f"Clip {number + 1}: {error.sentence}", code=error.code) from error
+
+    def _downloaded(self, sources: Sequence[ObjectSource]) -> list[Path]:
+        """The clips as files, each fetched once."""
+        missing = [number for number in range(len(sources)) if number not in self._paths]
+
+        def fetch(number: int) -> Path:
+            path = self._place.folder / f"clip-{number:04d}.mp4"
+            self._media.download(sources[number].stored.key, path)
+            return path
+
+        paths = self._timed("download", lambda: side_by_side(fetch, missing))
+        self._paths |= dict(zip(missing, paths, strict=True))
+        return [self._paths[number] for number in range(len(sources))]
+
+    def _spliced(self, plan: CompilePlan, sources: Sequence[ObjectSource], clips: Sequence[Clip]) -> Film:
+        key = f"{self._work.key}.mp4"
+        rewritten = {one.clip for one in payloads_needed(clips)}
+        written = self._timed("upload", lambda: write_film(self._media, sources, clips, key, self._progress))
+        self._tell("verifying", 92)
+        verification = self._verified(plan, written, clips, rewritten, key)
+        picture = clips[0].picture
+        assert picture is not None
+        return Film(
+            key=key,
+            thumbnail_key=self._thumbnail(plan, sources),
+            content_type=CONTENT_TYPES["mp4"],
+            size_bytes=written.splice.size_bytes,
+            width=picture.entry.width,
+            height=picture.entry.height,
+            seconds=written.splice.duration_seconds,
+            plan=plan,
+            verification=verification,
+            breakdown=self._spent,
+            bytes_through=self._through(sources, written),
+            derived=tuple(self._derived),
+        )
+
+    def _through(self, sources: Sequence[ObjectSource], written: WrittenFilm) -> int:
+        read = sum(source.bytes_read for source in sources) + sum(path.stat().st_size for path in self._paths.values())
+        return read + written.splice.size_bytes - written.bytes_copied
+
+    def _verified(
+        self, plan: CompilePlan, written: WrittenFilm, clips: Sequence[Clip], rewritten: set[int], key: str
+    ) -> Mapping[str, Any]:
+        """What was copied was decoded when it came in; what was made or changed here is decoded now."""
+        proof = prove(written.splice, clips)
+        if proof.problems:
+            raise _failed(proof.problems)
+        unknown = [n for n, source in enumerate(self._work.sources) if not source.get("decoded")]
+        if plan.strategy == SPLICE and not unknown and not rewritten:
+            return _of_proof(proof, written, [source["decoded"] for source in self._work.sources])
+        film = self._place.folder / "film.mp4"
+        if written.data is not None:
+            film.write_bytes(written.data)
+        else:
+            self._timed("download", lambda: self._media.download(key, film))
+        facts = self._timed("ffmpeg", lambda: self._place.encoder.verify(film))
+        decoded = facts.video.frames if facts.video else 0
+        if decoded != proof.pictures:
+            raise _failed((f"{decoded} frames decode where the clips have {proof.pictures}",))
+        return _of_decode(proof, written, facts)
+
+    def _copied(self, plan: CompilePlan, sources: Sequence[ObjectSource], facts: Sequence[MediaFacts]) -> Film:
+        paths = self._downloaded(sources)
+        target = self._place.folder / f"film.{plan.container}"
+        assert plan.target is not None
+        whole = sound_of_film(paths, facts, facts, plan.target) if plan.whole_sound else None
+        self._timed("ffmpeg", lambda: self._place.encoder.join(paths, target, whole_audio=whole))
+        self._tell("verifying", 80)
+        film = self._timed("ffmpeg", lambda: self._place.encoder.verify(target))
+        verification = verify_film(facts, film)
+        if not verification.ok:
+            raise _failed(verification.problems)
+        key, content_type = f"{self._work.key}.{plan.container}", CONTENT_TYPES[plan.container]
+        size_bytes = self._timed("upload", lambda: self._media.upload(target, key, content_type))
+        video = film.video
+        return Film(
+            key=key,
+            thumbnail_key=self._thumbnail(plan, sources),
+            content_type=content_type,
+            size_bytes=size_bytes,
+            width=video.width if video else None,
+            height=video.height if video else None,
+            seconds=float(film.duration_seconds),
+            plan=plan,
+            verification=_plain(verification),
+            breakdown=self._spent,
+            bytes_through=sum(source.size_bytes for source in sources) + size_bytes,
+        )
+
+    def _conformed(
+        self, plan: CompilePlan, sources: Sequence[ObjectSource], facts: Sequence[MediaFacts]
+    ) -> list[ObjectSource]:
+        """The sources, those to be encoded in their new form; work an earlier run has left is taken up."""
+        pictures = [clip.video.frames if clip.video else 1 for clip in facts]
+        self._progress.begin(sum(pictures[number] for number in plan.encoded))
+        conformed = list(sources)
+        for number in plan.encoded:
+            conformed[number] = self._derive(plan, number, sources, facts)
+            self._progress.add(pictures[number])
+        return conformed
+
+    def _derive(
+        self, plan: CompilePlan, number: int, sources: Sequence[ObjectSource], facts: Sequence[MediaFacts]
+    ) -> ObjectSource:
+        assert plan.target is not None
+        model = facts[plan.model].video if plan.strategy == SMART else None
+        key = derived_key(self._work.account_id, sources[number], plan, model)
+        self._derived.append(key)
+        try:
+            return open_object(self._media, key)
+        except NotFound:
+            made = self._place.folder / f"like-{number:04d}.mp4"
+        path, target = self._downloaded(sources)[number], plan.target
+        encoder = self._place.encoder
+        self._timed("ffmpeg", lambda: encoder.conform(path, facts[number], target, made, model=model))
+        checked = self._timed("ffmpeg", lambda: encoder.verify(made))
+        if checked.video is None or checked.video.frames == 0:
+            raise BadMedia(f"Clip {number + 1} could not be encoded: generate or upload it again.")
+        self._timed("upload", lambda: self._media.upload(made, key, CONTENT_TYPES["mp4"]))
+        made.unlink()
+        return open_object(self._media, key)
+
+    def _thumbnail(self, plan: CompilePlan, sources: Sequence[ObjectSource]) -> str | None:
+        """The first clip's; made where it has none."""
+        known = self._work.sources[0].get("thumbnailKey")
+        if known:
+            return str(known)
+        first = self._paths.get(0) or self._place.folder / "first.mp4"
+        if 0 not in self._paths:
+            self._timed("download", lambda: self._media.download(sources[0].stored.key, first))
+        picture = self._place.folder / "thumbnail.jpg"
+        self._timed("ffmpeg", lambda: self._place.encoder.thumbnail(first, picture))
+        self._media.upload(picture, self._work.thumbnail_key, "image/jpeg")
+        return self._work.thumbnail_key
+
+    def _timed(self, what: str, act: Callable[[], Any]) -> Any:
+        began = self._clock.monotonic_seconds()
+        try:
+            return act()
+        finally:
+            self._spent[what] += self._clock.monotonic_seconds() - began
+
+
+def derived_key(account_id: str, source: ObjectSource, plan: CompilePlan, model: Any) -> str:
+    """Where a clip's new form lies: the same for the same bytes brought to the same format by the same engine."""
+    told = [ENGINE, source.stored.key, source.stored.etag, repr(plan.target), repr(model)]
+    digest = hashlib.sha256(json.dumps(told).encode()).hexdigest()
+    return f"derived/{account_id}/{digest}/clip.mp4"
+
+
+def _failed(problems: Sequence[str]) -> BadMedia:
+    return BadMedia(f"The film did not pass its verification: {'; '.join(problems)}.", code="verification_failed")
+
+
+def _of_proof(proof: Proof, written: WrittenFilm, decoded: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Dark and silent stretches are the clips' own, found when they were decoded."""
+    begins = [join.at_seconds for join in proof.joins]
+    return {
+        **_sums(proof, written), "method": "tables",
+        "black": [[begin + a, begin + b] for begin, one in zip(begins, decoded) for a, b in one.get("black", [])],
+        "silent": [[begin + a, begin + b] for begin, one in zip(begins, decoded) for a, b in one.get("silent", [])],
+    }  # fmt: skip
+
+
+def _of_decode(proof: Proof, written: WrittenFilm, film: MediaFacts) -> dict[str, Any]:
+    decoded = film.decoded
+    return {
+        **_sums(proof, written), "method": "decoded",
+        "black": [[one.start_seconds, one.end_seconds] for one in decoded.black] if decoded else [],
+        "silent": [[one.start_seconds, one.end_seconds] for one in decoded.silent] if decoded else [],
+    }  # fmt: skip
+
+
+def _sums(proof: Proof, written: WrittenFilm) -> dict[str, Any]:
+    planned = written.splice.joins
+    offsets = [
+        found.sound_offset_seconds if found.sound_offset_seconds is not None else own.sound_offset_seconds
+        for found, own in zip(proof.joins, planned, strict=True)
+    ]
+    return {
+        "ok": True, "framesExpected": written.splice.pictures, "frames": proof.pictures,
+        "durationExpected": round(written.splice.duration_seconds, 3), "duration": round(proof.seconds, 3),
+        "driftMs": round(proof.drift_seconds * 1000, 1), "problems": [],
+        "joins": [
+            {"atSeconds": round(join.at_seconds, 3), "audioOffsetMs": None if off is None else round(off * 1000, 1)}
+            for join, off in zip(proof.joins, offsets, strict=True)
+        ],
+    }  # fmt: skip
+
+
+def _plain(verification: Verification) -> dict[str, Any]:
+    told = asdict(verification)
+    return {
+        "ok": told["ok"], "framesExpected": told["frames_expected"], "frames": told["frames"],
+        "durationExpected": told["duration_expected"], "duration": told["duration"], "driftMs": told["drift_ms"],
+        "problems": list(told["problems"]), "method": "decoded",
+        "joins": [{"atSeconds": one["at_seconds"], "audioOffsetMs": one["audio_offset_ms"]} for one in told["joins"]],
+        "black": [list(one.values()) for one in told["black"]],
+        "silent": [list(one.values()) for one in told["silent"]],
+    }  # fmt: skip
