@@ -57,6 +57,7 @@ class Stage:
             "store": QueueNumbers(max_concurrency=10),
             "inspect": QueueNumbers(max_concurrency=10),
             "compile": QueueNumbers(max_concurrency=5),
+            "uploads": QueueNumbers(max_concurrency=10),
         }
     )
 
@@ -73,6 +74,7 @@ _LOCAL_QUEUES = {
     "store": QueueNumbers(max_concurrency=4),
     "inspect": QueueNumbers(max_concurrency=2),
     "compile": QueueNumbers(max_concurrency=2),
+    "uploads": QueueNumbers(max_concurrency=2),
 }
 STAGES = {
     "dev": _DEV,

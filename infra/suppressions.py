@@ -66,7 +66,7 @@ READS, WRITES, DELETES = ("s3:GetObject*", "s3:GetBucket*", "s3:List*"), ("s3:Ab
 MEDIA_ACTIONS = {
     "generate_media": READS,
     "status": READS,
-    "review": READS,
+    "review": READS + WRITES,
     "retention": READS + DELETES,
     "call_provider": READS,
     "compile_videos": READS + WRITES + DELETES,
@@ -77,11 +77,11 @@ MEDIA_ACTIONS = {
 MEDIA_PREFIXES = {
     "generate_media": ("*",),
     "status": ("*",),
-    "review": ("*",),
+    "review": ("*", "uploads/*", "reference-frames/*"),
     "retention": ("*",),
     "call_provider": ("*",),
     "compile_videos": ("*", "compiled/*", "derived/*"),
-    "inspect_media": ("incoming/*", "generated/*"),
+    "inspect_media": ("incoming/*", "uploads/*", "generated/*"),
     "store_media": ("incoming/*",),
     "provider_catalog": ("catalog/*",),
 }

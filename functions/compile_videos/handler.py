@@ -25,6 +25,7 @@ MAX_SERIAL = 2**31 - 1
 class ClipBody(wire.Wire):
     video_id: int | str | None = None
     job_id: str | None = None
+    s3_key: str | None = Field(default=None, min_length=1, max_length=1024)
 
 
 class ScriptCompileBody(wire.Wire):
@@ -73,8 +74,9 @@ def _request(route: str, body: ScriptCompileBody, **named: Any) -> CompileReques
 
 def _compile(request: CompileRequest, caller: Caller) -> Response[str]:
     job = request_compile(
-        request, caller, records=bootstrap.records(), clock=bootstrap.clock(), aftermath=bootstrap.aftermath()
-    )
+        request, caller, records=bootstrap.records(), media=bootstrap.media(), clock=bootstrap.clock(),
+        aftermath=bootstrap.aftermath(),
+    )  # fmt: skip
     if may_run_inline(job):
         _film_maker().compile(job.id)
     bootstrap.status_reader().wait(job.id, caller, http.wait_seconds(router))
@@ -112,11 +114,14 @@ def _data(job: Job) -> dict[str, Any]:
 
 
 def _clip(clip: ClipBody, number: int) -> ClipSource:
-    if (clip.video_id is None) == (clip.job_id is None):
-        problem = "name the clip by exactly one of videoId, jobId"
+    named = [name for name in (clip.video_id, clip.job_id, clip.s3_key) if name is not None]
+    if len(named) != 1:
+        problem = "name the clip by exactly one of videoId, jobId, s3Key"
         raise InvalidRequest(f"Please {problem}.", details=[Mistake(f"clips.{number}", problem)])
     if clip.video_id is not None:
         return ClipSource(video_id=_serial(clip.video_id, f"clips.{number}.videoId"))
+    if clip.s3_key is not None:
+        return ClipSource(s3_key=clip.s3_key)
     return ClipSource(job_id=http.path_id(str(clip.job_id), "job"))
 
 

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 
 from shared import bootstrap, config, http, wire
 from shared.domain.catalog import Model
-from shared.domain.errors import InvalidRequest, Mistake
+from shared.domain.errors import Conflict, InvalidRequest, Mistake
 from shared.domain.jobs import Caller, Job, snapshot
 from shared.usecases import control, generate_media
 from shared.usecases.compile_videos import CompileRequest, request_compile
@@ -101,8 +101,12 @@ def _again(old: Job, caller: Caller, key: str | None) -> Job:
             idempotency_key=key, retry_of=old.id, fallback=asked.get("fallback", False),
         )  # fmt: skip
         return _generate(request, caller)
+    if old.kind == "upload":
+        raise Conflict(
+            "A file is not sent again by us: ask for a new form with POST /api/uploads.", code="not_generated"
+        )
     return request_compile(
-        CompileRequest.of_stored(asked, old, key), caller, records=bootstrap.records(),
+        CompileRequest.of_stored(asked, old, key), caller, records=bootstrap.records(), media=bootstrap.media(),
         clock=bootstrap.clock(), aftermath=bootstrap.aftermath(),
     )  # fmt: skip
 

@@ -1,14 +1,14 @@
-"""Worker of the queue `inspect`."""
+"""Worker of the queues `inspect` and `uploads`."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
-from uuid import UUID
 
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 
 from shared import bootstrap, config
+from shared.domain.messages import jobs_to_inspect
 from shared.usecases.inspect_media import Inspector
 
 _processor = BatchProcessor(event_type=EventType.SQS)
@@ -25,4 +25,5 @@ def _work(record: Any) -> None:
         records=bootstrap.records(), media=bootstrap.media(), clock=bootstrap.clock(),
         aftermath=bootstrap.aftermath(), workplace=bootstrap.workplace, lease_seconds=bootstrap.LEASE_SECONDS,
     )  # fmt: skip
-    inspector.inspect(UUID(json.loads(record.body)["jobId"]))
+    for job_id in jobs_to_inspect(json.loads(record.body)):
+        inspector.inspect(job_id)

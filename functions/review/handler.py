@@ -1,22 +1,39 @@
-"""Scripts, section videos, approve and reject."""
+"""Uploads, scripts, section videos, approve and reject."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from shared import bootstrap, config, http, wire
+from shared.domain.errors import Mistake
 from shared.domain.jobs import Caller, Job
 from shared.domain.scripts import SectionVideo
+from shared.domain.uploads import MOST_FILES, UploadFile, file_name, wrong_files
 from shared.usecases import review_clips
 from shared.usecases.generate_media import GenerateRequest, generate_media, plans_of
+from shared.usecases.upload_files import UploadRequest, Uploads, present_upload
 
 router = Router()  # type: ignore[no-untyped-call]
 MAX_SERIAL = 2**31 - 1
+
+
+class FileBody(wire.Wire):
+    name: Annotated[str, AfterValidator(file_name)] = Field(min_length=1, max_length=255)
+    content_type: str
+    size: int = Field(ge=1)
+
+
+class UploadBody(wire.Wire):
+    user_id: Annotated[str, AfterValidator(wire.user_id)]
+    kind: Literal["frame", "clip", "image", "music", "captions", "font"]
+    files: list[FileBody] = Field(min_length=1, max_length=MOST_FILES)
+    script_id: int | None = Field(default=None, ge=1, le=MAX_SERIAL)
 
 
 class ScriptBody(wire.Wire):
@@ -50,6 +67,24 @@ class VideosQuery(wire.Query):
     status: Literal["pending", "generating", "completed", "approved", "rejected", "failed", "cancelled"] | None = None
     cursor: int = Field(default=0, ge=0, le=1_000_000)
     limit: int = Field(default=100, ge=1, le=500)
+
+
+@router.post("/api/uploads")
+def post_uploads() -> Response[str]:
+    caller = http.caller_of(router, "generate")
+    body = http.body_of(router, UploadBody, _wrong_files)
+    request = UploadRequest(
+        body.user_id, body.kind, [UploadFile(file.name, file.content_type, file.size) for file in body.files],
+        body.script_id, http.idempotency_key(router),
+    )  # fmt: skip
+    upload, videos = Uploads(bootstrap.records(), bootstrap.clock()).begin(request, caller)
+    data = present_upload(upload, videos, bootstrap.media(), bootstrap.clock().now())
+    return http.answer(201, {"success": True, "data": data})
+
+
+def _wrong_files(body: Mapping[str, Any]) -> Sequence[Mistake]:
+    """So that a body with a wrong field hears of its wrong files in the same answer."""
+    return wrong_files(body.get("kind"), body.get("files"))
 
 
 @router.post("/api/scripts")

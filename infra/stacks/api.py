@@ -25,6 +25,7 @@ KEYED_ROUTES = (
     ("GET", "/jobs/{jobId}/events", "status"),
     ("POST", "/jobs/{jobId}/cancel", "generate_media"),
     ("POST", "/jobs/{jobId}/retry", "generate_media"),
+    ("POST", "/api/uploads", "review"),
     ("POST", "/api/scripts", "review"),
     ("GET", "/api/scripts", "review"),
     ("GET", "/api/scripts/{scriptId}", "review"),

@@ -1,19 +1,20 @@
-"""The private media bucket."""
+"""The private media bucket, and the queue that hears of what was uploaded into it."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from aws_cdk import Duration, RemovalPolicy, Stack, aws_s3
+from aws_cdk import Duration, RemovalPolicy, Stack, aws_iam, aws_s3
 from constructs import Construct
 
+from infra.constructs.queue import TopicQueue
 from infra.stages import Stage
 
 ARCHIVED_FROM_BYTES = 50 * 1024 * 1024
 
 
 class MediaStack(Stack):
-    """`bucket` holds all media; nothing in it is public."""
+    """`bucket` holds all media; nothing in it is public. `uploads` gets S3's word of each file that was uploaded."""
 
     def __init__(self, scope: Construct, construct_id: str, stage: Stage, **kwargs: Any) -> None:
         super().__init__(scope, construct_id, **kwargs)
@@ -24,6 +25,36 @@ class MediaStack(Stack):
             encryption=aws_s3.BucketEncryption.S3_MANAGED, enforce_ssl=not stage.is_local,
             removal_policy=RemovalPolicy.RETAIN, cors=[_cors(stage)], lifecycle_rules=_lifecycle(),
         )  # fmt: skip
+        self.uploads = TopicQueue(self, stage, "uploads", stage.encoder_timeout_seconds)
+        self._notify(stage)
+
+    def _notify(self, stage: Stage) -> None:
+        """By the bucket's own property: the construct's way is a Lambda which sets it after the deploy."""
+        by_this_bucket = {
+            "ArnEquals": {"aws:SourceArn": f"arn:{self.partition}:s3:::{stage.bucket}"},
+            "StringEquals": {"aws:SourceAccount": self.account},
+        }
+        statement = aws_iam.PolicyStatement(
+            principals=[aws_iam.ServicePrincipal("s3.amazonaws.com")], actions=["sqs:SendMessage"],
+            resources=[self.uploads.queue_arn], conditions=by_this_bucket,
+        )  # fmt: skip
+        allowed = self.uploads.add_to_resource_policy(statement).policy_dependable
+        bucket = self.bucket.node.default_child
+        assert isinstance(bucket, aws_s3.CfnBucket)
+        assert allowed is not None
+        bucket.notification_configuration = _on_uploads(self.uploads.queue_arn)
+        # S3 tries the queue when it is told of it.
+        bucket.node.add_dependency(allowed)
+
+
+def _on_uploads(queue_arn: str) -> aws_s3.CfnBucket.NotificationConfigurationProperty:
+    prefix = aws_s3.CfnBucket.FilterRuleProperty(name="prefix", value="uploads/")
+    keys = aws_s3.CfnBucket.S3KeyFilterProperty(rules=[prefix])
+    to_queue = aws_s3.CfnBucket.QueueConfigurationProperty(
+        event="s3:ObjectCreated:*", queue=queue_arn,
+        filter=aws_s3.CfnBucket.NotificationFilterProperty(s3_key=keys),
+    )  # fmt: skip
+    return aws_s3.CfnBucket.NotificationConfigurationProperty(queue_configurations=[to_queue])
 
 
 def _cors(stage: Stage) -> aws_s3.CorsRule:

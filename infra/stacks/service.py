@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from aws_cdk import CustomResource, Duration, Stack, aws_events, aws_events_targets, aws_iam, aws_lambda, aws_sqs
+from aws_cdk import CustomResource, Duration, Stack, aws_events, aws_events_targets, aws_iam, aws_lambda
 from aws_cdk.aws_lambda_event_sources import SqsEventSource
 from constructs import Construct
 
 from infra.constructs.function import ROOT, ProductFunction, Surroundings, World
 from infra.constructs.layers import dependency_layer, encoder_layers
+from infra.constructs.queue import TopicQueue
 from infra.migrations import migrations_digest
 from infra.stacks.api import ProductApi
 from infra.stacks.data import DataStack
@@ -23,8 +24,8 @@ READERS = {
     "store": "store_media",
     "inspect": "inspect_media",
     "compile": "compile_videos",
+    "uploads": "inspect_media",
 }
-VISIBILITY_FACTOR = 6
 
 
 class ServiceStack(Stack):
@@ -45,7 +46,10 @@ class ServiceStack(Stack):
         self.around = Surroundings(
             stage, network.vpc, network.functions, dependency_layer(self, stage), encoder_layers(self, stage)
         )
-        self.queues = {topic: self._queue(topic) for topic in READERS}
+        # The queue that hears of uploads stands with the bucket, which is not made before it may send there.
+        own = [topic for topic in READERS if topic != "uploads"]
+        self.queues = {topic: TopicQueue(self, stage, topic, self._reader_timeout_seconds(topic)) for topic in own}
+        self.queues["uploads"] = media.uploads
         self.functions: dict[str, ProductFunction] = {}
         self._inside()
         self._outside()
@@ -93,8 +97,11 @@ class ServiceStack(Stack):
         for prefix in ("compiled/*", "derived/*"):
             bucket.grant_put(made["compile_videos"], prefix)
             bucket.grant_delete(made["compile_videos"], prefix)
-        bucket.grant_read(made["inspect_media"], "incoming/*")
-        bucket.grant_delete(made["inspect_media"], "incoming/*")
+        for prefix in ("uploads/*", "reference-frames/*"):
+            bucket.grant_put(made["review"], prefix)
+        for prefix in ("incoming/*", "uploads/*"):
+            bucket.grant_read(made["inspect_media"], prefix)
+            bucket.grant_delete(made["inspect_media"], prefix)
         bucket.grant_put(made["inspect_media"], "generated/*")
 
     def _outside(self) -> None:
@@ -190,25 +197,11 @@ class ServiceStack(Stack):
         if self.data.cluster is not None:
             self.data.cluster.grant_connect(function, "vsl")
 
-    def _queue(self, topic: str) -> aws_sqs.Queue:
-        numbers = self.stage.queues[topic]
-        dead = aws_sqs.Queue(
-            self, f"{topic}-dlq", queue_name=f"vsl-{self.stage.name}-{topic}-dlq",
-            encryption=aws_sqs.QueueEncryption.SQS_MANAGED, retention_period=Duration.days(14),
-            enforce_ssl=not self.stage.is_local,
-        )  # fmt: skip
-        return aws_sqs.Queue(
-            self, f"{topic}-queue", queue_name=f"vsl-{self.stage.name}-{topic}",
-            encryption=aws_sqs.QueueEncryption.SQS_MANAGED, enforce_ssl=not self.stage.is_local,
-            visibility_timeout=Duration.seconds(self._visibility_seconds(topic)),
-            dead_letter_queue=aws_sqs.DeadLetterQueue(queue=dead, max_receive_count=numbers.max_receive_count),
-        )  # fmt: skip
-
-    def _visibility_seconds(self, topic: str) -> int:
+    def _reader_timeout_seconds(self, topic: str) -> int:
         stage = self.stage
         timeouts = {"calls": stage.worker_timeout_seconds, "reports": stage.worker_timeout_seconds}
         timeouts |= {"store": stage.store_timeout_seconds}
-        return timeouts.get(topic, stage.encoder_timeout_seconds) * VISIBILITY_FACTOR
+        return timeouts.get(topic, stage.encoder_timeout_seconds)
 
     def _read_queues(self) -> None:
         for topic, reader in READERS.items():

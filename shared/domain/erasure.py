@@ -9,14 +9,13 @@ from typing import Any
 from uuid import UUID
 
 from shared.domain.jobs import Job, iso
-from shared.domain.storage_keys import compiled_folder, generated_folder, incoming_folder
+from shared.domain.storage_keys import USER_ROOTS, compiled_folder, generated_folder, incoming_folder
 
 WHOLE_USER = "user"
-USER_ROOTS = ("generated", "reference-frames", "video-clips", "uploads")
 STORES = (
     "objects", "uploads", "liveView", "cache", "jobs", "attempts", "events", "outbox", "webhookInbox",
     "webhookDeliveries", "storageOperations", "sectionVideos", "scripts", "shares", "frameSessions", "ledger",
-    "budgets",
+    "budgets", "forms",
 )  # fmt: skip
 
 
@@ -63,8 +62,9 @@ class Erasure:
             return [f"{compiled_folder(job.account_id, job.script_id, job.id)}/"]
         if self.subject == WHOLE_USER:
             return [incoming_folder(job.id)]
+        uploaded = [str(job.request["key"])] if job.kind == "upload" and "key" in job.request else []
         made = generated_folder(job.account_id, self.user_id or job.user_id, job.created_at, job.id)
-        return [incoming_folder(job.id), f"{made}/"]
+        return [incoming_folder(job.id), f"{made}/", *uploaded]
 
     def plus(self, counts: Mapping[str, int]) -> Erasure:
         """With more found in this round."""

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
+from urllib.parse import unquote_plus
+from uuid import UUID
+
+from shared.domain.storage_keys import job_of_upload
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,3 +163,16 @@ Message = ProviderCall | StoreMedia | JobMessage | Report
 def body_of(message: Message) -> Mapping[str, Any]:
     """The message as JSON values."""
     return asdict(message)
+
+
+def jobs_to_inspect(body: Mapping[str, Any]) -> list[UUID]:
+    """Of a JobMessage, or of S3's word that something was uploaded (Amazon S3 User Guide, event message structure).
+
+    Raises KeyError, ValueError for a body that is neither.
+    """
+    if body.get("Event") == "s3:TestEvent":
+        return []
+    if "jobId" in body:
+        return [UUID(body["jobId"])]
+    jobs = [job_of_upload(unquote_plus(record["s3"]["object"]["key"])) for record in body["Records"]]
+    return [job_id for job_id in jobs if job_id is not None]

@@ -5,17 +5,20 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
+# Roots under which the account and then the user stand.
+USER_ROOTS = ("generated", "reference-frames", "video-clips", "uploads")
+
 EXTENSIONS = {
     "video/mp4": "mp4", "video/quicktime": "mov", "video/webm": "webm", "video/x-matroska": "mkv",
     "image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "image/gif": "gif",
     "audio/mpeg": "mp3", "audio/wav": "wav", "audio/mp4": "m4a", "audio/flac": "flac", "audio/ogg": "ogg",
-    "text/plain": "txt",
+    "text/plain": "txt", "application/x-subrip": "srt", "text/vtt": "vtt", "font/ttf": "ttf", "font/otf": "otf",
 }  # fmt: skip
 
 # What the providers say of their models; written from outside, read inside.
 MODEL_SCHEMAS_KEY = "catalog/models.json"
 # Whose second part is the account that owns what lies below.
-_OWNED = ("generated", "reference-frames", "video-clips", "compiled", "processed", "storyboards", "uploads")
+_OWNED = (*USER_ROOTS, "compiled", "processed", "storyboards")
 
 
 def is_of_account(key: str, account_id: UUID) -> bool:
@@ -43,3 +46,31 @@ def generated_folder(account_id: UUID, user_id: str, created_at: datetime, job_i
 def compiled_folder(account_id: UUID, script_id: int | None, job_id: UUID) -> str:
     """Folder of a compiled film, with no slash at its end."""
     return f"compiled/{account_id}/{script_id if script_id is not None else 'clips'}/{job_id}"
+
+
+def upload_folder(account_id: UUID, user_id: str, upload_id: UUID) -> str:
+    """Folder of files that were uploaded together, with no slash at its end."""
+    return f"uploads/{account_id}/{user_id}/{upload_id}"
+
+
+def frames_folder(account_id: UUID, user_id: str, created_at: datetime, upload_id: UUID) -> str:
+    """Folder of a set of frames, with no slash at its end; a newer set of the user sorts behind an older one."""
+    return f"reference-frames/{account_id}/{user_id}/{created_at:%Y%m%dT%H%M%S%f}-{upload_id}"
+
+
+def job_of_upload(key: str) -> UUID | None:
+    """The job that waits for what came to this key, if one does."""
+    parts = key.split("/")
+    if len(parts) != 5 or parts[0] != "uploads":
+        return None
+    try:
+        return UUID(parts[4].partition(".")[0])
+    except ValueError:
+        return None
+
+
+def user_of_own_key(key: str, account_id: UUID) -> str | None:
+    """Whose file of the account a key names; None when it is another account's or no file of a user's."""
+    parts = key.split("/")
+    is_of_user = len(parts) > 3 and parts[0] in USER_ROOTS and is_of_account(key, account_id)
+    return parts[2] if is_of_user else None

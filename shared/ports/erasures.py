@@ -44,6 +44,9 @@ class Erasures(Protocol):
     def films_showing(self, account_id: UUID, key: str) -> Sequence[UUID]:
         """Films that were made of this object."""
 
+    def last_form(self, erasure: Erasure) -> datetime | None:
+        """When the last file can have come by the forms that a whole user was given."""
+
     def last_write(self, job_ids: Sequence[UUID], patience: timedelta) -> datetime | None:
         """When the last worker of these jobs must have ended that may still write; None when none does."""
 

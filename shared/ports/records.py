@@ -13,6 +13,7 @@ from uuid import UUID
 from shared.domain.jobs import Attempt, AttemptState, Job, JobFilter, JobStatus
 from shared.domain.pace import Pace
 from shared.domain.scripts import Script, SectionVideo
+from shared.domain.uploads import Upload
 from shared.ports.erasures import Erasures
 
 
@@ -184,6 +185,16 @@ class Transaction(Erasures, Protocol):
 
     def follow_job(self, job: Job) -> None:
         """Brings the section video of a generated clip to its job's state."""
+
+    def videos_of_jobs(self, account_id: UUID, job_ids: Sequence[UUID]) -> Sequence[SectionVideo]:
+        """The account's videos which these jobs make, in no order."""
+
+    # uploads
+    def insert_upload(self, upload: Upload) -> bool:
+        """Writes forms that are given out; False when their idempotency key is taken in this account."""
+
+    def upload_by_key(self, account_id: UUID, key: str) -> Upload | None:
+        """The forms that took this idempotency key."""
 
     # accounts
     def insert_account(self, account_id: UUID, name: str, usage_plan_key: str, usage_plan_key_id: str) -> None:

@@ -13,7 +13,8 @@ from shared.domain.errors import Conflict, InvalidRequest, Mistake, NotFound
 from shared.domain.jobs import Caller, Job
 from shared.domain.messages import JobMessage, body_of
 from shared.domain.scripts import SectionVideo
-from shared.ports import Clock, Records, Transaction
+from shared.domain.storage_keys import user_of_own_key
+from shared.ports import Clock, MediaStore, Records, Transaction
 from shared.usecases.aftermath import Aftermath
 from shared.usecases.ending import refuse_erased
 from shared.usecases.generate_media import RETRY_ROUTE, hash_of
@@ -24,6 +25,8 @@ DEADLINE = timedelta(minutes=30)
 MOST_CLIPS = 200
 COPY_SECONDS_PER_FILM_SECOND = Decimal("0.1")
 ENCODE_SECONDS_PER_FILM_SECOND = Decimal("1.0")
+# Of a file nobody has looked into yet, the length is guessed by its size.
+FILE_BYTES_PER_SECOND = 500_000
 COMPILABLE = ("approved",)
 # Of a film made from clips of several users.
 NO_ONE_USER = "-"
@@ -31,10 +34,11 @@ NO_ONE_USER = "-"
 
 @dataclass(frozen=True, slots=True)
 class ClipSource:
-    """One clip as a caller names it: a section video or a finished job of the account."""
+    """One clip as a caller names it: a section video, a finished job or a file of the account."""
 
     video_id: int | None = None
     job_id: UUID | None = None
+    s3_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,10 @@ class CompileRequest:
     @classmethod
     def of_stored(cls, asked: Mapping[str, Any], job: Job, idempotency_key: str | None) -> CompileRequest:
         """The request a job's row keeps, to be made again."""
-        clips = [ClipSource(clip["videoId"], UUID(clip["jobId"]) if clip["jobId"] else None) for clip in asked["clips"]]
+        clips = [
+            ClipSource(clip["videoId"], UUID(clip["jobId"]) if clip["jobId"] else None, clip.get("s3Key"))
+            for clip in asked["clips"]
+        ]
         return cls(
             RETRY_ROUTE, asked["scriptId"], asked["videoIds"], clips, asked["outputFormat"], asked["quality"],
             asked["reencode"], job.webhook_url, idempotency_key, job.id,
@@ -63,8 +70,9 @@ class CompileRequest:
 
 
 def request_compile(
-    request: CompileRequest, caller: Caller, *, records: Records, clock: Clock, aftermath: Aftermath
-) -> Job:
+    request: CompileRequest, caller: Caller, *, records: Records, media: MediaStore, clock: Clock,
+    aftermath: Aftermath,
+) -> Job:  # fmt: skip
     """The compile job, written and queued; one that may be done inline is queued with a delay.
 
     Raises NotFound, OutputGone, InvalidRequest, Conflict (`nothing_approved`, `not_completed`, `idempotency_conflict`).
@@ -73,7 +81,7 @@ def request_compile(
         earlier = _earlier(tx, request, caller)
         if earlier is not None:
             return earlier
-        sources = _sources(tx, request, caller)
+        sources = _sources(tx, request, caller, media)
         written = tx.insert_job(_new_job(request, caller, sources, clock))
         if written is None:
             # Written by another call since it was looked for.
@@ -92,14 +100,14 @@ def may_run_inline(job: Job) -> bool:
     return not job.status.finished and (job.estimated_seconds or 0) <= INLINE_LIMIT_SECONDS
 
 
-def _sources(tx: Transaction, request: CompileRequest, caller: Caller) -> list[dict[str, Any]]:
+def _sources(tx: Transaction, request: CompileRequest, caller: Caller, media: MediaStore) -> list[dict[str, Any]]:
     if request.script_id is not None:
         return _of_script(tx, request.script_id, caller)
     clips = [ClipSource(video_id=video_id) for video_id in request.video_ids] or list(request.clips)
     if not clips or len(clips) > MOST_CLIPS:
         sentence = f"name 1 to {MOST_CLIPS} clips: scriptId, videoIds or clips"
         raise InvalidRequest(f"Nothing to compile: {sentence}.", details=[Mistake("clips", sentence)])
-    return [_of_clip(tx, clip, caller) for clip in clips]
+    return [_of_file(clip.s3_key, caller, media) if clip.s3_key else _of_clip(tx, clip, caller) for clip in clips]
 
 
 def _of_script(tx: Transaction, script_id: int, caller: Caller) -> list[dict[str, Any]]:
@@ -133,6 +141,15 @@ def _of_clip(tx: Transaction, clip: ClipSource, caller: Caller) -> dict[str, Any
     if job.s3_key is None or not (job.content_type or "").startswith("video/"):
         raise Conflict(f"Job {job.id} is {job.status.value} and has no video to compile.", code="not_completed")
     return _of_job(job, None)
+
+
+def _of_file(key: str, caller: Caller, media: MediaStore) -> dict[str, Any]:
+    user_id = user_of_own_key(key, caller.account_id)
+    stored = media.head(key) if user_id is not None else None
+    if stored is None:
+        raise NotFound(f"There is no file {key[:200]!r} of yours: send the file to the form POST /api/uploads gives.")
+    seconds = max(10.0, stored.size_bytes / FILE_BYTES_PER_SECOND)
+    return {"videoId": None, "key": key, "userId": user_id, "seconds": seconds, "format": None}
 
 
 def _of_video(tx: Transaction, video: SectionVideo) -> dict[str, Any]:
@@ -189,7 +206,8 @@ def _body(request: CompileRequest) -> dict[str, Any]:
 
 
 def _named(clip: ClipSource) -> dict[str, Any]:
-    return {"videoId": clip.video_id, "jobId": str(clip.job_id) if clip.job_id else None}
+    named = {"videoId": clip.video_id, "jobId": str(clip.job_id) if clip.job_id else None}
+    return named | ({"s3Key": clip.s3_key} if clip.s3_key else {})
 
 
 def _earlier(tx: Transaction, request: CompileRequest, caller: Caller) -> Job | None:

@@ -106,6 +106,7 @@ class Eraser:
     def _mark(self, erasure: Erasure) -> Erasure:
         """The user's label goes, jobs that run are stopped, and from now on they all answer that they are gone."""
         with self.records.transaction() as tx:
+            last_form = tx.last_form(erasure)
             renamed = tx.rename_user(erasure)
             jobs = tx.lock_jobs_to_erase(erasure, BATCH)
             running = [job for job in jobs if not job.status.finished]
@@ -114,7 +115,8 @@ class Eraser:
             films = _films(tx, erasure, jobs)
             ids = [job.id for job in jobs]
             tx.mark_erased(erasure, ids)
-            settled_at = max(erasure.settled_at, tx.last_write(ids, WORKERS_DONE_AFTER) or erasure.settled_at)
+            writes = (erasure.settled_at, tx.last_write(ids, WORKERS_DONE_AFTER), last_form)
+            settled_at = max(moment for moment in writes if moment is not None)
             marked = replace(erasure.plus(renamed), settled_at=settled_at, films=(*erasure.films, *films))
             held = tx.save_erasure(marked, self.clock.now() + HELD_FOR)
         for job in running:

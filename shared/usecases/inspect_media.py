@@ -1,4 +1,4 @@
-"""Inside: look into what came in, by decoding it, give it its final place and complete the job."""
+"""Inside: look into what came in or was uploaded, by decoding it, give it its final place and complete the job."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 from shared.domain.errors import BadMedia, Conflict, NotFound
 from shared.domain.jobs import Job, JobStatus
 from shared.domain.storage_keys import EXTENSIONS, generated_folder, incoming_folder
+from shared.media.probe import MediaFacts
 from shared.observability import job_fields, logger
 from shared.ports import Clock, Encoder, MediaStore, Records
 from shared.usecases.aftermath import Aftermath
@@ -20,6 +21,8 @@ from shared.usecases.ending import end_job, fail_job
 
 Workplace = Callable[[UUID, str], AbstractContextManager["Place"]]
 TEXT = "text/plain"
+# As FFmpeg names the formats of files that say they are of these types.
+FORMAT_OF = {"video/mp4": "mp4", "video/quicktime": "mov", "video/webm": "webm", "video/x-matroska": "matroska"}
 MEDIA_OF = {"image": "image/", "video": "video/", "audio": "audio/", "text": "text/"}
 
 
@@ -33,7 +36,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Inspector:
-    """Verifies generated media. `workplace(job_id, owner)` keeps the lease alive while it is open."""
+    """Verifies generated and uploaded media. `workplace(job_id, owner)` keeps the lease alive while it is open."""
 
     records: Records
     media: MediaStore
@@ -43,13 +46,35 @@ class Inspector:
     lease_seconds: int
 
     def inspect(self, job_id: UUID) -> None:
-        """One message of queue `inspect`; not while another worker has the job. Ended ones are cleared away."""
+        """One job whose media are there; not while another worker has it. What ended ones left is cleared away."""
+        if not self._has_come(job_id):
+            return
         owner = f"inspect:{uuid4()}"
         with self.records.transaction() as tx:
             job = tx.take_lease(job_id, owner, self.lease_seconds)
         if job is not None and "incoming" in job.result:
             self._work(job, owner)
         self._clear(job_id)
+
+    def _has_come(self, job_id: UUID) -> bool:
+        """False of a job that waits for its file; of one whose file is there now, the row says so from here on."""
+        with self.records.transaction() as tx:
+            job = tx.lock_job(job_id)
+        if job is None or not _waits_for_file(job):
+            return True
+        if self.media.head(job.request["key"]) is None:
+            return False
+        incoming = {"outputs": [{"key": job.request["key"], "contentType": job.request["contentType"]}]}
+        with self.records.transaction() as tx:
+            held = tx.lock_job(job_id)
+            if held is not None and _waits_for_file(held):
+                moved = tx.move_job(
+                    held, JobStatus.PROCESSING, current_step="processing", result={"incoming": incoming}
+                )
+                assert moved is not None
+                tx.follow_job(moved)
+                tx.add_event(moved, "media.uploaded")
+        return True
 
     def _work(self, job: Job, owner: str) -> None:
         incoming = job.result["incoming"]
@@ -63,6 +88,8 @@ class Inspector:
         except (BadMedia, NotFound) as error:
             self._fail(job, owner, error.code, error.sentence)
         except Conflict as error:
+            if (job.kind, error.code) == ("upload", "out_of_time"):
+                self._fail(job, owner, "too_long", "The clip is too long to be looked through: upload it in parts.")
             logger.info("inspection_stopped", extra={**job_fields(job), "reason": error.code})
 
     def _clear(self, job_id: UUID) -> None:
@@ -70,15 +97,18 @@ class Inspector:
         with self.records.transaction() as tx:
             job = tx.lock_job(job_id)
         if job is not None and job.status.finished:
-            self.media.delete(self.media.keys(incoming_folder(job_id)))
+            uploaded = [job.request["key"]] if job.kind == "upload" and "key" in job.request else []
+            self.media.delete([*self.media.keys(incoming_folder(job_id)), *uploaded])
 
     def _keep(self, job: Job, place: Place, number: int, item: Mapping[str, Any]) -> dict[str, Any]:
         content_type = item["contentType"]
         source = place.folder / f"in-{number}"
         size_bytes = self.media.download(item["key"], source)
-        if _sha256(source) != item["sha256"]:
+        if "sha256" in item and _sha256(source) != item["sha256"]:
             raise BadMedia("The stored media differs from what was fetched; retry.", code="checksum_mismatch")
         facts = None if content_type == TEXT else place.encoder.verify(source)
+        if job.kind == "upload" and facts is not None:
+            _check_claim(content_type, facts)
         name = "original" if number == 0 else f"original-{number + 1}"
         folder = generated_folder(job.account_id, job.user_id, job.created_at, job.id)
         key = f"{folder}/{name}.{EXTENSIONS.get(content_type, 'bin')}"
@@ -139,6 +169,17 @@ def _wanted_first(job: Job, items: Sequence[Mapping[str, Any]], text: str | None
         sent = ", ".join(item["contentType"] for item in items) or "text"
         raise BadMedia(f"The provider sent {sent} where {job.media_type} was asked for; POST /jobs/{{jobId}}/retry.")
     return wanted + [item for item in items if item not in wanted]
+
+
+def _waits_for_file(job: Job) -> bool:
+    return job.kind == "upload" and not job.status.finished and "incoming" not in job.result
+
+
+def _check_claim(content_type: str, facts: MediaFacts) -> None:
+    if facts.video is None:
+        raise BadMedia("The file holds no picture: upload a clip.", code="no_picture")
+    if FORMAT_OF[content_type] not in facts.container.split(","):
+        raise BadMedia(f"The file is no {content_type}: upload it under its own type.", code="wrong_type")
 
 
 def _sha256(path: Path) -> str:

@@ -3,11 +3,12 @@ was never cleared away."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from shared.domain.storage_keys import job_of_upload
 from shared.ports import Clock, MediaStore, Records, StoredObject
 
 UPLOAD_AGE = timedelta(days=1)
@@ -30,6 +31,7 @@ class Orphans:
             "uploads": self._uploads(now - UPLOAD_AGE),
             "derived": self._objects("derived/", now - OBJECT_AGE, self._unnamed),
             "incoming": self._objects("incoming/", now - OBJECT_AGE, self._of_ended_jobs),
+            "uploaded": self._objects("uploads/", now - OBJECT_AGE, self._of_ended_uploads),
         }
 
     def _uploads(self, before: datetime) -> int:
@@ -62,7 +64,14 @@ class Orphans:
             return set(keys) - tx.named_keys(keys)
 
     def _of_ended_jobs(self, keys: Sequence[str]) -> Set[str]:
-        jobs = {key: _job_of(key) for key in keys}
+        return self._of_ended({key: _job_of(key) for key in keys})
+
+    def _of_ended_uploads(self, keys: Sequence[str]) -> Set[str]:
+        """What came after its job had ended; files that no job waits for are their owner's to keep."""
+        jobs = {key: job_of_upload(key) for key in keys}
+        return self._of_ended({key: job_id for key, job_id in jobs.items() if job_id is not None})
+
+    def _of_ended(self, jobs: Mapping[str, UUID | None]) -> Set[str]:
         with self.records.transaction() as tx:
             unfinished = tx.unfinished([job_id for job_id in jobs.values() if job_id is not None])
         return {key for key, job_id in jobs.items() if job_id not in unfinished}

@@ -19,6 +19,8 @@ from shared.usecases.ending import book_cost, end_job
 BATCH = 200
 MOST_STEPS = 20
 CHECK_AGAIN_SECONDS = 60
+TOO_LATE = "The job did not finish before its deadline; POST /jobs/{jobId}/retry."
+NEVER_CAME = "The file did not come in time: ask for a new form with POST /api/uploads."
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class Sweep:
             job = _close(tx, job, attempt)
         return end_job(
             tx, job, JobStatus.TIMEOUT, clock=self.clock, error_code="timeout",
-            error_message="The job did not finish before its deadline; POST /jobs/{jobId}/retry.",
+            error_message=NEVER_CAME if job.kind == "upload" else TOO_LATE,
         )  # fmt: skip
 
     def _check_attempts(self) -> int:
@@ -121,7 +123,7 @@ def _take_up(tx: Transaction, job: Job) -> Job | None:
     body = body_of(JobMessage(str(job.id)))
     if job.kind == "compile":
         tx.announce(freed, "compile", body)
-    elif "incoming" in job.result:
+    elif "incoming" in job.result or job.kind == "upload":
         tx.announce(freed, "inspect", body)
     else:
         for attempt in tx.attempts(job.id):

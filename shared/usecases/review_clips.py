@@ -61,7 +61,7 @@ def reject(
         if regenerate is None:
             return video, None
         job = tx.job(caller.account_id, video.job_id) if video.job_id else None
-        if job is None:
+        if job is None or job.kind != "generate":
             raise Conflict("This clip was not generated here: upload another in its place.", code="not_generated")
         check(job)
     return video, regenerate(video, job)

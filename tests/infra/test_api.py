@@ -23,6 +23,7 @@ KEYED = {
     ("GET", "/status/{jobId}"): "status",
     ("GET", "/jobs"): "status",
     ("GET", "/jobs/{jobId}/events"): "status",
+    ("POST", "/api/uploads"): "review",
     ("POST", "/api/scripts"): "review",
     ("GET", "/api/scripts"): "review",
     ("GET", "/api/scripts/{scriptId}"): "review",

@@ -50,7 +50,8 @@ PROMISES = {
     ),
     "status": Promise(True, LIVE | {"CORS_ORIGINS"}, (*JOBS, "s3:GetObject media/*")),
     "review": Promise(
-        True, LIVE | {"CALLS_QUEUE_URL", "CORS_ORIGINS"}, (*JOBS, *_sends("calls"), "s3:GetObject media/*")
+        True, LIVE | {"CALLS_QUEUE_URL", "CORS_ORIGINS"},
+        (*JOBS, *_sends("calls"), "s3:GetObject media/*", *_puts("uploads"), *_puts("reference-frames")),
     ),
     "compile_videos": Promise(
         True, LIVE | {"COMPILE_QUEUE_URL", "CORS_ORIGINS"},
@@ -88,8 +89,8 @@ PROMISES = {
     ),
     "inspect_media": Promise(
         True, LIVE,
-        (*JOBS, *_reads("inspect"), "s3:GetObject media/incoming/*", *_puts("generated"),
-         "s3:DeleteObject media/incoming/*"),
+        (*JOBS, *_reads("inspect"), *_reads("uploads"), *_puts("generated"), "s3:GetObject media/incoming/*",
+         "s3:DeleteObject media/incoming/*", "s3:GetObject media/uploads/*", "s3:DeleteObject media/uploads/*"),
     ),
     "reconcile": Promise(
         True,

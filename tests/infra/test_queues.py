@@ -16,6 +16,7 @@ READERS = {
     "store": "store_media",
     "inspect": "inspect_media",
     "compile": "compile_videos",
+    "uploads": "inspect_media",
 }
 MIGRATIONS = Path(__file__).resolve().parents[2] / "shared" / "migrations"
 every_topic = pytest.mark.parametrize("topic", READERS)
@@ -61,7 +62,22 @@ def test_one_function_reads_a_queue_and_reports_failures_by_message(templates: T
 
 
 def test_media_queues_hand_out_one_message_at_a_time(templates: Templates) -> None:
-    assert [_mapping(templates, topic)["BatchSize"] for topic in READERS if topic != "reports"] == [1, 1, 1, 1]
+    assert [_mapping(templates, topic)["BatchSize"] for topic in READERS if topic != "reports"] == [1] * 5
+
+
+def test_the_bucket_tells_of_uploads_and_only_it_may(templates: Templates) -> None:
+    bucket = templates.all("AWS::S3::Bucket")[f"vsl-{templates.stage}-media"]
+    (rule,) = bucket["NotificationConfiguration"]["QueueConfigurations"]
+
+    (allowed,) = (s for p in templates.all("AWS::SQS::QueuePolicy").values() for s in _from_s3(p))
+
+    assert rule == {
+        "Event": "s3:ObjectCreated:*", "Queue": f"vsl-{templates.stage}-uploads.Arn",
+        "Filter": {"S3Key": {"Rules": [{"Name": "prefix", "Value": "uploads/"}]}},
+    }  # fmt: skip
+    assert (allowed["Action"], allowed["Resource"]) == ("sqs:SendMessage", rule["Queue"])
+    assert allowed["Condition"]["ArnEquals"]["aws:SourceArn"].endswith(f":s3:::vsl-{templates.stage}-media")
+    assert allowed["Condition"]["StringEquals"] == {"aws:SourceAccount": "AWS::AccountId"}
 
 
 def test_in_aws_queues_take_messages_by_tls_only(dev: Templates) -> None:
@@ -119,6 +135,11 @@ def _denies_plain_http(policy: Properties) -> bool:
     wanted = {"Bool": {"aws:SecureTransport": "false"}}
     statements = policy["PolicyDocument"]["Statement"]
     return any(s["Effect"] == "Deny" and s.get("Condition") == wanted for s in statements)
+
+
+def _from_s3(policy: Properties) -> list[Properties]:
+    statements = policy["PolicyDocument"]["Statement"]
+    return [s for s in statements if s.get("Principal") == {"Service": "s3.amazonaws.com"}]
 
 
 def _invocable_by(templates: Templates, service: str) -> set[str]:

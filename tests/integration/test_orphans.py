@@ -45,15 +45,16 @@ def test_old_files_of_no_row_and_of_ended_jobs_go_and_others_stay(world: World, 
         "INSERT INTO vsl.storage_operations (account_id, job_id, operation, bucket, key, success) "
         "VALUES (%s, %s, 'upload', %s, %s, true)", world.caller.account_id, running, bucket, named,
     )  # fmt: skip
-    kept = {named, f"incoming/{running}/1/0"}
-    for key in (*kept, orphan, f"incoming/{uuid4()}/1/0"):
+    owned, waited_for = f"uploads/a/user/{uuid4()}/001.mp4", f"uploads/a/user/{uuid4()}/{running}.mp4"
+    kept = {named, f"incoming/{running}/1/0", owned, waited_for}
+    for key in (*kept, orphan, f"incoming/{uuid4()}/1/0", f"uploads/a/user/{uuid4()}/{uuid4()}.mp4"):
         s3.put_object(Bucket=bucket, Key=key, Body=b"x")
 
     young = sweep(world, s3, bucket, timedelta(hours=1))
     found = sweep(world, s3, bucket, timedelta(hours=3))
 
-    assert young == {"uploads": 0, "derived": 0, "incoming": 0}
-    assert found == {"uploads": 0, "derived": 1, "incoming": 1}
+    assert young == {"uploads": 0, "derived": 0, "incoming": 0, "uploaded": 0}
+    assert found == {"uploads": 0, "derived": 1, "incoming": 1, "uploaded": 1}
     assert {entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket)["Contents"]} == kept
 
 

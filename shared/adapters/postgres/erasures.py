@@ -14,6 +14,7 @@ from shared.adapters.postgres.rows import JOB_COLUMNS, Rows, to_job
 from shared.domain.erasure import WHOLE_USER, Erasure
 from shared.domain.errors import Conflict
 from shared.domain.jobs import Job
+from shared.domain.uploads import ARRIVAL
 
 _ERASURE = tuple(column.name for column in fields(Erasure))
 _COLUMNS = ", ".join(_ERASURE)
@@ -43,6 +44,8 @@ _SCRUBS: Mapping[str, str] = {
     "compiled_job_id = NULL WHERE account_id = %(account)s AND compiled_job_id = ANY(%(jobs)s)",
     "shares": f"DELETE FROM vsl.shares WHERE {_OF_JOBS}",
     "frameSessions": f"DELETE FROM vsl.frame_sessions WHERE {_OF_JOBS}",
+    "forms": "DELETE FROM vsl.uploads WHERE account_id = %(account)s AND EXISTS "
+    "(SELECT FROM jsonb_array_elements(files) AS file WHERE (file->>'jobId')::uuid = ANY(%(jobs)s))",
     "jobs": "UPDATE vsl.jobs SET request = '{}', request_hash = '', result = '{}', metadata = '{}', s3_key = NULL, "
     "thumbnail_key = NULL, webhook_url = NULL, client_ip = NULL, user_agent = NULL, idempotency_key = NULL, "
     "error_message = CASE WHEN error_message IS NULL THEN NULL ELSE 'erased' END "
@@ -59,6 +62,7 @@ _RENAMES: Mapping[str, str] = {
     "spent_usd = b.spent_usd + excluded.spent_usd",
     "sectionVideos": f"DELETE FROM vsl_frontend.section_videos {_OF_USER}",
     "frameSessions": f"DELETE FROM vsl.frame_sessions {_OF_USER}",
+    "forms": f"DELETE FROM vsl.uploads {_OF_USER}",
 }
 _RENAME_JOBS = f"UPDATE vsl.jobs SET user_id = %(nobody)s {_OF_USER}"
 _TO_ERASE = (
@@ -147,6 +151,16 @@ class ErasureRows(Rows):
             {"account": account_id, "source": Jsonb({"sources": [{"key": key}]})},
         )
         return [row["id"] for row in rows]
+
+    def last_form(self, erasure: Erasure) -> datetime | None:
+        row = self.one(
+            f"SELECT max(created_at) + %(arrival)s AS moment FROM vsl.uploads {_OF_USER}",
+            {
+                "account": erasure.account_id, "user": erasure.user_id if erasure.subject == WHOLE_USER else None,
+                "arrival": ARRIVAL,
+            },
+        )  # fmt: skip
+        return row["moment"] if row else None
 
     def last_write(self, job_ids: Sequence[UUID], patience: timedelta) -> datetime | None:
         # One that completed in the first worker's hands has nobody left who writes.

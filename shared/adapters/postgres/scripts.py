@@ -98,6 +98,13 @@ class ScriptRows(Rows):
         )
         return [to_video(row) for row in rows]
 
+    def videos_of_jobs(self, account_id: UUID, job_ids: Sequence[UUID]) -> Sequence[SectionVideo]:
+        rows = self.all(
+            f"SELECT * FROM {_VIDEOS} WHERE account_id = %(account)s AND job_id = ANY(%(jobs)s)",
+            {"account": account_id, "jobs": list(job_ids)},
+        )
+        return [to_video(row) for row in rows]
+
     def move_video(
         self, account_id: UUID, video_id: int, sources: Sequence[str], to: str, reason: str | None = None
     ) -> SectionVideo | None:

@@ -10,6 +10,8 @@ from shared.domain.jobs import Attempt, Job
 
 _JOBS = ", ".join(JOB_COLUMNS)
 _OPEN = "status IN ('pending', 'generating', 'processing')"
+# A job that waits for a file to be uploaded is looked after less often: only the message of its arrival may be lost.
+_NOT_AWAITED = "(kind <> 'upload' OR result ? 'incoming' OR updated_at < now() - interval '10 minutes')"
 _SETTLE_FIRST_SECONDS = 5
 _UUID = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 
@@ -20,7 +22,8 @@ class SweepRows(Rows):
     def lapsed(self, limit: int) -> Sequence[Job]:
         # Without a lease and still for a minute: its message was lost with its queue.
         return self._jobs(
-            f"{_OPEN} AND (lease_until < now() OR (lease_until IS NULL AND updated_at < now() - interval '60 seconds'"
+            f"{_OPEN} AND {_NOT_AWAITED}"
+            " AND (lease_until < now() OR (lease_until IS NULL AND updated_at < now() - interval '60 seconds'"
             " AND NOT EXISTS (SELECT FROM vsl.provider_attempts a WHERE a.job_id = vsl.jobs.id"
             " AND a.state NOT IN ('rejected', 'finished'))))",
             limit,

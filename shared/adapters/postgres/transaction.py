@@ -11,9 +11,19 @@ from shared.adapters.postgres.outbox import OutboxRows
 from shared.adapters.postgres.pace import PaceRows
 from shared.adapters.postgres.scripts import ScriptRows
 from shared.adapters.postgres.sweeps import SweepRows
+from shared.adapters.postgres.uploads import UploadRows
 
 
 class PostgresTransaction(
-    JobRows, AttemptRows, MoneyRows, OutboxRows, PaceRows, ScriptRows, AccountRows, SweepRows, ErasureRows
+    JobRows,
+    AttemptRows,
+    MoneyRows,
+    OutboxRows,
+    PaceRows,
+    ScriptRows,
+    AccountRows,
+    SweepRows,
+    ErasureRows,
+    UploadRows,
 ):
     """Implements `Transaction` on the cursor of an open transaction."""

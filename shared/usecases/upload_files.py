@@ -1,0 +1,153 @@
+"""Forms by which callers bring files; a clip for a script is a job that waits for its file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from shared.domain.errors import Conflict, InvalidRequest, Mistake, NotFound, OutputGone
+from shared.domain.jobs import Caller, Job, iso
+from shared.domain.scripts import Script
+from shared.domain.storage_keys import EXTENSIONS, frames_folder, upload_folder
+from shared.domain.uploads import ARRIVAL, FORM_LIFE, Upload, UploadFile, wrong_files
+from shared.ports import Clock, MediaStore, Records, Transaction
+from shared.usecases.generate_media import hash_of
+from shared.usecases.pace import check_account
+
+ROUTE = "POST /api/uploads"
+
+
+@dataclass(frozen=True, slots=True)
+class UploadRequest:
+    """What a caller wants to bring; `files` with neither key nor job yet."""
+
+    user_id: str
+    kind: str
+    files: Sequence[UploadFile]
+    script_id: int | None = None
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Uploads:
+    """Gives forms out."""
+
+    records: Records
+    clock: Clock
+
+    def begin(self, request: UploadRequest, caller: Caller) -> tuple[Upload, Mapping[UUID, int]]:
+        """The forms' row and, by job, the section videos that wait for their files.
+
+        Raises InvalidRequest, NotFound (script), Conflict (key used for another body), RateLimited, OutputGone.
+        """
+        _check(request)
+        upload = _new_upload(request, caller, self.clock.now())
+        with self.records.transaction() as tx:
+            script = _script(tx, caller, request)
+            written = tx.insert_upload(upload)
+            if written and script is not None:
+                _await_files(tx, upload, script, caller)
+            kept = upload if written else self._earlier(tx, upload)
+            videos = tx.videos_of_jobs(caller.account_id, [file.job_id for file in kept.files if file.job_id])
+        return kept, {video.job_id: video.id for video in videos if video.job_id}
+
+    def _earlier(self, tx: Transaction, upload: Upload) -> Upload:
+        """What was given out under the same key."""
+        assert upload.idempotency_key is not None
+        earlier = tx.upload_by_key(upload.account_id, upload.idempotency_key)
+        if earlier is None or earlier.request_hash != upload.request_hash:
+            raise Conflict(
+                "This Idempotency-Key was used for another body: send a new key for a new request.",
+                code="idempotency_conflict",
+            )
+        if earlier.expires_at <= self.clock.now():
+            raise OutputGone("These forms have expired: POST /api/uploads with a new Idempotency-Key.", code="expired")
+        return earlier
+
+
+def present_upload(upload: Upload, videos: Mapping[UUID, int], media: MediaStore, now: datetime) -> dict[str, Any]:
+    """The forms as callers see them, signed for as long as they are good."""
+    seconds = int((upload.expires_at - now).total_seconds())
+    return {
+        "uploadId": str(upload.id),
+        "expiresAt": iso(upload.expires_at),
+        "files": [_present_file(file, videos, media, seconds) for file in upload.files],
+    }
+
+
+def _present_file(file: UploadFile, videos: Mapping[UUID, int], media: MediaStore, seconds: int) -> dict[str, Any]:
+    form = media.upload_form(file.key, file.content_type, file.size_bytes, seconds)
+    shown: dict[str, Any] = {"name": file.name, "key": file.key, "url": form.url, "fields": dict(form.fields)}
+    if file.job_id is not None:
+        shown |= {"jobId": str(file.job_id), "videoId": str(videos[file.job_id]) if file.job_id in videos else None}
+    return shown
+
+
+def _check(request: UploadRequest) -> None:
+    """What the fields have against each other."""
+    named: object = [{"contentType": file.content_type, "size": file.size_bytes} for file in request.files]
+    mistakes = wrong_files(request.kind, named)
+    if request.script_id is not None and request.kind != "clip":
+        mistakes.append(Mistake("scriptId", "only a clip becomes part of a script: leave it out"))
+    if mistakes:
+        raise InvalidRequest("Some fields are wrong; `details` names each.", details=mistakes)
+
+
+def _new_upload(request: UploadRequest, caller: Caller, now: datetime) -> Upload:
+    body: dict[str, Any] = {
+        "userId": request.user_id, "kind": request.kind, "scriptId": request.script_id,
+        "files": [(file.name, file.content_type, file.size_bytes) for file in request.files],
+    }  # fmt: skip
+    upload_id = uuid4()
+    folder = upload_folder(caller.account_id, request.user_id, upload_id)
+    if request.kind == "frame":
+        folder = frames_folder(caller.account_id, request.user_id, now, upload_id)
+    return Upload(
+        upload_id, caller.account_id, request.user_id, request.kind, request.script_id,
+        [_placed(request, folder, file, number, now) for number, file in enumerate(request.files, 1)],
+        request.idempotency_key, hash_of(body), now, now + FORM_LIFE,
+    )  # fmt: skip
+
+
+def _placed(request: UploadRequest, folder: str, file: UploadFile, number: int, now: datetime) -> UploadFile:
+    """The file with its key. Frames keep their order and the names of the documents; a clip's is its job's id."""
+    job_id = uuid4() if request.script_id is not None else None
+    name = f"frame_{number:02d}_{int(now.timestamp())}" if request.kind == "frame" else f"{number:03d}"
+    key = f"{folder}/{job_id or name}.{EXTENSIONS[file.content_type]}"
+    return UploadFile(file.name, file.content_type, file.size_bytes, key, job_id)
+
+
+def _script(tx: Transaction, caller: Caller, request: UploadRequest) -> Script | None:
+    if request.script_id is None:
+        return None
+    script = tx.script(caller.account_id, request.script_id)
+    if script is None:
+        raise NotFound(f"There is no script {request.script_id}: POST /api/scripts makes one.")
+    return script
+
+
+def _await_files(tx: Transaction, upload: Upload, script: Script, caller: Caller) -> None:
+    """A job and a section video for each clip that is to come."""
+    for file in upload.files:
+        job = tx.insert_job(_new_job(upload, file, script, caller))
+        assert job is not None
+        check_account(tx, job)
+        tx.insert_video(job, section_id=script.section_id, script_id=script.id, position=None)
+        tx.add_event(job, "job.created")
+
+
+def _new_job(upload: Upload, file: UploadFile, script: Script, caller: Caller) -> Job:
+    assert file.job_id is not None
+    request = {
+        "uploadId": str(upload.id), "key": file.key, "name": file.name, "contentType": file.content_type,
+        "size": file.size_bytes,
+    }  # fmt: skip
+    return Job(
+        id=file.job_id, account_id=upload.account_id, user_id=upload.user_id, kind="upload", route=ROUTE,
+        request=request, request_hash=upload.request_hash, created_at=upload.created_at,
+        deadline_at=upload.created_at + ARRIVAL, media_type="video", script_id=script.id,
+        section_id=script.section_id, client_ip=caller.client_ip, user_agent=caller.user_agent,
+    )  # fmt: skip
