@@ -134,9 +134,9 @@ def _await_files(tx: Transaction, upload: Upload, script: Script, caller: Caller
     for file in upload.files:
         job = tx.insert_job(_new_job(upload, file, script, caller))
         assert job is not None
-        check_account(tx, job)
         tx.insert_video(job, section_id=script.section_id, script_id=script.id, position=None)
         tx.add_event(job, "job.created")
+    check_account(tx, job)
 
 
 def _new_job(upload: Upload, file: UploadFile, script: Script, caller: Caller) -> Job:
