@@ -131,12 +131,13 @@ def _script(tx: Transaction, caller: Caller, request: UploadRequest) -> Script |
 
 def _await_files(tx: Transaction, upload: Upload, script: Script, caller: Caller) -> None:
     """A job and a section video for each clip that is to come."""
-    for file in upload.files:
-        job = tx.insert_job(_new_job(upload, file, script, caller))
-        assert job is not None
-        check_account(tx, job)
-        tx.insert_video(job, section_id=script.section_id, script_id=script.id, position=None)
-        tx.add_event(job, "job.created")
+    jobs = [_new_job(upload, file, script, caller) for file in upload.files]
+    for job in jobs:
+        written = tx.insert_job(job)
+        assert written is not None
+        tx.insert_video(written, section_id=script.section_id, script_id=script.id, position=None)
+        tx.add_event(written, "job.created")
+    check_account(tx, jobs[-1])
 
 
 def _new_job(upload: Upload, file: UploadFile, script: Script, caller: Caller) -> Job:

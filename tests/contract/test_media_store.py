@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -14,12 +15,14 @@ from uuid import uuid4
 
 import boto3
 import httpx
+import imageio_ffmpeg
 import pytest
 from botocore.config import Config
 
 from shared.adapters import s3 as s3_adapter
 from shared.adapters.s3 import S3MediaStore
 from shared.domain.errors import BadMedia, DependencyDown, NotFound
+from shared.media.mp4.reading import read_mp4
 from shared.ports import OpenUpload
 from shared.usecases.object_source import open_object
 from tests.memory_media import MemoryMedia
@@ -241,3 +244,12 @@ def test_what_lies_in_an_archive_is_said_to() -> None:
     head["Content_Type"] = "video/mp4"
     with scripted(in_turn(reply(200, **head))) as server, pytest.raises(BadMedia):
         open_object(store_at(server.origin), "key")
+
+
+def test_a_stored_clip_is_read_by_its_boxes_without_its_pictures(media: Any, key: str, tmp_path: Path) -> None:
+    argv = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-f", "lavfi", "-i", "testsrc2=s=320x240:d=2"]
+    subprocess.run([*argv, "-movflags", "+faststart", str(tmp_path / "clip.mp4")], check=True)
+    size_bytes = media.upload(tmp_path / "clip.mp4", key, "video/mp4")
+    source = open_object(media, key)
+    assert len(read_mp4(source).movie.tracks) == 1
+    assert 0 < source.bytes_read < size_bytes

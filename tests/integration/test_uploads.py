@@ -16,7 +16,7 @@ import pytest
 
 from shared.adapters.clock import SystemClock
 from shared.adapters.ffmpeg import FfmpegEncoder
-from shared.domain.errors import Conflict, InvalidRequest, NotFound, OutputGone
+from shared.domain.errors import Conflict, InvalidRequest, NotFound, OutputGone, RateLimited
 from shared.domain.jobs import Caller
 from shared.domain.messages import jobs_to_inspect
 from shared.domain.scripts import SectionVideo
@@ -285,3 +285,14 @@ def test_a_form_is_shown_with_what_it_is_for(bench: Bench, clip: bytes) -> None:
     (file,) = shown["files"]
     assert (file["name"], file["videoId"], file["key"]) == ("my clip.mp4", str(video_id), upload.files[0].key)
     assert "my clip" not in file["key"]
+
+
+def test_an_account_with_too_much_unfinished_is_told_to_wait_and_nothing_is_left(bench: Bench, clip: bytes) -> None:
+    account, script_id = bench.world.caller.account_id, bench.script()
+    bench.world.sql(
+        "INSERT INTO vsl.account_settings (account_id, settings) VALUES (%s, '{\"maxUnfinishedJobs\": 1}')", account
+    )
+    bench.begin(clip, script_id=script_id)
+    with pytest.raises(RateLimited):
+        bench.begin(clip, script_id=script_id)
+    assert bench.world.sql("SELECT count(*) FROM vsl.uploads WHERE account_id = %s", account) == [(1,)]
