@@ -16,6 +16,8 @@ from uuid import UUID
 from shared import config
 from shared.adapters.clock import SystemClock
 from shared.adapters.heartbeat import heartbeat as heartbeat
+from shared.adapters.secrets import provider_token
+from shared.adapters.secrets import value_of as value_of
 from shared.ports import Clock, Encoder, ModelSchemas, ModelSource, Records
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 LEASE_SECONDS = 60
 STOP_CHECK_SECONDS = 1.5
+# Work that an invocation cannot finish any more ends itself, so that nothing is left half done.
+LAST_SECONDS = 5.0
 TOPICS = ("calls", "store", "inspect", "compile")
 SOURCE_ROOT = Path(__file__).resolve().parent.parent
 MAX_OUTPUT_BYTES = 2 * 1024**3
@@ -175,17 +179,6 @@ def catalog() -> Catalog:
     return parse_catalog(json.loads(text or (SOURCE_ROOT / "config" / "models.json").read_text("utf8")))
 
 
-def value_of(address: str) -> str:
-    """A setting that may be a `secret:` or `ssm:` address; cached a minute, as secrets are rotated."""
-    from aws_lambda_powertools.utilities import parameters
-
-    if address.startswith("secret:"):
-        return str(parameters.get_secret(address.removeprefix("secret:"), max_age=60))
-    if address.startswith("ssm:"):
-        return str(parameters.get_parameter(address.removeprefix("ssm:"), max_age=60))
-    return address
-
-
 @cache
 def schemas() -> ModelSchemas:
     from shared.adapters.model_schemas import StoredSchemas
@@ -206,23 +199,12 @@ def provider(name: str = "replicate") -> Any:
     if name == "runway":
         from shared.adapters.runway_provider import RunwayProvider
 
-        return RunwayProvider(lambda: _token("RUNWAY_API_TOKEN"), os.environ["RUNWAY_BASE_URL"])
+        return RunwayProvider(lambda: provider_token(os.environ["RUNWAY_API_TOKEN"]), os.environ["RUNWAY_BASE_URL"])
     from shared.adapters.replicate_provider import ReplicateProvider
 
-    return ReplicateProvider(lambda: _token("REPLICATE_API_TOKEN"), os.environ["REPLICATE_BASE_URL"])
-
-
-def _token(variable: str) -> str:
-    from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
-
-    from shared.domain.errors import ProviderRefused
-
-    address = os.environ[variable]
-    try:
-        return value_of(address)
-    except GetParameterError:
-        sentence = f"This stage has no secret {address.removeprefix('secret:')}: an operator must put it there."
-        raise ProviderRefused(sentence, code="model_unavailable") from None
+    return ReplicateProvider(
+        lambda: provider_token(os.environ["REPLICATE_API_TOKEN"]), os.environ["REPLICATE_BASE_URL"]
+    )
 
 
 @cache
@@ -251,10 +233,32 @@ def workplace(job_id: UUID, owner: str) -> Iterator[Place]:
     folder = Path(tempfile.mkdtemp(prefix="work-"))
     try:
         with heartbeat(renew, STOP_CHECK_SECONDS) as lost:
-            yield Place(folder, _encoder(lost.is_set))
+            yield Place(folder, _encoder(lost.is_set), lambda: _go_on(lost.is_set()))
     finally:
         own.close()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def open_workplace() -> Iterator[Place]:
+    """A place for looking at media that no job owns: nothing can stop it but the invocation's end."""
+    from shared.usecases.inspect_media import Place
+
+    folder = Path(tempfile.mkdtemp(prefix="work-"))
+    try:
+        yield Place(folder, _encoder(lambda: False), lambda: _go_on(False))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _go_on(stopped: bool) -> None:
+    """Raises Conflict when the job was stopped, or when the invocation's time is nearly over."""
+    from shared.domain.errors import Conflict
+
+    if stopped:
+        raise Conflict("The job was stopped.", code="stopped")
+    if _deadline["of"]() < LAST_SECONDS:
+        raise Conflict("The invocation's time is over; the job is taken up again.", code="out_of_time")
 
 
 def lambda_seconds_left(context: Any) -> None:

@@ -102,6 +102,7 @@ class ServiceStack(Stack):
         for prefix in ("incoming/*", "uploads/*"):
             bucket.grant_read(made["inspect_media"], prefix)
             bucket.grant_delete(made["inspect_media"], prefix)
+        bucket.grant_read(made["inspect_media"], "generated/*")
         bucket.grant_put(made["inspect_media"], "generated/*")
 
     def _outside(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -36,10 +36,7 @@ class Mismatch:
 
 def differences(number: int, model: MediaFacts, clip: MediaFacts) -> Iterator[Mismatch]:
     """In what clip `number` differs from the model."""
-    for name, words in _VIDEO.items():
-        one, other = _value(model.video, name), _value(clip.video, name)
-        if one != other:
-            yield Mismatch(number, f"video_{name}", ENCODE, _sentence(number, words, other, one), of_ffmpeg=True)
+    yield from _unlike(number, "video", _VIDEO, model.video, clip.video)
     if clip.video is not None and clip.video.hidden:
         sentence = f"Clip {number + 1} hides pictures behind an edit list."
         yield Mismatch(number, "hidden_pictures", ENCODE, sentence, of_ffmpeg=True)
@@ -47,11 +44,19 @@ def differences(number: int, model: MediaFacts, clip: MediaFacts) -> Iterator[Mi
         what = "no sound, unlike others" if clip.audio is None else "sound, unlike others"
         yield Mismatch(number, "audio_presence", SOUND, f"Clip {number + 1} has {what}.", of_ffmpeg=True)
     elif clip.audio is not None:
-        for name, words in _AUDIO.items():
-            one, other = _value(model.audio, name), _value(clip.audio, name)
-            if one != other:
-                sentence = _sentence(number, f"sound's {words}", other, one)
-                yield Mismatch(number, f"audio_{name}", SOUND, sentence, of_ffmpeg=True)
+        yield from _unlike(number, "audio", _AUDIO, model.audio, clip.audio)
+
+
+def _unlike(
+    number: int, kind: str, names: Mapping[str, str], model: VideoFacts | AudioFacts | None,
+    clip: VideoFacts | AudioFacts | None,
+) -> Iterator[Mismatch]:  # fmt: skip
+    severity = ENCODE if kind == "video" else SOUND
+    for name, words in names.items():
+        others, own = getattr(model, name, None), getattr(clip, name, None)
+        if own != others:
+            sentence = _sentence(number, words if kind == "video" else f"sound's {words}", own, others)
+            yield Mismatch(number, f"{kind}_{name}", severity, sentence, of_ffmpeg=True)
 
 
 def is_copied_by_ffmpeg(model: MediaFacts, clip: MediaFacts) -> bool:
@@ -90,10 +95,6 @@ def _is_even(clip: MediaFacts) -> bool:
     picture_end = clip.video.start_seconds + clip.video.duration_seconds
     starts_apart = abs(clip.audio.start_seconds - clip.video.start_seconds)
     return abs(end - picture_end) <= UNEVEN_SECONDS and starts_apart <= UNEVEN_SECONDS
-
-
-def _value(facts: VideoFacts | AudioFacts | None, name: str) -> object:
-    return getattr(facts, name, None)
 
 
 def _sentence(number: int, words: str, own: object, others: object) -> str:

@@ -1,42 +1,49 @@
-"""Inside: fetch the clips, join them (or bring them to one format first), prove the film, store it."""
+"""Inside: take a compile job, have its film made and proved, and complete it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
 from decimal import Decimal
-from pathlib import Path
+from fractions import Fraction
 from typing import Any
 from uuid import UUID, uuid4
 
-from shared.domain.errors import BadMedia, Conflict, NotFound
+from shared.domain.errors import BadMedia, Conflict, DependencyDown, NotFound
 from shared.domain.jobs import Job, JobStatus
 from shared.domain.storage_keys import compiled_folder
-from shared.media.plan import CompilePlan, plan_compile
-from shared.media.probe import MediaFacts
-from shared.media.verification import Verification, verify_film
+from shared.media.plan import CompilePlan, Wishes
 from shared.observability import COMPILE_STRATEGY, count, job_fields, logger
 from shared.ports import Clock, MediaStore, Records
 from shared.usecases.aftermath import Aftermath
 from shared.usecases.ending import end_job, fail_job
+from shared.usecases.film_work import Film, FilmWork, Work
 from shared.usecases.inspect_media import Place
 
-PARALLEL_DOWNLOADS = 8
+# Progress is told at most that often.
+TELL_SECONDS = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Film:
-    """What came of the work: a verified file and how it was made."""
+def wishes_of(request: Mapping[str, Any]) -> Wishes:
+    """What a compile's stored request asks of the film."""
+    size, fps = request.get("size"), request.get("fps")
+    return Wishes(
+        reencode=bool(request.get("reencode")),
+        quality=request.get("quality", "source"),
+        size=(size[0], size[1]) if size else None,
+        fps=Fraction(fps) if fps else None,
+    )
 
-    path: Path
-    thumbnail: Path
-    plan: CompilePlan
-    facts: MediaFacts
-    verification: Verification
-    download_seconds: float
-    ffmpeg_seconds: float
+
+def work_of(job: Job) -> Work:
+    """The job's film: of which sources, as what, and where it is to lie."""
+    folder = compiled_folder(job.account_id, job.script_id, job.id)
+    name = job.script_id if job.script_id is not None else "clips"
+    wishes = wishes_of(job.request)
+    return Work(
+        job.request["sources"], wishes, str(job.account_id), f"{folder}/final-{name}", f"{folder}/thumbnail.jpg"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +65,9 @@ class FilmMaker:
             return
         try:
             with self.workplace(job_id, owner) as place:
-                film = self._make(job, place)
-                self._store(job, owner, film)
+                teller = _Teller(self.records, self.aftermath, self.clock, job.id, owner)
+                work = FilmWork(self.media, self.clock, place, teller.tell, work_of(job))
+                self._complete(job, owner, work.make())
         except (BadMedia, NotFound) as error:
             self._fail(job, owner, error.code, error.sentence)
         except Conflict as error:
@@ -75,82 +83,26 @@ class FilmMaker:
             self.aftermath.of(moved)
         return moved
 
-    def _make(self, job: Job, place: Place) -> Film:
-        started = self.clock.monotonic_seconds()
-        clips = self._download(job.request["sources"], place.folder)
-        downloaded = self.clock.monotonic_seconds()
-        facts = [place.encoder.probe(clip) for clip in clips]
-        plan = plan_compile(facts, reencode=bool(job.request.get("reencode")))
-        like = [self._conformed(place, clip, number, facts[number], plan) for number, clip in enumerate(clips)]
-        target = place.folder / f"film.{job.output_format}"
-        place.encoder.join(like, target)
-        film_facts = place.encoder.verify(target)
-        like_facts = facts if plan.strategy == "copy" else [place.encoder.probe(clip) for clip in like]
-        verification = verify_film(like_facts, film_facts)
-        if not verification.ok:
-            raise BadMedia(
-                f"The film did not pass its verification: {'; '.join(verification.problems)}.",
-                code="verification_failed",
-            )
-        thumbnail = place.folder / "thumbnail.jpg"
-        place.encoder.thumbnail(target, thumbnail)
-        return Film(
-            target,
-            thumbnail,
-            plan,
-            film_facts,
-            verification,
-            downloaded - started,
-            self.clock.monotonic_seconds() - downloaded,
-        )
-
-    def _download(self, sources: Sequence[dict[str, Any]], folder: Path) -> list[Path]:
-        paths = [folder / f"clip-{number:04d}.mp4" for number in range(len(sources))]
-        with ThreadPoolExecutor(PARALLEL_DOWNLOADS) as pool:
-            list(
-                pool.map(
-                    lambda pair: self.media.download(pair[0]["key"], pair[1]),
-                    zip(sources, paths, strict=True),
-                )
-            )
-        return paths
-
-    def _conformed(self, place: Place, clip: Path, number: int, facts: MediaFacts, plan: CompilePlan) -> Path:
-        if not plan.clips[number].conform:
-            return clip
-        target = place.folder / f"like-{number:04d}.mp4"
-        place.encoder.conform(clip, facts, plan.target, target)
-        return target
-
-    def _store(self, job: Job, owner: str, film: Film) -> None:
-        started = self.clock.monotonic_seconds()
-        folder = compiled_folder(job.account_id, job.script_id, job.id)
-        name = job.script_id if job.script_id is not None else "clips"
-        key, thumbnail_key = f"{folder}/final-{name}.{job.output_format}", f"{folder}/thumbnail.jpg"
-        size_bytes = self.media.upload(film.path, key, "video/mp4")
-        self.media.upload(film.thumbnail, thumbnail_key, "image/jpeg")
-        upload_seconds = self.clock.monotonic_seconds() - started
-        work_seconds = film.download_seconds + film.ffmpeg_seconds + upload_seconds
-        result = _result(job, film, upload_seconds, work_seconds)
-        video = film.facts.video
+    def _complete(self, job: Job, owner: str, film: Film) -> None:
         with self.records.transaction() as tx:
             held = tx.lock_job(job.id)
             if held is None or held.lease_owner != owner:
                 raise Conflict("Another worker has taken the job over.", code="lease_lost")
             ended = end_job(
-                tx, held, JobStatus.COMPLETED, clock=self.clock, s3_bucket=self.media.bucket, s3_key=key,
-                thumbnail_key=thumbnail_key, content_type="video/mp4", size_bytes=size_bytes,
-                width=video.width if video else None, height=video.height if video else None,
-                duration_seconds=Decimal(str(round(float(film.facts.duration_seconds), 3))), progress=100,
-                current_step="storing", actual_cost_usd=Decimal(0), result=result,
+                tx, held, JobStatus.COMPLETED, clock=self.clock, s3_bucket=self.media.bucket, s3_key=film.key,
+                thumbnail_key=film.thumbnail_key, content_type=film.content_type, size_bytes=film.size_bytes,
+                width=film.width, height=film.height, duration_seconds=Decimal(str(round(film.seconds, 3))),
+                progress=100, current_step="storing", actual_cost_usd=Decimal(0), result=_result(job, film),
             )  # fmt: skip
             if ended is not None:
+                upload_ms = int(film.breakdown["upload"] * 1000)
                 tx.log_storage(
-                    ended, "upload", key, success=True, size_bytes=size_bytes,
-                    duration_ms=int(upload_seconds * 1000),
-                )  # fmt: skip
+                    ended, "upload", film.key, success=True, size_bytes=film.size_bytes, duration_ms=upload_ms
+                )
+                for one in film.derived:
+                    tx.log_storage(ended, "upload", one.key, success=True, size_bytes=one.size_bytes, duration_ms=0)
                 if job.script_id is not None:
-                    tx.set_compiled(job.account_id, job.script_id, key, job.id)
+                    tx.set_compiled(job.account_id, job.script_id, film.key, job.id)
         count(COMPILE_STRATEGY, strategy=film.plan.strategy)
         if ended is not None:
             self.aftermath.of(ended)
@@ -165,22 +117,46 @@ class FilmMaker:
             self.aftermath.of(ended)
 
 
-def _result(job: Job, film: Film, upload_seconds: float, work_seconds: float) -> dict[str, Any]:
+class _Teller:
+    """Writes how far a job has come, as long as it is ours; it never runs backwards."""
+
+    def __init__(self, records: Records, aftermath: Aftermath, clock: Clock, job_id: UUID, owner: str) -> None:
+        self._records, self._aftermath, self._clock = records, aftermath, clock
+        self._job_id, self._owner = job_id, owner
+        self._percent, self._told_at = 0, clock.monotonic_seconds()
+
+    def tell(self, step: str, percent: int) -> None:
+        now = self._clock.monotonic_seconds()
+        if percent <= self._percent or now - self._told_at < TELL_SECONDS:
+            return
+        self._percent, self._told_at = percent, now
+        # Progress is a courtesy: what cannot be told now is told next time.
+        with suppress(DependencyDown):
+            self._write(step, percent)
+
+    def _write(self, step: str, percent: int) -> None:
+        with self._records.transaction() as tx:
+            held = tx.lock_job(self._job_id)
+            told = None
+            if held is not None and held.lease_owner == self._owner and percent > (held.progress or 0):
+                told = tx.touch_job(held, progress=percent, current_step=step)
+        if told is not None:
+            self._aftermath.of(told)
+
+
+def _result(job: Job, film: Film) -> dict[str, Any]:
+    spent = film.breakdown
     return {
         "strategy": film.plan.strategy,
         "videoCount": len(job.request["sources"]),
-        "workMs": int(work_seconds * 1000),
-        "breakdown": {
-            "download": f"{film.download_seconds:.2f}s",
-            "ffmpeg": f"{film.ffmpeg_seconds:.2f}s",
-            "upload": f"{upload_seconds:.2f}s",
-        },
-        "reasons": [list(clip.reasons) for clip in film.plan.clips],
-        "verification": {name: _plain(value) for name, value in asdict(film.verification).items()},
+        "workMs": int(sum(spent.values()) * 1000),
+        "breakdown": {name: f"{seconds:.2f}s" for name, seconds in spent.items()},
+        "bytesThrough": film.bytes_through,
+        "reasons": reasons_of(film.plan),
+        "verification": dict(film.verification),
     }
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, (bool, int, str)):
-        return value
-    return list(value) if isinstance(value, tuple) else round(float(value), 6)
+def reasons_of(plan: CompilePlan) -> dict[str, list[str]]:
+    """Why cheaper strategies were refused."""
+    return {rung: list(reasons) for rung, reasons in plan.refused}

@@ -166,7 +166,16 @@ def _of_job(job: Job, video_id: int | None) -> dict[str, Any]:
         "userId": job.user_id,
         "seconds": float(job.duration_seconds or 0),
         "format": [job.width, job.height, job.content_type, job.model_id],
+        "thumbnailKey": job.thumbnail_key,
+        "decoded": _decoded(job),
     }
+
+
+def _decoded(job: Job) -> Mapping[str, Any] | None:
+    """What was found when the clip was decoded whole, pinned by its ETag."""
+    outputs = job.result.get("outputs") or [{}]
+    found: Mapping[str, Any] | None = outputs[0].get("decoded")
+    return found
 
 
 def _new_job(request: CompileRequest, caller: Caller, sources: Sequence[Mapping[str, Any]], clock: Clock) -> Job:

@@ -5,26 +5,28 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from shared.domain.errors import BadMedia, NotFound
 from shared.media.clip import Clip
 from shared.media.plan import COPY, ENCODE_ALL, SMART, SPLICE, CompilePlan, ProbedClip, Wishes, needs_facts, plan_film
-from shared.media.probe import MediaFacts
+from shared.media.probe import MediaFacts, VideoFacts
 from shared.media.sound import sound_of_film
 from shared.media.splice.film import payloads_needed
-from shared.media.splice.proof import Proof, prove
+from shared.media.splice.proof import prove
 from shared.media.splice.refusals import refusals
-from shared.media.verification import Verification, verify_film
-from shared.ports import Clock, MediaStore
+from shared.media.verification import verify_film
+from shared.ports import Clock, MediaStore, StoredObject
+from shared.usecases.film_proof import failed, of_decode, of_proof, of_verification
 from shared.usecases.inspect_media import Place
 from shared.usecases.object_source import ObjectSource, open_object
 from shared.usecases.splicing import Progress, WrittenFilm, read_clips, side_by_side, write_film
 
 # Part of every derived object's name: another way of encoding must not find an earlier one's work.
 ENGINE = "1"
+T = TypeVar("T")
 CONTENT_TYPES = {"mp4": "video/mp4", "webm": "video/webm"}
 
 
@@ -43,7 +45,7 @@ class Film:
     verification: Mapping[str, Any]
     breakdown: Mapping[str, float]
     bytes_through: int
-    derived: tuple[str, ...] = ()
+    derived: tuple[StoredObject, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ class FilmWork:
         self._spent = {"download": 0.0, "ffmpeg": 0.0, "upload": 0.0}
         self._progress = Progress(place.check, lambda share: tell("processing", 20 + int(share * 70)))
         self._paths: dict[int, Path] = {}
-        self._derived: list[str] = []
+        self._derived: list[StoredObject] = []
 
     def plan(self) -> tuple[CompilePlan, list[ObjectSource], list[ProbedClip]]:
         """What is to be done. Raises NotFound, BadMedia naming the clip, DependencyDown."""
@@ -136,12 +138,12 @@ class FilmWork:
         rewritten = {one.clip for one in payloads_needed(clips)}
         written = self._timed("upload", lambda: write_film(self._media, sources, clips, key, self._progress))
         self._tell("verifying", 92)
-        verification = self._verified(plan, written, clips, rewritten, key)
+        verification = self._verified(plan, written, sources, clips, rewritten)
         picture = clips[0].picture
         assert picture is not None
         return Film(
             key=key,
-            thumbnail_key=self._thumbnail(plan, sources),
+            thumbnail_key=self._thumbnail(sources),
             content_type=CONTENT_TYPES["mp4"],
             size_bytes=written.splice.size_bytes,
             width=picture.entry.width,
@@ -159,25 +161,27 @@ class FilmWork:
         return read + written.splice.size_bytes - written.bytes_copied
 
     def _verified(
-        self, plan: CompilePlan, written: WrittenFilm, clips: Sequence[Clip], rewritten: set[int], key: str
-    ) -> Mapping[str, Any]:
+        self, plan: CompilePlan, written: WrittenFilm, sources: Sequence[ObjectSource], clips: Sequence[Clip],
+        rewritten: set[int],
+    ) -> Mapping[str, Any]:  # fmt: skip
         """What was copied was decoded when it came in; what was made or changed here is decoded now."""
         proof = prove(written.splice, clips)
         if proof.problems:
-            raise _failed(proof.problems)
-        unknown = [n for n, source in enumerate(self._work.sources) if not source.get("decoded")]
-        if plan.strategy == SPLICE and not unknown and not rewritten:
-            return _of_proof(proof, written, [source["decoded"] for source in self._work.sources])
+            raise failed(proof.problems)
+        known = [source.get("decoded") or {} for source in self._work.sources]
+        same = all(one.get("etag") == source.stored.etag for one, source in zip(known, sources, strict=True))
+        if plan.strategy == SPLICE and same and not rewritten:
+            return of_proof(proof, written, known)
         film = self._place.folder / "film.mp4"
         if written.data is not None:
             film.write_bytes(written.data)
         else:
-            self._timed("download", lambda: self._media.download(key, film))
+            self._timed("download", lambda: self._media.download(f"{self._work.key}.mp4", film))
         facts = self._timed("ffmpeg", lambda: self._place.encoder.verify(film))
         decoded = facts.video.frames if facts.video else 0
         if decoded != proof.pictures:
-            raise _failed((f"{decoded} frames decode where the clips have {proof.pictures}",))
-        return _of_decode(proof, written, facts)
+            raise failed((f"{decoded} frames decode where the clips have {proof.pictures}",))
+        return of_decode(proof, written, facts)
 
     def _copied(self, plan: CompilePlan, sources: Sequence[ObjectSource], facts: Sequence[MediaFacts]) -> Film:
         paths = self._downloaded(sources)
@@ -189,20 +193,20 @@ class FilmWork:
         film = self._timed("ffmpeg", lambda: self._place.encoder.verify(target))
         verification = verify_film(facts, film)
         if not verification.ok:
-            raise _failed(verification.problems)
+            raise failed(verification.problems)
         key, content_type = f"{self._work.key}.{plan.container}", CONTENT_TYPES[plan.container]
         size_bytes = self._timed("upload", lambda: self._media.upload(target, key, content_type))
         video = film.video
         return Film(
             key=key,
-            thumbnail_key=self._thumbnail(plan, sources),
+            thumbnail_key=self._thumbnail(sources),
             content_type=content_type,
             size_bytes=size_bytes,
             width=video.width if video else None,
             height=video.height if video else None,
             seconds=float(film.duration_seconds),
             plan=plan,
-            verification=_plain(verification),
+            verification=of_verification(verification),
             breakdown=self._spent,
             bytes_through=sum(source.size_bytes for source in sources) + size_bytes,
         )
@@ -217,19 +221,33 @@ class FilmWork:
         for number in plan.encoded:
             conformed[number] = self._derive(plan, number, sources, facts)
             self._progress.add(pictures[number])
+            self._progress.tell()
         return conformed
 
     def _derive(
         self, plan: CompilePlan, number: int, sources: Sequence[ObjectSource], facts: Sequence[MediaFacts]
     ) -> ObjectSource:
-        assert plan.target is not None
         model = facts[plan.model].video if plan.strategy == SMART else None
         key = derived_key(self._work.account_id, sources[number], plan, model)
-        self._derived.append(key)
+        source = self._earlier(key)
+        if source is None:
+            self._encode(plan, number, sources, facts, key, model)
+            source = open_object(self._media, key)
+        self._derived.append(source.stored)
+        return source
+
+    def _earlier(self, key: str) -> ObjectSource | None:
         try:
             return open_object(self._media, key)
         except NotFound:
-            made = self._place.folder / f"like-{number:04d}.mp4"
+            return None
+
+    def _encode(
+        self, plan: CompilePlan, number: int, sources: Sequence[ObjectSource], facts: Sequence[MediaFacts],
+        key: str, model: VideoFacts | None,
+    ) -> None:  # fmt: skip
+        assert plan.target is not None
+        made = self._place.folder / f"like-{number:04d}.mp4"
         path, target = self._downloaded(sources)[number], plan.target
         encoder = self._place.encoder
         self._timed("ffmpeg", lambda: encoder.conform(path, facts[number], target, made, model=model))
@@ -238,9 +256,8 @@ class FilmWork:
             raise BadMedia(f"Clip {number + 1} could not be encoded: generate or upload it again.")
         self._timed("upload", lambda: self._media.upload(made, key, CONTENT_TYPES["mp4"]))
         made.unlink()
-        return open_object(self._media, key)
 
-    def _thumbnail(self, plan: CompilePlan, sources: Sequence[ObjectSource]) -> str | None:
+    def _thumbnail(self, sources: Sequence[ObjectSource]) -> str | None:
         """The first clip's; made where it has none."""
         known = self._work.sources[0].get("thumbnailKey")
         if known:
@@ -253,7 +270,7 @@ class FilmWork:
         self._media.upload(picture, self._work.thumbnail_key, "image/jpeg")
         return self._work.thumbnail_key
 
-    def _timed(self, what: str, act: Callable[[], Any]) -> Any:
+    def _timed(self, what: str, act: Callable[[], T]) -> T:
         began = self._clock.monotonic_seconds()
         try:
             return act()
@@ -266,55 +283,3 @@ def derived_key(account_id: str, source: ObjectSource, plan: CompilePlan, model:
     told = [ENGINE, source.stored.key, source.stored.etag, repr(plan.target), repr(model)]
     digest = hashlib.sha256(json.dumps(told).encode()).hexdigest()
     return f"derived/{account_id}/{digest}/clip.mp4"
-
-
-def _failed(problems: Sequence[str]) -> BadMedia:
-    return BadMedia(f"The film did not pass its verification: {'; '.join(problems)}.", code="verification_failed")
-
-
-def _of_proof(proof: Proof, written: WrittenFilm, decoded: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Dark and silent stretches are the clips' own, found when they were decoded."""
-    begins = [join.at_seconds for join in proof.joins]
-    return {
-        **_sums(proof, written), "method": "tables",
-        "black": [[begin + a, begin + b] for begin, one in zip(begins, decoded) for a, b in one.get("black", [])],
-        "silent": [[begin + a, begin + b] for begin, one in zip(begins, decoded) for a, b in one.get("silent", [])],
-    }  # fmt: skip
-
-
-def _of_decode(proof: Proof, written: WrittenFilm, film: MediaFacts) -> dict[str, Any]:
-    decoded = film.decoded
-    return {
-        **_sums(proof, written), "method": "decoded",
-        "black": [[one.start_seconds, one.end_seconds] for one in decoded.black] if decoded else [],
-        "silent": [[one.start_seconds, one.end_seconds] for one in decoded.silent] if decoded else [],
-    }  # fmt: skip
-
-
-def _sums(proof: Proof, written: WrittenFilm) -> dict[str, Any]:
-    planned = written.splice.joins
-    offsets = [
-        found.sound_offset_seconds if found.sound_offset_seconds is not None else own.sound_offset_seconds
-        for found, own in zip(proof.joins, planned, strict=True)
-    ]
-    return {
-        "ok": True, "framesExpected": written.splice.pictures, "frames": proof.pictures,
-        "durationExpected": round(written.splice.duration_seconds, 3), "duration": round(proof.seconds, 3),
-        "driftMs": round(proof.drift_seconds * 1000, 1), "problems": [],
-        "joins": [
-            {"atSeconds": round(join.at_seconds, 3), "audioOffsetMs": None if off is None else round(off * 1000, 1)}
-            for join, off in zip(proof.joins, offsets, strict=True)
-        ],
-    }  # fmt: skip
-
-
-def _plain(verification: Verification) -> dict[str, Any]:
-    told = asdict(verification)
-    return {
-        "ok": told["ok"], "framesExpected": told["frames_expected"], "frames": told["frames"],
-        "durationExpected": told["duration_expected"], "duration": told["duration"], "driftMs": told["drift_ms"],
-        "problems": list(told["problems"]), "method": "decoded",
-        "joins": [{"atSeconds": one["at_seconds"], "audioOffsetMs": one["audio_offset_ms"]} for one in told["joins"]],
-        "black": [list(one.values()) for one in told["black"]],
-        "silent": [list(one.values()) for one in told["silent"]],
-    }  # fmt: skip

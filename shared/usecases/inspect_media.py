@@ -28,10 +28,11 @@ MEDIA_OF = {"image": "image/", "video": "video/", "audio": "audio/", "text": "te
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A private folder and an encoder that stops when the lease is lost."""
+    """A private folder, and an encoder that stops when the lease is lost; `check` raises Conflict then."""
 
     folder: Path
     encoder: Encoder
+    check: Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,17 @@ class Inspector:
             kept |= {"width": facts.video.width, "height": facts.video.height, "frames": facts.video.frames}
         if not content_type.startswith("image/"):
             kept["duration"] = round(float(facts.duration_seconds), 3)
+            kept["decoded"] = self._decoded(key, facts)
         return kept
+
+    def _decoded(self, key: str, facts: MediaFacts) -> dict[str, Any]:
+        """What decoding these very bytes has shown: a film that copies them needs no second proof."""
+        stored, found = self.media.head(key), facts.decoded
+        return {
+            "etag": stored.etag if stored else None,
+            "black": [[one.start_seconds, one.end_seconds] for one in found.black] if found else [],
+            "silent": [[one.start_seconds, one.end_seconds] for one in found.silent] if found else [],
+        }  # fmt: skip
 
     def _keep_text(self, job: Job, text: str) -> dict[str, Any]:
         folder = generated_folder(job.account_id, job.user_id, job.created_at, job.id)

@@ -145,7 +145,7 @@ def _result(view: Mapping[str, Any], media: MediaStore) -> dict[str, Any]:
 
 
 def _output(output: Mapping[str, Any], media: MediaStore) -> dict[str, Any]:
-    shown = {name: value for name, value in output.items() if name not in ("key", "thumbnailKey")}
+    shown = {name: value for name, value in output.items() if name not in ("key", "thumbnailKey", "decoded")}
     shown["url"] = media.signed_url(output["key"])
     if "thumbnailKey" in output:
         shown["thumbnailUrl"] = media.signed_url(output["thumbnailKey"])

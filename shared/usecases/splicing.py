@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -26,23 +26,25 @@ R = TypeVar("R")
 
 
 class Progress:
-    """Bytes done of those a film consists of; `tell` hears each change, `check` raises to stop the work."""
+    """Work done of the work there is, counted by any thread. `tell` hears of it from the thread that waits alone."""
 
     def __init__(self, check: Callable[[], None], tell: Callable[[float], None]) -> None:
         self._check, self._tell, self._counting = check, tell, Lock()
         self._done = self._whole = 0
 
-    def begin(self, whole_bytes: int) -> None:
-        """What follows counts of so many."""
-        self._done, self._whole = 0, whole_bytes
+    def begin(self, whole: int) -> None:
+        """What follows counts of so many bytes or pictures."""
+        self._done, self._whole = 0, whole
 
-    def add(self, done_bytes: int) -> None:
-        """Raises whatever `check` does, Conflict when the job was stopped."""
+    def add(self, done: int) -> None:
+        """Raises what `check` does: Conflict when the job was stopped."""
         self._check()
         with self._counting:
-            self._done += done_bytes
-            share = self._done / self._whole if self._whole else 0.0
-        self._tell(min(share, 1.0))
+            self._done += done
+
+    def tell(self) -> None:
+        """Says how far it has come, as a share of 1."""
+        self._tell(min(self._done / self._whole, 1.0) if self._whole else 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +56,19 @@ class WrittenFilm:
     data: bytes | None = field(repr=False, default=None)
 
 
-def side_by_side(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
+def side_by_side(work: Callable[[T], R], items: Iterable[T], after_each: Callable[[], None] = lambda: None) -> list[R]:
     """Results in order. The first error ends it once what has begun is done; nothing new begins."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
         futures = [pool.submit(work, item) for item in items]
+        results: list[R] = []
         try:
-            return [future.result() for future in futures]
+            for future in futures:
+                results.append(future.result())
+                after_each()
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+    return results
 
 
 def read_clips(sources: Sequence[ObjectSource]) -> list[Clip | BadMedia]:
@@ -120,7 +126,7 @@ def _whole(film: Splice, sources: Sequence[ObjectSource], progress: Progress) ->
         progress.add(len(data))
         return data
 
-    return b"".join(side_by_side(fetched, pieces))
+    return b"".join(side_by_side(fetched, pieces, progress.tell))
 
 
 def _readable(piece: Piece) -> Iterable[Piece]:
@@ -149,7 +155,8 @@ class _Sender:
 
     def send(self, parts: Sequence[Part]) -> list[SentPart]:
         """In order."""
-        return side_by_side(lambda numbered: self._send(*numbered), enumerate(parts, start=1))
+        numbered = enumerate(parts, start=1)
+        return side_by_side(lambda one: self._send(*one), numbered, self._progress.tell)
 
     def _send(self, number: int, part: Part) -> SentPart:
         self._progress.add(0)
@@ -165,8 +172,3 @@ class _Sender:
 
     def _bytes(self, piece: Piece) -> bytes:
         return piece.data if isinstance(piece, Made) else _range(self._sources, piece)
-
-
-def stored_facts(sources: Sequence[ObjectSource]) -> list[Mapping[str, object]]:
-    """What the film was made of: keys pinned by their ETags."""
-    return [{"key": source.stored.key, "etag": source.stored.etag} for source in sources]

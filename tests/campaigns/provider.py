@@ -63,6 +63,6 @@ def a_workplace(job_id: UUID, owner: str) -> Iterator[Place]:
     """A folder, and an encoder that takes everything for media."""
     folder = Path(tempfile.mkdtemp(prefix="machine-"))
     try:
-        yield Place(folder, _Encoder())  # type: ignore[arg-type]
+        yield Place(folder, _Encoder(), lambda: None)  # type: ignore[arg-type]
     finally:
         shutil.rmtree(folder)

@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ PARTS = ("postgres", "redis", "ministack", "provider")
 BATCH = 5
 JOBS_OF_AN_OUTAGE = 100
 OUTAGE_SECONDS = 20
+# A claim this young belongs to a call that may be on its way to the provider.
+CALL_UNDER_WAY = timedelta(seconds=20)
 WORKERS = ("call-provider", "store-media", "settle", "inspect-media", "webhook")
 # Directives that end a job otherwise than completed, or may.
 MAY_FAIL = ("[abort]", "[fail]", "[output=")
@@ -159,10 +162,11 @@ def _end_all(observed: Observed, jobs: Sequence[str]) -> set[str]:
 
 
 def _is_in_doubt(observed: Observed, job: str) -> bool:
-    """Whether a call is claimed of which the provider knows nothing."""
+    """Whether a call was claimed a while ago of which the provider knows nothing."""
     attempts = observed.attempts(job)
     known = {attempt["provider_id"] for attempt in attempts} - {None}
-    claimed = any(attempt["state"] == "claimed" for attempt in attempts)
+    before = datetime.now(UTC) - CALL_UNDER_WAY
+    claimed = any(attempt["state"] == "claimed" and attempt["claimed_at"] < before for attempt in attempts)
     return claimed and {prediction["id"] for prediction in observed.predictions(job)} == known
 
 

@@ -138,7 +138,8 @@ def sounds(url: str, folder: Path) -> int:
 def _decoded(url: str, folder: Path, stream: str) -> list[str]:
     path = folder / "fetched"
     path.write_bytes(fetch(url)[1])
-    argv = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(path), "-map", stream, "-f", "framecrc", "-"]
+    argv = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(path), "-map", stream]
+    argv += ["-fps_mode", "passthrough", "-f", "framecrc", "-"]
     run = subprocess.run(argv, capture_output=True, text=True, check=False)
     return [line for line in run.stdout.splitlines() if line and not line.startswith("#")]
 

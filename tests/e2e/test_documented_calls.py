@@ -76,7 +76,7 @@ def assert_film(data: dict[str, Any], script_id: int, *, count: int, seconds: fl
         "verification": dict,
     }  # fmt: skip
     assert {name: type(value) for name, value in data.items()} == types
-    assert (data["scriptId"], data["videoCount"], data["strategy"]) == (script_id, count, "copy")
+    assert (data["scriptId"], data["videoCount"], data["strategy"]) == (script_id, count, "splice")
     assert abs(data["totalDuration"] - seconds) < 0.1
     assert set(data["breakdown"]) == {"download", "ffmpeg", "upload"}
     assert data["verification"]["ok"] is True
