@@ -11,8 +11,6 @@ from shared.media.probe import AudioFacts, MediaFacts, VideoFacts
 
 # What a mismatch costs: its clip is encoded anew, all sound is, or nothing.
 ENCODE, SOUND, NOTE = "encode", "sound", "note"
-# Sound that ends that far from its picture would drift or leave a gap at a join.
-UNEVEN_SECONDS = Fraction(12, 1000)
 _VIDEO = {
     "codec": "codec", "width": "width", "height": "height", "sar": "pixel aspect", "pixel_format": "pixel format",
     "rotation": "rotation", "extradata": "decoder configuration", "transfer": "colours", "interlaced": "interlacing",
@@ -64,14 +62,9 @@ def is_copied_by_ffmpeg(model: MediaFacts, clip: MediaFacts) -> bool:
     return all(one.severity != ENCODE for one in differences(0, model, clip))
 
 
-def sounds_as_it_is(facts: Sequence[MediaFacts], *, gaps: bool = False) -> bool:
-    """Whether the clips' sounds follow one another without drift: alike, and each as long as its picture.
-
-    With `gaps` a container is meant whose timestamps every player follows: lengths do not matter.
-    """
-    first = facts[0]
-    alike = not any(one.severity == SOUND for clip in facts for one in differences(0, first, clip))
-    return alike and (gaps or all(_is_even(clip) for clip in facts))
+def sounds_alike(facts: Sequence[MediaFacts]) -> bool:
+    """Whether the clips' sounds can follow one another in a track without being touched."""
+    return not any(one.severity == SOUND for clip in facts for one in differences(0, facts[0], clip))
 
 
 def majority(facts: Sequence[MediaFacts]) -> int:
@@ -86,15 +79,6 @@ def majority(facts: Sequence[MediaFacts]) -> int:
 def _format(clip: MediaFacts) -> Hashable:
     video = clip.video
     return None if video is None else (video.width, video.height, video.fps, video.rotation)
-
-
-def _is_even(clip: MediaFacts) -> bool:
-    if clip.audio is None or clip.video is None:
-        return True
-    end = clip.audio.start_seconds + clip.audio.duration_seconds
-    picture_end = clip.video.start_seconds + clip.video.duration_seconds
-    starts_apart = abs(clip.audio.start_seconds - clip.video.start_seconds)
-    return abs(end - picture_end) <= UNEVEN_SECONDS and starts_apart <= UNEVEN_SECONDS
 
 
 def _sentence(number: int, words: str, own: object, others: object) -> str:

@@ -19,11 +19,13 @@ from shared.media.compare import (
     differences,
     is_copied_by_ffmpeg,
     majority,
-    sounds_as_it_is,
+    sounds_alike,
 )
 from shared.media.facts import clip_facts
 from shared.media.probe import MediaFacts
+from shared.media.sound import joins_drift
 from shared.media.splice.refusals import refusals
+from shared.media.target import Target
 
 LONGEST_FILM_SECONDS = 3600
 # Beyond this share of pictures to encode, joining them with copies saves nothing (smart-join measurements).
@@ -35,17 +37,6 @@ COMMON_RATES = (
     *(Fraction(rate, 1001) for rate in (24000, 30000, 60000)),
 )
 SPLICE, COPY, SMART, ENCODE_ALL = "splice", "copy", "smart", "encode"
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """The format of a film whose clips are brought to one: size in pixels, sound as rate and channels."""
-
-    width: int
-    height: int
-    fps: Fraction
-    sample_rate: int | None
-    channels: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,14 +178,16 @@ def _copy(
         return None
     container = "webm" if all("webm" in clip.container for clip in facts) else "mp4"
     heard = any(clip.audio is not None for clip in facts)
-    whole = container == "mp4" and heard and not sounds_as_it_is(facts)
-    if container == "webm" and not sounds_as_it_is(facts, gaps=True):
+    alike = sounds_alike(facts)
+    if container == "webm" and not alike:
         return None
+    # Players follow a WebM's timestamps, whatever lies between them; of an MP4 many count samples.
+    whole = container == "mp4" and heard and not (alike and not joins_drift(facts))
     notes = tuple(
         one if one.clip is None or one.severity != ENCODE else Mismatch(one.clip, one.name, NOTE, one.sentence)
         for one in mismatches
     )
-    return CompilePlan(COPY, model, _target(facts, model, Wishes()), (), notes, refused, whole, container)
+    return CompilePlan(COPY, model, target_of(facts, model=model), (), notes, refused, whole, container)
 
 
 def _smart(
@@ -208,11 +201,11 @@ def _smart(
     why_not = _why_not_smart(probes, facts, odd)
     model = next((number for number in range(len(probes)) if number not in odd), majority(facts))
     if why_not is None:
-        target = _target(facts, model, Wishes())
+        target = target_of(facts, model=model)
         return CompilePlan(SMART, model, target, tuple(sorted(odd)), mismatches, refused)
     model = majority(facts)
     everything = tuple(range(len(probes)))
-    target = _target(facts, model, wishes)
+    target = target_of(facts, wishes, model)
     return CompilePlan(ENCODE_ALL, model, target, everything, mismatches, (*refused, (SMART, (why_not,))))
 
 
@@ -239,7 +232,9 @@ def _why_not_smart(probes: Sequence[ProbedClip], facts: Sequence[MediaFacts], od
     return f"{share:.0%} of the pictures would be encoded anyway." if share > MOST_ENCODED_SHARE else None
 
 
-def _target(facts: Sequence[MediaFacts], model: int, wishes: Wishes) -> Target:
+def target_of(facts: Sequence[MediaFacts], wishes: Wishes = Wishes(), model: int | None = None) -> Target:
+    """What clips are brought to: what is wished for, else the format of the model or of most of the film."""
+    model = majority(facts) if model is None else model
     video = facts[model].video
     assert video is not None
     width, height = wishes.size or _under_ceiling(video.shown_size, wishes.quality)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from shared.media.plan import Target
 from shared.media.probe import MediaFacts
+from shared.media.target import Target
 
 # Each input of FFmpeg costs threads and their stacks, which count against its address space.
 MOST_INPUTS = 24
@@ -65,6 +65,23 @@ class WholeAudio:
             for file, group in zip(files, self.groups(), strict=True)
         )
         return WholeAudio(tuple(pieces), self.sample_rate, self.channels, self.begin_seconds, self.seen)
+
+
+def joins_drift(clips: Sequence[MediaFacts]) -> bool:
+    """Whether copied sound would leave its pictures: where a clip has none, or its two do not begin and end as one.
+
+    Up to a frame of the coded sound is the usual rounding of encoders.
+    """
+    return any(_leans(clip) for clip in clips)
+
+
+def _leans(clip: MediaFacts) -> bool:
+    seen, heard = clip.video, clip.audio
+    if seen is None or heard is None:
+        return True
+    start, length = heard.start_seconds - seen.start_seconds, heard.duration_seconds - seen.duration_seconds
+    frame = heard.duration_seconds / heard.packets
+    return abs(start) > frame or abs(start + length) > frame
 
 
 def sound_of_film(

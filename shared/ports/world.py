@@ -14,9 +14,9 @@ from shared.domain.errors import Mistake
 from shared.domain.messages import Report
 
 if TYPE_CHECKING:
-    from shared.media.plan import Target
     from shared.media.probe import MediaFacts, VideoFacts
     from shared.media.sound import WholeAudio
+    from shared.media.target import Target
 
 
 class Clock(Protocol):

@@ -191,7 +191,7 @@ class FilmWork:
         self._timed("ffmpeg", lambda: self._place.encoder.join(paths, target, whole_audio=whole))
         self._tell("verifying", 80)
         film = self._timed("ffmpeg", lambda: self._place.encoder.verify(target))
-        verification = verify_film(facts, film)
+        verification = verify_film(facts, film, whole_audio=whole is not None)
         if not verification.ok:
             raise failed(verification.problems)
         key, content_type = f"{self._work.key}.{plan.container}", CONTENT_TYPES[plan.container]

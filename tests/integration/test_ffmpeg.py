@@ -10,7 +10,7 @@ import pytest
 
 from shared.adapters.ffmpeg import FfmpegEncoder
 from shared.domain.errors import BadMedia, Conflict, DependencyDown
-from shared.media.plan import plan_compile
+from shared.media.plan import ProbedClip, Wishes, plan_film, target_of
 from shared.media.probe import MediaFacts
 from shared.media.verification import verify_film
 from tests.footage import FFMPEG, clip, encoder, packets
@@ -22,11 +22,11 @@ def compiled(clips: list[Path], folder: Path) -> tuple[str, list[MediaFacts], Me
     """Strategy, the clips as they were joined, the decoded film."""
     ffmpeg = encoder()
     facts = [ffmpeg.probe(path) for path in clips]
-    plan = plan_compile(facts)
+    plan = plan_film([ProbedClip(None, fact) for fact in facts], Wishes())
     if plan.strategy == "encode":
         like = [folder / f"like-{number}.mp4" for number in range(len(clips))]
         for path, fact, target in zip(clips, facts, like, strict=True):
-            ffmpeg.conform(path, fact, plan.target, target)
+            ffmpeg.conform(path, fact, target_of(facts), target)
         clips, facts = like, [ffmpeg.probe(path) for path in like]
     ffmpeg.join(clips, folder / "film.mp4")
     return plan.strategy, facts, ffmpeg.verify(folder / "film.mp4")
@@ -119,10 +119,9 @@ def test_a_stop_ends_ffmpeg_and_its_group(tmp_path: Path) -> None:
     long = clip(tmp_path / "clip-0.mp4", size="1280x720", seconds=20, sound=None)
     ffmpeg = FfmpegEncoder(FFMPEG, seconds_left=lambda: 600, should_stop=stop.is_set)
     facts = ffmpeg.probe(long)
-    plan = plan_compile([facts], reencode=True)
     stop.set()
     with pytest.raises(Conflict):
-        ffmpeg.conform(long, facts, plan.target, tmp_path / "like.mp4")
+        ffmpeg.conform(long, facts, target_of([facts]), tmp_path / "like.mp4")
     assert str(tmp_path) not in subprocess.run(["ps", "ax", "-o", "args"], capture_output=True, text=True).stdout
 
 
