@@ -7,7 +7,7 @@ SOURCES := $(wildcard shared functions infra layers/build.py local operate bench
 TYPED := $(wildcard shared functions infra layers/build.py local operate bench app.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down clean logs status demo test check format synth layers accounts stores bench-api campaign
+.PHONY: help setup up down clean logs status demo test check format synth layers accounts stores bench-api campaign fuzz
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -54,6 +54,9 @@ layers: setup ## Build the Lambda layers of ARCH (default arm64) into layers/bui
 
 campaign: setup ## Go on with the long runs of faults and forgeries; results in docs/campaigns.jsonl
 	@POWERTOOLS_METRICS_DISABLED=true $(PYTHON) -m tests.campaigns $(ARGS)
+
+fuzz: setup ## Forge clips against the engine for 10 minutes, from where the last run came to; ARGS="--seconds 3600"
+	@$(PYTHON) -m tests.fuzz $(ARGS)
 
 bench-api: setup ## Measure status, webhook and generate on a stack of its own; a table and docs/benchmarks/api.jsonl
 	@$(PYTHON) -m bench.api $(ARGS)

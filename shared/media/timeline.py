@@ -43,6 +43,11 @@ class PictureTimes:
         return Fraction(self.ticks, self.timescale)
 
     @property
+    def end_seconds(self) -> Fraction:
+        """When the last picture ends, as the clip counts its time."""
+        return self.start_seconds + self.seconds
+
+    @property
     def fps(self) -> Fraction:
         """Pictures by their time; 0 where they have none."""
         return self.pictures / self.seconds if self.ticks else Fraction(0)
@@ -66,8 +71,8 @@ class SoundTimes:
 
     @property
     def end_seconds(self) -> Fraction:
-        """When the last packet ends, as the clip counts its time."""
-        return self.start_seconds + Fraction(self.samples - self.priming, self.timescale)
+        """When the last sample is heard, as the clip counts its time."""
+        return self.start_seconds + Fraction(max(0, self.heard_end - self.priming), self.timescale)
 
 
 def has_times(tables: SampleTables) -> bool:
