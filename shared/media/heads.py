@@ -11,11 +11,11 @@ from shared.media import hevc
 from shared.media.bits import BadBits
 from shared.media.h264 import nal
 from shared.media.h264.renumber import slice_pps_id
-from shared.media.mp4.boxes import ByteSource, Window
+from shared.media.mp4.boxes import ByteSource, PrefetchingSource, Window
 from shared.media.mp4.fields import BadMp4
 from shared.media.mp4.tables import SampleTables
 
-MOST_HEADS = 512
+MOST_HEADS = 64
 MOST_UNITS = 64
 LARGEST_SET_BYTES = 16 * 1024
 HEAD_BYTES = 4096
@@ -61,7 +61,7 @@ class SyncScan:
 
 
 def head_ranges(tables: SampleTables) -> list[tuple[int, int]]:
-    """Offset and length of each sync sample to look at, so that a caller can fetch their heads side by side.
+    """Offset and length of each sync sample to look at.
 
     At most MOST_HEADS, evenly spread, the first and the last among them.
     """
@@ -75,6 +75,8 @@ def scan_heads(source: ByteSource, tables: SampleTables, length_bytes: int, synt
     """Reads the head of each sync sample. Raises BadMp4 where a unit leaves its sample, BadBits for a bad slice."""
     window = Window(source, HEAD_BYTES)
     ranges = head_ranges(tables)
+    if isinstance(source, PrefetchingSource):
+        source.prefetch([(offset, min(size, HEAD_BYTES)) for offset, size in ranges])
     heads = [_head(window, offset, size, length_bytes, syntax) for offset, size in ranges]
     first_is_sync = tables.sync is None or tables.sync[:1] == array("I", [1])
     return SyncScan(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from shared.media.mp4.fields import BadMp4, Fields
 
@@ -24,6 +24,14 @@ class ByteSource(Protocol):
 
     def read(self, offset: int, length: int) -> bytes:
         """The bytes of the range, which lies inside the file; fewer only where the file is shorter than it said."""
+
+
+@runtime_checkable
+class PrefetchingSource(ByteSource, Protocol):
+    """A source whose reads take long, so that it wants to hear of many at once."""
+
+    def prefetch(self, ranges: Sequence[tuple[int, int]]) -> None:
+        """Offsets and lengths that will be read next, to be fetched side by side. A range may leave the file."""
 
 
 @dataclass(frozen=True, slots=True)

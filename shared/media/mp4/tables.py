@@ -5,12 +5,14 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import accumulate, islice
+from operator import add, sub
 
 from shared.media.mp4.boxes import Box
 from shared.media.mp4.fields import BadMp4
 
 MOST_SAMPLES = 2_000_000
+LARGEST_OFFSET = 2**60
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +60,17 @@ class Sizes:
 
 @dataclass(frozen=True, slots=True)
 class SampleTables:
-    """Where and when each sample is. Times in the track's timescale, `sync` numbers from 1 (None: all are)."""
+    """Where and when each sample is. Times in the track's timescale, `sync` numbers from 1 (None: all are).
+
+    `chunk_ends` are the bytes after each chunk's last.
+    """
 
     deltas: Runs
     shifts: Runs | None
     sync: array[int] | None
     sizes: Sizes
     chunk_offsets: array[int]
+    chunk_ends: array[int]
     chunk_samples: array[int]
     descriptions_used: frozenset[int]
 
@@ -81,6 +87,7 @@ def parse_tables(stbl: Box) -> SampleTables:
         sync=_numbers(boxes.get("stss")),
         sizes=sizes,
         chunk_offsets=offsets,
+        chunk_ends=_chunk_ends(offsets, chunk_samples, sizes),
         chunk_samples=chunk_samples,
         descriptions_used=used,
     )
@@ -175,12 +182,13 @@ def _chunks(box: Box, chunks: int, samples: int) -> tuple[array[int], frozenset[
     return expanded, frozenset(rows[2::3])
 
 
-def chunk_ends(tables: SampleTables) -> Iterator[tuple[int, int]]:
-    """First byte and the byte after the last of each chunk."""
-    if tables.sizes.constant:
-        lengths = (count * tables.sizes.constant for count in tables.chunk_samples)
-    else:
-        sums = array("Q", accumulate(tables.sizes.each, initial=0))
-        ends = array("Q", accumulate(tables.chunk_samples, initial=0))
-        lengths = (sums[end] - sums[start] for start, end in pairwise(ends))
-    return ((offset, offset + length) for offset, length in zip(tables.chunk_offsets, lengths, strict=True))
+def _chunk_ends(offsets: array[int], chunk_samples: array[int], sizes: Sizes) -> array[int]:
+    """Raises BadMp4 for an offset no file has."""
+    if max(offsets, default=0) > LARGEST_OFFSET:
+        raise BadMp4("mp4_bad_table", "a chunk lies beyond any file's end")
+    if sizes.constant:
+        return array("Q", map(add, offsets, map(sizes.constant.__mul__, chunk_samples)))
+    before = array("Q", accumulate(sizes.each, initial=0))
+    firsts = array("Q", accumulate(chunk_samples, initial=0))
+    starts = list(map(before.__getitem__, firsts))
+    return array("Q", map(add, offsets, map(sub, islice(starts, 1, None), starts)))

@@ -158,7 +158,7 @@ def _mdia(track: NewTrack, payload_at: int, long_offsets: bool) -> bytes:
 
 
 def _stbl(track: NewTrack, payload_at: int, long_offsets: bool) -> bytes:
-    offsets = array("Q" if long_offsets else "I", (payload_at + offset for offset in track.chunk_offsets))
+    offsets = array("Q" if long_offsets else "I", map(payload_at.__add__, track.chunk_offsets))
     return box(
         "stbl",
         full_box("stsd", 0, 0, _number(1), track.entry),

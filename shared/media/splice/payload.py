@@ -11,7 +11,7 @@ from shared.media.clip import Clip, Picture
 from shared.media.h264 import nal
 from shared.media.h264.config import AvcConfig
 from shared.media.h264.renumber import CannotRenumber, Renumbering, renumbered_sample
-from shared.media.mp4.tables import SampleTables, chunk_ends
+from shared.media.mp4.tables import SampleTables
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,19 +24,23 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """A clip's media: chunk offsets count from the first byte; `data` is None where its file holds them as they are."""
+    """A clip's media. Chunk offsets count so that the first byte is number `first`.
+
+    `data` is None where its file holds them as they are.
+    """
 
     length: int
     picture_sizes: array[int]
     picture_chunks: array[int]
     sound_chunks: array[int]
+    first: int = 0
     data: bytes | None = None
 
 
 def used_range(clip: Clip) -> tuple[int, int]:
     """The first byte of the file that joining uses, and the byte after the last."""
-    starts = [min(tables.chunk_offsets, default=0) for tables in _tables(clip) if tables.chunk_offsets]
-    ends = [max(end for _, end in chunk_ends(tables)) for tables in _tables(clip) if tables.chunk_offsets]
+    starts = [min(tables.chunk_offsets) for tables in _tables(clip) if tables.chunk_offsets]
+    ends = [max(tables.chunk_ends) for tables in _tables(clip) if tables.chunk_ends]
     return min(starts, default=0), max(ends, default=0)
 
 
@@ -48,8 +52,9 @@ def payload_as_it_is(clip: Clip) -> Payload:
     return Payload(
         length=end - first,
         picture_sizes=clip.picture.tables.sizes.expanded(),
-        picture_chunks=array("Q", (offset - first for offset in clip.picture.tables.chunk_offsets)),
-        sound_chunks=array("Q", (offset - first for offset in sound)),
+        picture_chunks=clip.picture.tables.chunk_offsets,
+        sound_chunks=sound,
+        first=first,
     )
 
 
@@ -72,7 +77,7 @@ def rewritten_payload(clip: Clip, data: bytes, change: Change) -> Payload:
             sound_chunks[number] = at
         written.append(chunk)
         at += len(chunk)
-    return Payload(at, rewriting.sizes, rewriting.chunks, sound_chunks, b"".join(written))
+    return Payload(at, rewriting.sizes, rewriting.chunks, sound_chunks, data=b"".join(written))
 
 
 class _Rewriting:
@@ -114,7 +119,8 @@ class _Rewriting:
 def _numbered_chunks(clip: Clip) -> Iterator[tuple[int, int, int, bool]]:
     """First byte, byte after the last, number in its track, whether it holds pictures."""
     for tables, is_picture in zip(_tables(clip), (True, False), strict=False):
-        yield from ((start, end, number, is_picture) for number, (start, end) in enumerate(chunk_ends(tables)))
+        chunks = zip(tables.chunk_offsets, tables.chunk_ends, strict=True)
+        yield from ((start, end, number, is_picture) for number, (start, end) in enumerate(chunks))
 
 
 def _tables(clip: Clip) -> list[SampleTables]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
+from operator import gt
 
 from shared.domain.errors import BadMedia
 from shared.media.aac.silence import can_be_silent
@@ -14,7 +15,6 @@ from shared.media.clip import Clip, Picture, Sound
 from shared.media.h264.config import AvcConfig
 from shared.media.heads import SyncScan
 from shared.media.hevc import HevcConfig
-from shared.media.mp4.tables import chunk_ends
 from shared.media.splice.parameter_sets import cannot_be_united
 from shared.media.splice.tracks import FINEST_TIMESCALE, film_timescale
 from shared.media.splice.traits import (
@@ -32,7 +32,6 @@ LARGEST_TICKS = 2**30
 LONGEST_FILM_SECONDS = 4 * 3600
 LATEST_PICTURE_SECONDS = Fraction(1, 4)
 MOST_CLIPS = 10_000
-MOST_CHUNKS = 1_000_000
 MOST_SAMPLES = 4_000_000
 HARMLESS = {"mp4_payload_cut_off"}  # whether a sample is missing is seen sample by sample
 Reason = tuple[str, str]
@@ -156,16 +155,11 @@ def _of_payload(clip: Clip) -> Iterator[Reason]:
         yield "several_payloads", f"has {len(payloads)} payloads instead of one"
         return
     first, last = payloads[0]
-    starts, ends = array("Q"), array("Q")
-    for part in _parts(clip):
-        for start, end in chunk_ends(part.tables):
-            starts.append(start)
-            ends.append(end)
-    if len(starts) > MOST_CHUNKS:
-        yield "too_many_chunks", f"is scattered over more than {MOST_CHUNKS} chunks"
-    elif any(start < first for start in starts) or any(end > last for end in ends):
+    starts = sorted(start for part in _parts(clip) for start in part.tables.chunk_offsets)
+    ends = sorted(end for part in _parts(clip) for end in part.tables.chunk_ends)
+    if not starts or starts[0] < first or ends[-1] > last:
         yield "chunk_outside", "is cut off or names media outside its payload"
-    elif any(start < end for start, end in zip(sorted(starts)[1:], sorted(ends), strict=False)):
+    elif any(map(gt, ends, islice(starts, 1, None))):
         yield "chunks_overlap", "uses the same bytes twice"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -58,6 +59,14 @@ class Placed:
     begins: Mapping[Stretch | int, int]
     silent_frame_bytes: int
 
+    def shift(self, clip: int) -> int:
+        """What to add to a clip's chunk offsets."""
+        return self.begins[clip] - self.payloads[clip].first
+
+    def moved_pictures(self, clip: int) -> Iterator[int]:
+        """Where its chunks of pictures lie in the film's payload."""
+        return map(self.shift(clip).__add__, self.payloads[clip].picture_chunks)
+
 
 def picture_track(clips: Sequence[Clip], placed: Placed, clock: Clock, record: bytes) -> NewTrack:
     """`record` is the decoder configuration of all."""
@@ -68,11 +77,6 @@ def picture_track(clips: Sequence[Clip], placed: Placed, clock: Clock, record: b
     size = coded_size(model)
     kind, config_kind = ("avc1", "avcC") if isinstance(model.config, AvcConfig) else (model.entry.kind, "hvcC")
     told = model.entry.colour and colour(model)
-    chunk_offsets = (
-        placed.begins[number] + offset
-        for number, payload in enumerate(placed.payloads)
-        for offset in payload.picture_chunks
-    )
     return NewTrack(
         id=1,
         handler=PICTURE,
@@ -88,7 +92,7 @@ def picture_track(clips: Sequence[Clip], placed: Placed, clock: Clock, record: b
         shifts=_shifts(pictures, scales, edit_start),
         sync=_sync(pictures),
         sizes=array("I", chain.from_iterable(payload.picture_sizes for payload in placed.payloads)),
-        chunk_offsets=array("Q", chunk_offsets),
+        chunk_offsets=array("Q", chain.from_iterable(map(placed.moved_pictures, range(len(clips))))),
         chunk_samples=array("I", chain.from_iterable(picture.tables.chunk_samples for picture in pictures)),
     )
 
@@ -131,18 +135,21 @@ def _append_clip(
     assert clip.sound is not None
     sizes, offsets, samples = columns
     every = clip.sound.tables.sizes.expanded()
-    begin = placed.begins[stretch.clip]
     end = stretch.first + stretch.packets
     sizes.extend(every[stretch.first : end])
-    first = 0
-    chunks = zip(placed.payloads[stretch.clip].sound_chunks, clip.sound.tables.chunk_samples, strict=True)
-    for offset, count in chunks:
-        left_out = max(0, stretch.first - first)
-        kept = min(end, first + count) - first - left_out
-        if kept > 0:
-            offsets.append(begin + offset + sum(every[first : first + left_out]))
-            samples.append(kept)
-        first += count
+    firsts = list(accumulate(clip.sound.tables.chunk_samples, initial=0))
+    begin_chunk, end_chunk = bisect_right(firsts, stretch.first) - 1, bisect_left(firsts, end)
+    chunks = slice(begin_chunk, end_chunk)
+    kept_offsets = array(
+        "Q", map(placed.shift(stretch.clip).__add__, placed.payloads[stretch.clip].sound_chunks[chunks])
+    )
+    kept_samples = clip.sound.tables.chunk_samples[chunks]
+    left_out = stretch.first - firsts[begin_chunk]
+    kept_offsets[0] += sum(every[firsts[begin_chunk] : stretch.first])
+    kept_samples[0] -= left_out
+    kept_samples[-1] -= firsts[end_chunk] - end
+    offsets.extend(kept_offsets)
+    samples.extend(kept_samples)
 
 
 def _scaled_deltas(picture: Picture, scale: Fraction) -> Iterator[tuple[int, int]]:
@@ -161,7 +168,8 @@ def _shifts(pictures: Sequence[Picture], scales: Sequence[Fraction], edit_start:
         assert picture.times is not None
         own = picture.tables.shifts or ((picture.tables.sizes.count, 0),)
         moved = edit_start - _scaled(picture.times.first_shown, scale)
-        rows += [(count, _scaled(value, scale) + moved) for count, value in own]
+        times, by = scale.numerator, scale.denominator
+        rows += [(count, value * times // by + moved) for count, value in own]
     runs = merged(rows)
     return runs if any(runs.values) else None
 
@@ -175,7 +183,7 @@ def _sync(pictures: Sequence[Picture]) -> array[int] | None:
     for picture in pictures:
         count = picture.tables.sizes.count
         own = picture.tables.sync if picture.tables.sync is not None else range(1, count + 1)
-        numbers.extend(before + number for number in own)
+        numbers.extend(map(before.__add__, own))
         before += count
     return numbers
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable
 from dataclasses import replace
+from operator import add, sub
 from pathlib import Path
 
 import pytest
@@ -141,7 +142,8 @@ def _times(one: Picture) -> PictureTimes:
 
 def _all_chunks_at_the_first(one: Picture) -> Picture:
     offsets = array("Q", [one.tables.chunk_offsets[0]] * len(one.tables.chunk_offsets))
-    return replace(one, tables=replace(one.tables, chunk_offsets=offsets))
+    ends = array("Q", map(add, offsets, map(sub, one.tables.chunk_ends, one.tables.chunk_offsets)))
+    return replace(one, tables=replace(one.tables, chunk_offsets=offsets, chunk_ends=ends))
 
 
 def _another_set_in_band(one: Picture) -> Picture:

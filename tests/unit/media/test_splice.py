@@ -244,11 +244,12 @@ def test_a_film_past_four_gibibytes_has_long_offsets(tmp_path: Path) -> None:
     sound = clips[1].sound
     assert sound is not None
     last = sound.tables.chunk_offsets[-1]
+    ends = array("Q", [*sound.tables.chunk_ends[:-1], sound.tables.chunk_ends[-1] + hole])
     moved = array("Q", [*sound.tables.chunk_offsets[:-1], last + hole])
     ((begin, end),) = clips[1].file.payloads
     clips[1] = replace(
         clips[1],
-        sound=replace(sound, tables=replace(sound.tables, chunk_offsets=moved)),
+        sound=replace(sound, tables=replace(sound.tables, chunk_offsets=moved, chunk_ends=ends)),
         file=replace(clips[1].file, payloads=((begin, end + hole),)),
     )
     made = splice(clips)
