@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import islice
+from itertools import chain, islice
 from operator import gt
 
 from shared.domain.errors import BadMedia
@@ -220,7 +220,7 @@ def _overflows(clip: Clip, film: int) -> bool:
     assert clip.picture is not None
     tables = clip.picture.tables
     shifts = tables.shifts.values if tables.shifts else ()
-    largest = max(*tables.deltas.values, *map(abs, shifts), 0, 0)
+    largest = max(chain(tables.deltas.values, map(abs, shifts)), default=0)
     return largest * film > LARGEST_TICKS * clip.picture.track.timescale
 
 
