@@ -30,6 +30,8 @@ from shared.media.splice.traits import (
 
 LARGEST_TICKS = 2**30
 LONGEST_FILM_SECONDS = 4 * 3600
+# Half a packet of it is 23 ms, which nobody notices beside a picture (ITU-R BT.1359: 45 ms early is detected).
+LOWEST_RATE = 22050
 LATEST_PICTURE_SECONDS = Fraction(1, 4)
 MOST_CLIPS = 10_000
 MOST_SAMPLES = 4_000_000
@@ -192,8 +194,14 @@ def _of_layouts(numbered: Sequence[tuple[int, Clip]]) -> Iterator[Refusal]:
     usual = usual_sound([clip for _, clip in numbered])
     for number, clip in numbered:
         config = audio_config(clip)
-        if config is not None and usual is not None and layout(config) != layout(usual):
+        if config is None or usual is None:
+            continue
+        if layout(config) != layout(usual):
             yield _refusal(number, ("audio_differs", "has sound of another rate or channels than most of the film"))
+        elif config.sample_rate < LOWEST_RATE and len(numbered) > 1:
+            yield _refusal(
+                number, ("audio_rate", "has sound of so low a rate that it would be heard to be out of time")
+            )
 
 
 def _of_clocks(numbered: Sequence[tuple[int, Clip]]) -> Iterator[Refusal]:

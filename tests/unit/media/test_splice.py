@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from shared.media.clip import read_clip
+from shared.media.facts import clip_facts
 from shared.media.splice.film import Made, Splice, payloads_needed, splice
 from tests.unit.media.films import FileSource, Packet, clip, ffmpeg, packets, shown, shown_after_seek, spliced
 
@@ -133,7 +134,7 @@ def hevc() -> list[Path]:
 
 
 def hd_colours_and_aspect() -> list[Path]:
-    tagged = "-colorspace bt709 -color_primaries bt709 -color_trc bt709 -vf setsar=4/3"
+    tagged = "-vf setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709,setsar=4/3"
     return [clip(options=tagged, tone=tone) for tone in (440, 550)]
 
 
@@ -271,3 +272,15 @@ def test_a_film_past_four_gibibytes_has_long_offsets(tmp_path: Path) -> None:
     assert film.stat().st_size == made.size_bytes > hole > plain.size_bytes
     for stream in ("0:v:0", "0:a:0"):
         assert packets(film, stream) == packets(tmp_path / "plain.mp4", stream)
+
+
+def test_colours_aspect_and_rotation_are_kept(tmp_path: Path) -> None:
+    turned = [tmp_path / "0.mp4", tmp_path / "1.mp4"]
+    for path, target in zip(hd_colours_and_aspect(), turned, strict=True):
+        ffmpeg("-display_rotation", "90", "-i", str(path), "-c", "copy", str(target))
+    spliced(turned, tmp_path / "film.mp4")
+    own, of_film = (clip_facts(read_clip(FileSource(path))).video for path in (turned[0], tmp_path / "film.mp4"))
+    assert own is not None
+    assert of_film is not None
+    assert (own.colour.transfer, own.sar, own.rotation_degrees) == (1, Fraction(4, 3), 270)
+    assert replace(of_film, frames=own.frames, seconds=own.seconds) == own
