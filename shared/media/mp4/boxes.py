@@ -31,7 +31,7 @@ class PrefetchingSource(ByteSource, Protocol):
     """A source whose reads take long, so that it wants to hear of many at once."""
 
     def prefetch(self, ranges: Sequence[tuple[int, int]]) -> None:
-        """Offsets and lengths that will be read next, to be fetched side by side. A range may leave the file."""
+        """Offsets and lengths that will be read next, to be fetched side by side."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -70,7 +71,8 @@ def clip(
 
 def ffmpeg(*argv: str) -> str:
     """What FFmpeg writes to its output; a word of complaint fails the test."""
-    done = subprocess.run([FFMPEG, "-v", "error", "-y", *argv], capture_output=True, text=True, check=False)
+    quiet = {**os.environ, "SVT_LOG": "1"}  # the AV1 encoder talks past FFmpeg's own level
+    done = subprocess.run([FFMPEG, "-v", "error", "-y", *argv], capture_output=True, text=True, check=False, env=quiet)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     return done.stdout
 

@@ -20,12 +20,18 @@ from tests.unit.media.films import clip
 
 @dataclass
 class AnnouncedSource(BytesSource):
-    """Notes what it was told of beforehand."""
+    """Notes what it was told of beforehand, and what it was asked for afterwards."""
 
     announced: list[tuple[int, int]] = field(default_factory=list)
+    asked: list[tuple[int, int]] = field(default_factory=list)
 
     def prefetch(self, ranges: Sequence[tuple[int, int]]) -> None:
         self.announced += ranges
+        self.asked = []
+
+    def read(self, offset: int, length: int) -> bytes:
+        self.asked.append((offset, length))
+        return super().read(offset, length)
 
 
 def changed(data: bytes, kind: bytes, at: int, value: bytes) -> bytes:
@@ -62,11 +68,12 @@ def test_long_offsets_say_the_same_as_short_ones() -> None:
 
 
 def test_a_slow_source_hears_of_all_key_pictures_at_once() -> None:
-    source = AnnouncedSource(clip().read_bytes())
+    source = AnnouncedSource(clip(pictures=24, size="320x240").read_bytes())
     picture = read_clip(source).picture
     assert picture is not None
     assert picture.tables.sync is not None
-    assert len(source.announced) == len(picture.tables.sync) == 2
+    assert len(source.announced) == len(picture.tables.sync) == 4
+    assert set(source.asked) <= set(source.announced)
 
 
 @pytest.mark.parametrize(("old", "new"), [(0, 15), (1, 31), (2, 31), (3, 63)])
