@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,7 @@ from shared.media.splice.parts import (
     in_memory,
     plan_parts,
 )
+from tests.unit.media.films import clip, spliced
 
 HEAD = b"h" * 9000
 
@@ -118,3 +120,20 @@ def test_more_than_ten_thousand_parts_are_refused() -> None:
 def test_films_up_to_64_mebibytes_are_made_in_memory() -> None:
     assert in_memory(64 * MIB)
     assert not in_memory(64 * MIB + 1)
+
+
+def test_put_together_from_its_parts_a_film_is_the_film(tmp_path: Path) -> None:
+    noise = "-vf noise=alls=100:allf=t -crf 1"
+    paths = [clip(size="640x480", tone=tone, pictures=20, options=noise) for tone in (440, 550)]
+    paths.insert(1, clip(size="640x480", tone=500, pictures=4, sound=None))
+    made = spliced(paths, tmp_path / "film.mp4")
+    objects = [path.read_bytes() for path in paths]
+    parts = plan_parts(made.head, made.pieces, [len(one) for one in objects])
+    assert {type(part) for part in parts} == {BytePart, CopyPart}
+    sent_bytes = b"".join(
+        bytes(piece.data)
+        if isinstance(piece, Made)
+        else objects[piece.clip][piece.offset : piece.offset + piece.length]
+        for piece in flat(parts)
+    )
+    assert sent_bytes == (tmp_path / "film.mp4").read_bytes()

@@ -14,6 +14,7 @@ import pytest
 from shared.media.clip import read_clip
 from shared.media.facts import clip_facts
 from shared.media.splice.film import Made, Splice, payloads_needed, splice
+from shared.media.splice.refusals import refusals
 from tests.unit.media.films import FileSource, Packet, clip, ffmpeg, packets, shown, shown_after_seek, spliced
 
 LARGEST_OFFSET_SECONDS = 0.012
@@ -163,6 +164,10 @@ def check_pictures(clips: Sequence[Path], film: Path, made: Splice) -> None:
     of_film = shown(film)
     assert [one.hash for one in of_film] == [one.hash for pictures in own for one in pictures]
     assert made.pictures == len(of_film)
+    read_back = read_clip(FileSource(film))
+    assert clip_facts(read_back).header_seconds == pytest.approx(made.duration_seconds, abs=1e-6)
+    assert clip_facts(read_back).seconds == pytest.approx(made.duration_seconds, abs=1e-4)
+    assert refusals([read_back]) == ()
     begins = [float(join.picture_seconds) for join in made.joins]
     expected = [begin + float(one.seconds - pictures[0].seconds)
                 for begin, pictures in zip(begins, own, strict=True) for one in pictures]  # fmt: skip
