@@ -28,8 +28,8 @@ def film(*sizes_mib: float, made: bytes = b"") -> tuple[list[Piece], list[int]]:
     """Whole clips of these sizes with `made` in front of each, and the sizes of their objects."""
     lengths = [int(size * MIB) for size in sizes_mib]
     pieces: list[Piece] = []
-    for clip, length in enumerate(lengths):
-        pieces += [Made(made), CopiedRange(clip, 48, length)]
+    for number, length in enumerate(lengths):
+        pieces += [Made(made), CopiedRange(number, 48, length)]
     return pieces, [length + 2000 for length in lengths]
 
 
@@ -130,10 +130,8 @@ def test_put_together_from_its_parts_a_film_is_the_film(tmp_path: Path) -> None:
     objects = [path.read_bytes() for path in paths]
     parts = plan_parts(made.head, made.pieces, [len(one) for one in objects])
     assert {type(part) for part in parts} == {BytePart, CopyPart}
-    sent_bytes = b"".join(
-        bytes(piece.data)
-        if isinstance(piece, Made)
-        else objects[piece.clip][piece.offset : piece.offset + piece.length]
+    pieces = [
+        piece.data if isinstance(piece, Made) else objects[piece.clip][piece.offset :][: piece.length]
         for piece in flat(parts)
-    )
-    assert sent_bytes == (tmp_path / "film.mp4").read_bytes()
+    ]
+    assert b"".join(pieces) == (tmp_path / "film.mp4").read_bytes()
