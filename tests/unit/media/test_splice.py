@@ -101,7 +101,7 @@ def sets_in_band_of_the_more() -> list[Path]:
     return [
         clip(pictures=24, options=IN_BAND),
         clip(tone=550),
-        clip(tone=660, options="-refs 3"),
+        clip(tone=660, options="-refs 3 -x264-params aud=1"),
     ]
 
 
