@@ -13,9 +13,10 @@ import pytest
 
 from shared.media.clip import read_clip
 from shared.media.facts import clip_facts
+from shared.media.h264.config import AvcConfig
 from shared.media.splice.film import Made, Splice, payloads_needed, splice
 from shared.media.splice.refusals import refusals
-from tests.unit.media.films import FileSource, Packet, clip, ffmpeg, packets, shown, shown_after_seek, spliced
+from tests.unit.media.films import FileSource, Packet, clip, ffmpeg, joined, packets, shown, shown_after_seek, spliced
 
 LARGEST_OFFSET_SECONDS = 0.012
 IN_BAND = "-bsf:v dump_extra=freq=keyframe"
@@ -289,3 +290,16 @@ def test_colours_aspect_and_rotation_are_kept(tmp_path: Path) -> None:
     assert of_film is not None
     assert (own.colour.transfer, own.sar, own.rotation_degrees) == (1, Fraction(4, 3), 270)
     assert replace(of_film, frames=own.frames, seconds=own.seconds) == own
+
+
+def test_sets_that_only_some_key_pictures_bring_are_taken_out() -> None:
+    path = clip(options=IN_BAND)
+    one = read_clip(FileSource(path))
+    assert one.picture is not None
+    assert one.picture.scan is not None
+    partly = replace(one, picture=replace(one.picture, scan=replace(one.picture.scan, with_sets=1)))
+    made = joined([partly], [path])
+    (payload,) = (piece.data for piece in made.pieces if isinstance(piece, Made))
+    assert made.pictures == 12
+    assert isinstance(one.picture.config, AvcConfig)
+    assert all(unit not in bytes(payload) for unit in one.picture.config.sps.values())
