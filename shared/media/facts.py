@@ -12,6 +12,7 @@ from shared.media.h264.config import AvcConfig
 from shared.media.hevc import HevcConfig
 from shared.media.mp4.entries import AAC_TYPES, MP3_TYPES
 from shared.media.mp4.movie import Track
+from shared.media.mp4.pixels import Pixels, pixels_of
 from shared.media.timeline import PictureTimes
 
 CODECS = {
@@ -130,13 +131,13 @@ def turning(matrix: bytes) -> tuple[int, bool]:
 def _video(picture: Picture) -> VideoTrackFacts:
     config, times, count = picture.config, picture.times, picture.tables.sizes.count
     main = config.main if isinstance(config, AvcConfig) and config.parsed else None
-    depths = main or (config if isinstance(config, HevcConfig) else None)
+    depths = main or (config if isinstance(config, HevcConfig) else pixels_of(picture.entry))
     width, height = (main.width, main.height) if main else (picture.entry.width, picture.entry.height)
     rotation, mirrored = turning(picture.track.matrix)
     colour = picture.entry.colour or (main.usability.colour if main else Colour())
     if colour.full_range is None and main is not None:
         colour = replace(colour, full_range=main.usability.colour.full_range)
-    profile, level = _profile(config)
+    profile, level = (depths.profile, None) if isinstance(depths, Pixels) else _profile(config)
     return VideoTrackFacts(
         codec=CODECS.get(picture.entry.kind, picture.entry.kind.strip()),
         profile=profile,

@@ -76,7 +76,8 @@ def scan_heads(source: ByteSource, tables: SampleTables, length_bytes: int, synt
     window = Window(source, HEAD_BYTES)
     ranges = head_ranges(tables)
     if isinstance(source, PrefetchingSource):
-        source.prefetch([(offset, min(size, HEAD_BYTES)) for offset, size in ranges])
+        end = source.size_bytes
+        source.prefetch([(offset, min(HEAD_BYTES, end - offset)) for offset, _ in ranges if offset < end])
     heads = [_head(window, offset, size, length_bytes, syntax) for offset, size in ranges]
     first_is_sync = tables.sync is None or tables.sync[:1] == array("I", [1])
     return SyncScan(

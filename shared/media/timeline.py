@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import reduce
 from itertools import accumulate, chain, islice, repeat
 from math import ceil, gcd
 from operator import add
@@ -84,7 +86,7 @@ def has_times(tables: SampleTables) -> bool:
 
 def picture_times(track: Track, tables: SampleTables, movie_timescale: int) -> PictureTimes:
     """Of a track for which `has_times` holds."""
-    shown = list(shown_at(tables))
+    shown = array("q", shown_at(tables))
     first, last, ticks = min(shown), max(shown), tables.deltas.total
     frame = Fraction(ticks, len(shown))
     edit = _one_edit(track.edits)
@@ -108,7 +110,8 @@ def picture_times(track: Track, tables: SampleTables, movie_timescale: int) -> P
 
 
 def _coarsest(timescale: int, tables: SampleTables) -> int:
-    return timescale // gcd(timescale, *tables.deltas.values, *(tables.shifts.values if tables.shifts else ()))
+    shifts = tables.shifts.values if tables.shifts else ()
+    return timescale // reduce(gcd, chain(tables.deltas.values, shifts), timescale)
 
 
 def sound_times(track: Track, tables: SampleTables, movie_timescale: int) -> SoundTimes:

@@ -121,7 +121,7 @@ def write_film(
 def _whole(film: Splice, sources: Sequence[ObjectSource], progress: Progress) -> bytes:
     pieces = [Made(film.head), *(part for piece in film.pieces for part in _readable(piece))]
 
-    def fetched(piece: Piece) -> bytes:
+    def fetched(piece: Piece) -> bytes | memoryview:
         data = piece.data if isinstance(piece, Made) else _range(sources, piece)
         progress.add(len(data))
         return data
@@ -170,5 +170,5 @@ class _Sender:
         self._progress.add(part.length)
         return sent
 
-    def _bytes(self, piece: Piece) -> bytes:
+    def _bytes(self, piece: Piece) -> bytes | memoryview:
         return piece.data if isinstance(piece, Made) else _range(self._sources, piece)

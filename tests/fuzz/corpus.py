@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.fuzz.forging import CONTAINERS
 from tests.unit.media.films import clip
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,7 +32,25 @@ def make_corpus(folder: Path) -> Path:
     ]  # fmt: skip
     for number, path in enumerate(clips):
         shutil.copyfile(path, folder / f"{number:02}{path.suffix}")
+    (folder / "long.mp4").write_bytes(with_long_offsets(clips[0].read_bytes()))
     return folder
+
+
+def with_long_offsets(data: bytes) -> bytes:
+    """The clip with co64 for stco; its index stands behind the media, so that no offset changes."""
+    rebuilt = []
+    at = 0
+    while at + 8 <= len(data):
+        end = at + int.from_bytes(data[at : at + 4], "big")
+        kind, payload = data[at + 4 : at + 8], data[at + 8 : end]
+        if kind in CONTAINERS:
+            payload = with_long_offsets(payload)
+        elif kind == b"stco":
+            offsets = [payload[place : place + 4] for place in range(8, len(payload), 4)]
+            kind, payload = b"co64", payload[:8] + b"".join(bytes(4) + offset for offset in offsets)
+        rebuilt.append((len(payload) + 8).to_bytes(4, "big") + kind + payload)
+        at = end
+    return b"".join(rebuilt)
 
 
 def run_in_child(corpus: Path, first: int, count: int) -> dict[str, Any]:

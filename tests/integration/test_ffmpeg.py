@@ -12,6 +12,7 @@ from shared.adapters.ffmpeg import FfmpegEncoder
 from shared.domain.errors import BadMedia, Conflict, DependencyDown
 from shared.media.plan import ProbedClip, Wishes, plan_film, target_of
 from shared.media.probe import MediaFacts
+from shared.media.sound import sound_of_film
 from shared.media.verification import verify_film
 from tests.footage import FFMPEG, clip, encoder, packets
 
@@ -28,7 +29,8 @@ def compiled(clips: list[Path], folder: Path) -> tuple[str, list[MediaFacts], Me
         for path, fact, target in zip(clips, facts, like, strict=True):
             ffmpeg.conform(path, fact, target_of(facts), target)
         clips, facts = like, [ffmpeg.probe(path) for path in like]
-    ffmpeg.join(clips, folder / "film.mp4")
+    whole = sound_of_film(clips, facts, facts, target_of(facts)) if plan.whole_sound else None
+    ffmpeg.join(clips, folder / "film.mp4", whole_audio=whole)
     return plan.strategy, facts, ffmpeg.verify(folder / "film.mp4")
 
 
@@ -56,15 +58,17 @@ def test_sound_stays_with_the_picture_over_ten_joins(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "odd",
-    [{"size": "320x240"}, {"fps": 30}, {"sound": None}, {"sound": "mono"}],
+    ("odd", "expected"),
+    [({"size": "320x240"}, "encode"), ({"fps": 30}, "encode"), ({"sound": None}, "copy"), ({"sound": "mono"}, "copy")],
     ids=["size", "rate", "silent", "mono"],
 )
-def test_unlike_clips_become_one_film_in_the_majority_format(tmp_path: Path, odd: dict[str, object]) -> None:
+def test_unlike_clips_become_one_film_in_the_majority_format(
+    tmp_path: Path, odd: dict[str, object], expected: str
+) -> None:
     clips = [clip(tmp_path / f"clip-{number}.mp4") for number in range(2)]
     clips.append(clip(tmp_path / "clip-2.mp4", **odd))  # type: ignore[arg-type]
     strategy, facts, film = compiled(clips, tmp_path)
-    assert strategy == "encode"
+    assert strategy == expected
     assert film.video is not None
     assert film.audio is not None
     assert (film.video.width, film.video.height, film.video.fps) == (160, 90, 24)

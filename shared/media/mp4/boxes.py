@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from shared.media.mp4.fields import BadMp4, Fields
 
-LARGEST_MOOV_BYTES = 32 * 1024**2
+LARGEST_MOOV_BYTES = 16 * 1024**2
 MOST_TOP_BOXES = 1024
 MOST_CHILDREN = 1024
 WINDOW_BYTES = 64 * 1024
@@ -31,7 +31,7 @@ class PrefetchingSource(ByteSource, Protocol):
     """A source whose reads take long, so that it wants to hear of many at once."""
 
     def prefetch(self, ranges: Sequence[tuple[int, int]]) -> None:
-        """Offsets and lengths that will be read next, to be fetched side by side. A range may leave the file."""
+        """Offsets and lengths that will be read next, to be fetched side by side."""
 
 
 @dataclass(frozen=True, slots=True)

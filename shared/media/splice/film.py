@@ -36,7 +36,7 @@ class CopiedRange:
 class Made:
     """Bytes that stand in no file."""
 
-    data: bytes
+    data: bytes | memoryview
 
     @property
     def length(self) -> int:
@@ -162,7 +162,7 @@ def _joined(pieces: Sequence[Piece]) -> list[Piece]:
     for piece in pieces:
         last = joined[-1] if joined else None
         if isinstance(piece, Made) and isinstance(last, Made):
-            joined[-1] = Made(last.data + piece.data)
+            joined[-1] = Made(b"".join((last.data, piece.data)))
         else:
             joined.append(piece)
     return joined

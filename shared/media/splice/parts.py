@@ -97,7 +97,7 @@ def _slices(piece: Piece) -> Iterator[Piece]:
     for at in range(0, piece.length, FULL_BYTE_PART):
         length = min(FULL_BYTE_PART, piece.length - at)
         if isinstance(piece, Made):
-            yield Made(piece.data[at : at + length])
+            yield Made(memoryview(piece.data)[at : at + length])
         else:
             yield CopiedRange(piece.clip, piece.offset + at, length)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +19,6 @@ from shared.media.splice.film import CopiedRange, Made, Splice, payloads_needed,
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
 SIZE = "96x64"
 PICTURES = ("-map", "0:v:0", "-fps_mode", "passthrough")
-_folder = TemporaryDirectory(prefix="vsl-clips-")
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def clip(
     inputs: str = "",
 ) -> Path:
     """A clip of a moving pattern that `tone` makes unlike others. `options` come last and so win; once made, kept."""
-    path = Path(_folder.name) / str(len(list(Path(_folder.name).iterdir()))) / name
+    path = Path(_folder().name) / str(len(list(Path(_folder().name).iterdir()))) / name
     path.parent.mkdir()
     argv = [*inputs.split(), "-f", "lavfi", "-i", f"testsrc2=s={size}:r={fps},hue=h={tone % 360}"]
     argv += ["-f", "lavfi", "-i", f"sine={tone}:r={rate}:d={sound},vibrato=f=7"] if sound else []
@@ -70,7 +70,8 @@ def clip(
 
 def ffmpeg(*argv: str) -> str:
     """What FFmpeg writes to its output; a word of complaint fails the test."""
-    done = subprocess.run([FFMPEG, "-v", "error", "-y", *argv], capture_output=True, text=True, check=False)
+    quiet = {**os.environ, "SVT_LOG": "1"}  # the AV1 encoder talks past FFmpeg's own level
+    done = subprocess.run([FFMPEG, "-v", "error", "-y", *argv], capture_output=True, text=True, check=False, env=quiet)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     return done.stdout
 
@@ -109,6 +110,12 @@ def shown_after_seek(path: Path, seconds: Fraction) -> Packet:
         "-ss", f"{jump:.6f}", "-i", str(path), "-map", "0:v:0", "-fps_mode", "passthrough", "-frames:v", "1"
     )
     return found[0]
+
+
+@cache
+def _folder() -> TemporaryDirectory[str]:
+    """Kept as long as the process lives."""
+    return TemporaryDirectory(prefix="vsl-clips-")
 
 
 def _listed(*argv: str) -> list[Packet]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,7 @@ from shared.media.splice.parts import (
     in_memory,
     plan_parts,
 )
+from tests.unit.media.films import clip, spliced
 
 HEAD = b"h" * 9000
 
@@ -26,8 +28,8 @@ def film(*sizes_mib: float, made: bytes = b"") -> tuple[list[Piece], list[int]]:
     """Whole clips of these sizes with `made` in front of each, and the sizes of their objects."""
     lengths = [int(size * MIB) for size in sizes_mib]
     pieces: list[Piece] = []
-    for clip, length in enumerate(lengths):
-        pieces += [Made(made), CopiedRange(clip, 48, length)]
+    for number, length in enumerate(lengths):
+        pieces += [Made(made), CopiedRange(number, 48, length)]
     return pieces, [length + 2000 for length in lengths]
 
 
@@ -118,3 +120,18 @@ def test_more_than_ten_thousand_parts_are_refused() -> None:
 def test_films_up_to_64_mebibytes_are_made_in_memory() -> None:
     assert in_memory(64 * MIB)
     assert not in_memory(64 * MIB + 1)
+
+
+def test_put_together_from_its_parts_a_film_is_the_film(tmp_path: Path) -> None:
+    noise = "-vf noise=alls=100:allf=t -crf 1"
+    paths = [clip(size="640x480", tone=tone, pictures=20, options=noise) for tone in (440, 550)]
+    paths.insert(1, clip(size="640x480", tone=500, pictures=4, sound=None))
+    made = spliced(paths, tmp_path / "film.mp4")
+    objects = [path.read_bytes() for path in paths]
+    parts = plan_parts(made.head, made.pieces, [len(one) for one in objects])
+    assert {type(part) for part in parts} == {BytePart, CopyPart}
+    pieces = [
+        piece.data if isinstance(piece, Made) else objects[piece.clip][piece.offset :][: piece.length]
+        for piece in flat(parts)
+    ]
+    assert b"".join(pieces) == (tmp_path / "film.mp4").read_bytes()

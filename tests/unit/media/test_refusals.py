@@ -71,6 +71,12 @@ def test_a_rotation_is_not_lost(tmp_path: Path) -> None:
     assert codes(read(clip()), read(clip(tone=550)), read(turned)) == [(2, "rotation_differs")]
 
 
+def test_half_a_packet_of_a_low_rate_would_be_heard() -> None:
+    low = [read(clip(rate=16000, tone=tone)) for tone in (440, 550)]
+    assert codes(low[0]) == []
+    assert codes(*low) == [(0, "audio_rate"), (1, "audio_rate")]
+
+
 def test_clips_turned_alike_stay_turned(tmp_path: Path) -> None:
     turned = read(remuxed(clip(), tmp_path / "turned.mp4", "-display_rotation", "90", "-i"))
     assert codes(turned, turned) == []

@@ -12,141 +12,17 @@ from pathlib import Path
 import pytest
 
 from shared.media.clip import read_clip
+from shared.media.facts import clip_facts
+from shared.media.h264.config import AvcConfig
 from shared.media.splice.film import Made, Splice, payloads_needed, splice
-from tests.unit.media.films import FileSource, Packet, clip, ffmpeg, packets, shown, shown_after_seek, spliced
+from shared.media.splice.refusals import refusals
+from tests.unit.media import cases
+from tests.unit.media.films import FileSource, Packet, clip, ffmpeg, joined, packets, shown, shown_after_seek, spliced
 
 LARGEST_OFFSET_SECONDS = 0.012
-IN_BAND = "-bsf:v dump_extra=freq=keyframe"
-X264_MEDIUM = "-preset medium -bf 2 -g 12 -keyint_min 12"
 
 
-def like_clips() -> list[Path]:
-    return [clip(tone=tone) for tone in (440, 550, 660)]
-
-
-def without_sound_in_the_middle() -> list[Path]:
-    return [clip(tone=440), clip(tone=550, sound=None), clip(tone=660)]
-
-
-def without_sound_first_and_last() -> list[Path]:
-    return [clip(tone=440, sound=None), clip(tone=550), clip(tone=660, sound=None)]
-
-
-def without_any_sound() -> list[Path]:
-    return [clip(tone=440, sound=None), clip(tone=550, sound=None)]
-
-
-def long_silence() -> list[Path]:
-    return [clip(), clip(tone=550, sound=None, pictures=150, options="-g 50"), clip(tone=660)]
-
-
-def b_pictures_behind_an_edit_list() -> list[Path]:
-    return [clip(options=X264_MEDIUM, tone=tone) for tone in (440, 550)]
-
-
-def b_pictures_beside_none() -> list[Path]:
-    return [clip(), clip(tone=550, options=X264_MEDIUM), clip(tone=660)]
-
-
-def shown_before_decoded() -> list[Path]:
-    negative = "-movflags negative_cts_offsets"
-    return [clip(options=f"{X264_MEDIUM} {negative}", tone=tone) for tone in (440, 550)]
-
-
-def other_timescales() -> list[Path]:
-    return [clip(options=f"-video_track_timescale {scale}", tone=scale % 999) for scale in (12288, 90000, 24000)]
-
-
-def other_rates() -> list[Path]:
-    return [clip(fps=fps, tone=tone) for tone, fps in enumerate(("24", "30", "30000/1001", "25"), start=440)]
-
-
-def changing_rate() -> list[Path]:
-    varying = "-vf setpts=N/24/TB+gte(N\\,4)*3/24/TB+gte(N\\,9)*2/24/TB -fps_mode vfr -enc_time_base:v 1/24"
-    return [clip(options=varying, sound=0.8), clip(options=varying, tone=550, sound=0.8), clip(tone=660)]
-
-
-def other_sets_of_the_same_ids() -> list[Path]:
-    return [clip(pictures=24), clip(tone=550, options="-refs 4 -preset medium -bf 0"), clip(tone=660, options="-qp 20")]
-
-
-def baseline_beside_high() -> list[Path]:
-    return [
-        clip(options="-profile:v baseline -x264-params slices=4"),
-        clip(tone=550, options=f"{X264_MEDIUM} -profile:v high"),
-        clip(tone=660, options="-profile:v main -preset fast -bf 1 -x264-params slices=2"),
-    ]
-
-
-def with_buffering_periods() -> list[Path]:
-    hrd = "-x264-params nal-hrd=vbr:vbv-maxrate=300:vbv-bufsize=300"
-    return [clip(pictures=24), clip(options=hrd, tone=550)]
-
-
-def sets_under_distinct_ids() -> list[Path]:
-    return [clip(), clip(options="-preset medium -bf 0 -x264-params sps-id=3", tone=550)]
-
-
-def sets_in_band_everywhere() -> list[Path]:
-    return [clip(options=IN_BAND, tone=tone) for tone in (440, 550)]
-
-
-def sets_in_band_of_the_fewer() -> list[Path]:
-    return [clip(pictures=24), clip(options=IN_BAND, tone=550)]
-
-
-def sets_in_band_of_the_more() -> list[Path]:
-    return [
-        clip(pictures=24, options=IN_BAND),
-        clip(tone=550),
-        clip(tone=660, options="-refs 3"),
-    ]
-
-
-def index_behind_and_in_front() -> list[Path]:
-    return [clip(), clip(tone=550, options="-movflags faststart"), clip(tone=660)]
-
-
-def quicktime() -> list[Path]:
-    return [clip("clip.mov"), clip(tone=550), clip("clip.mov", tone=660)]
-
-
-def sound_shorter_and_longer() -> list[Path]:
-    return [clip(sound=seconds, tone=440 + place) for place, seconds in enumerate((0.3, 0.8, 0.5, 0.05))]
-
-
-def sound_that_begins_late() -> list[Path]:
-    return [clip(tone=tone, inputs="-itsoffset -0.1", options="-avoid_negative_ts make_zero") for tone in (440, 550)]
-
-
-def mono() -> list[Path]:
-    return [clip(tone=tone, rate=48000, options="-ac 1") for tone in (440, 550)]
-
-
-def one_clip() -> list[Path]:
-    return [clip(options=X264_MEDIUM)]
-
-
-def hevc() -> list[Path]:
-    coding = "-c:v libx265 -preset ultrafast -x265-params log-level=none:keyint=6:min-keyint=6:open-gop=0 -tag:v hvc1"
-    return [clip(options=coding, tone=tone) for tone in (440, 550)]
-
-
-def hd_colours_and_aspect() -> list[Path]:
-    tagged = "-colorspace bt709 -color_primaries bt709 -color_trc bt709 -vf setsar=4/3"
-    return [clip(options=tagged, tone=tone) for tone in (440, 550)]
-
-
-JOINS = [
-    like_clips, without_sound_in_the_middle, without_sound_first_and_last, without_any_sound, long_silence,
-    b_pictures_behind_an_edit_list, b_pictures_beside_none, shown_before_decoded, other_timescales, other_rates,
-    changing_rate, other_sets_of_the_same_ids, baseline_beside_high, with_buffering_periods, sets_under_distinct_ids,
-    sets_in_band_everywhere, sets_in_band_of_the_fewer, sets_in_band_of_the_more, index_behind_and_in_front,
-    quicktime, sound_shorter_and_longer, sound_that_begins_late, mono, one_clip, hevc, hd_colours_and_aspect,
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("make", JOINS)
+@pytest.mark.parametrize("make", cases.JOINS)
 def test_pictures_times_seeks_and_sound_are_the_clips(make: Callable[[], list[Path]], tmp_path: Path) -> None:
     clips = make()
     film = tmp_path / "film.mp4"
@@ -162,6 +38,10 @@ def check_pictures(clips: Sequence[Path], film: Path, made: Splice) -> None:
     of_film = shown(film)
     assert [one.hash for one in of_film] == [one.hash for pictures in own for one in pictures]
     assert made.pictures == len(of_film)
+    read_back = read_clip(FileSource(film))
+    assert clip_facts(read_back).header_seconds == pytest.approx(made.duration_seconds, abs=1e-6)
+    assert clip_facts(read_back).seconds == pytest.approx(made.duration_seconds, abs=1e-4)
+    assert refusals([read_back]) == ()
     begins = [float(join.picture_seconds) for join in made.joins]
     expected = [begin + float(one.seconds - pictures[0].seconds)
                 for begin, pictures in zip(begins, own, strict=True) for one in pictures]  # fmt: skip
@@ -222,13 +102,13 @@ def test_a_hundred_joins_do_not_drift(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "rewritten"),
     [
-        (like_clips, []),
-        (other_rates, [1, 2, 3]),
-        (other_sets_of_the_same_ids, [1, 2]),
-        (sets_under_distinct_ids, []),
-        (sets_in_band_everywhere, []),
-        (sets_in_band_of_the_fewer, [1]),
-        (sets_in_band_of_the_more, [1, 2]),
+        (cases.like_clips, []),
+        (cases.other_rates, [1, 2, 3]),
+        (cases.other_sets_of_the_same_ids, [1, 2]),
+        (cases.sets_under_distinct_ids, []),
+        (cases.sets_in_band_everywhere, []),
+        (cases.sets_in_band_of_the_fewer, [1]),
+        (cases.sets_in_band_of_the_more, [1, 2]),
     ],
 )
 def test_only_clips_whose_units_change_are_read_whole(make: Callable[[], list[Path]], rewritten: list[int]) -> None:
@@ -271,3 +151,28 @@ def test_a_film_past_four_gibibytes_has_long_offsets(tmp_path: Path) -> None:
     assert film.stat().st_size == made.size_bytes > hole > plain.size_bytes
     for stream in ("0:v:0", "0:a:0"):
         assert packets(film, stream) == packets(tmp_path / "plain.mp4", stream)
+
+
+def test_colours_aspect_and_rotation_are_kept(tmp_path: Path) -> None:
+    turned = [tmp_path / "0.mp4", tmp_path / "1.mp4"]
+    for path, target in zip(cases.hd_colours_and_aspect(), turned, strict=True):
+        ffmpeg("-display_rotation", "90", "-i", str(path), "-c", "copy", str(target))
+    spliced(turned, tmp_path / "film.mp4")
+    own, of_film = (clip_facts(read_clip(FileSource(path))).video for path in (turned[0], tmp_path / "film.mp4"))
+    assert own is not None
+    assert of_film is not None
+    assert (own.colour.transfer, own.sar, own.rotation_degrees) == (1, Fraction(4, 3), 270)
+    assert replace(of_film, frames=own.frames, seconds=own.seconds) == own
+
+
+def test_sets_that_only_some_key_pictures_bring_are_taken_out() -> None:
+    path = clip(options=cases.IN_BAND)
+    one = read_clip(FileSource(path))
+    assert one.picture is not None
+    assert one.picture.scan is not None
+    partly = replace(one, picture=replace(one.picture, scan=replace(one.picture.scan, with_sets=1)))
+    made = joined([partly], [path])
+    (payload,) = (piece.data for piece in made.pieces if isinstance(piece, Made))
+    assert made.pictures == 12
+    assert isinstance(one.picture.config, AvcConfig)
+    assert all(unit not in bytes(payload) for unit in one.picture.config.sps.values())
