@@ -9,19 +9,18 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from shared.domain.errors import BadMedia, Conflict, DependencyDown
 from shared.media import commands
 from shared.media.plan import Target
-from shared.media.probe import MediaFacts, parse_framehash
+from shared.media.probe import MediaFacts, parse_probe, with_decoded
 
 KILLED_BEFORE_DEADLINE_SECONDS = 5.0
 POLL_SECONDS = 0.05
 MEMORY_BYTES = 2500 * 1024**2
 FILE_BYTES = 8 * 1024**3
-LOG_BYTES = 64_000
+LOG_BYTES = 4_000_000
 LISTING_BYTES = 200_000_000
 REMEDIES = (
     ("moov atom not found", "The file is cut off: upload or generate it again."),
@@ -46,19 +45,30 @@ class FfmpegEncoder:
         self._ffmpeg, self._seconds_left, self._should_stop = ffmpeg, seconds_left, should_stop
 
     def probe(self, path: Path) -> MediaFacts:
-        listing, log = self._run(commands.probe_command(path), path.parent)
-        return parse_framehash(listing, log, path.stat().st_size)
+        try:
+            return self._probe(path)
+        except BadMedia:
+            # A sound track without a codec, or an empty one, must not hide a picture.
+            facts = self._probe(path, sound=False)
+            if facts.video is None:
+                raise
+            return facts
+
+    def _probe(self, path: Path, *, sound: bool = True) -> MediaFacts:
+        size_bytes = path.stat().st_size
+        facts = parse_probe(*self._run(commands.probe_command(path, sound=sound), path.parent), size_bytes)
+        if facts.video is None or facts.video.stream == 0:
+            return facts
+        chosen = commands.probe_command(path, video=facts.video.stream, sound=sound)
+        return parse_probe(*self._run(chosen, path.parent), size_bytes)
 
     def verify(self, path: Path) -> MediaFacts:
-        facts = self.probe(path)
-        listing, _ = self._run(commands.decode_command(path), path.parent)
-        video = 0 if facts.video is not None else None
-        decoded = _lines_of(listing, video)
-        if facts.video is None:
-            return facts
-        if decoded == 0:
+        probed = self.probe(path)
+        listing, log = self._run(commands.decode_command(path, probed), path.parent)
+        facts = with_decoded(probed, listing, log)
+        if facts.video is not None and facts.video.frames == 0:
             raise BadMedia("No picture of the file can be decoded: generate or upload it again.")
-        return replace(facts, video=replace(facts.video, frames=decoded))
+        return facts
 
     def thumbnail(self, path: Path, target: Path) -> None:
         self._run(commands.thumbnail_command(path, target), path.parent)
@@ -124,12 +134,6 @@ def _read(file: object, limit: int) -> str:
 def _remedy(log: str) -> str:
     """One sentence with a remedy and nothing of our paths."""
     return next((sentence for mark, sentence in REMEDIES if mark in log), "The media could not be worked on.")
-
-
-def _lines_of(listing: str, stream: int | None) -> int:
-    if stream is None:
-        return 0
-    return sum(1 for line in listing.splitlines() if line.startswith(f"{stream},"))
 
 
 def _must_exist(path: Path) -> None:

@@ -5,33 +5,58 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from shared.media.decoded import DARK_PIXEL, SHORTEST_STRETCH_SECONDS, SILENT_BELOW
 from shared.media.plan import Target
 from shared.media.probe import MediaFacts
 
 FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,mpegts,wav,mp3,flac,ogg,aac,"
-    "png_pipe,jpeg_pipe,webp_pipe,gif,gif_pipe,image2"
+    "png_pipe,jpeg_pipe,webp_pipe,webp_anim,apng,gif,gif_pipe,image2"
 )
+JOINED_FORMATS = "concat,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,flv,mpegts"
 MAX_PIXELS = 7680 * 4320
 MAX_ALLOC_BYTES = 1024**3
+MAX_STREAMS = 64
 THUMBNAIL_PIXELS = 640
-_QUIET = ["-nostdin", "-hide_banner", "-y", "-max_alloc", str(MAX_ALLOC_BYTES)]
+QUIET = ["-nostdin", "-hide_banner", "-y", "-max_alloc", str(MAX_ALLOC_BYTES)]
 _TIMESCALE = "12800"
+# Without these, names and notes a file's author wrote would stand between the facts in the log.
+_NAMELESS = ["-map_metadata", "-1", "-map_metadata:s", "-1", "-map_chapters", "-1"]
 
 
-def probe_command(source: Path) -> list[str]:
-    """Lists the packets of the first picture and sound on stdout; facts of the container go to the log."""
+def probe_command(source: Path, *, video: int = 0, sound: bool = True) -> list[str]:
+    """Lists all packets on stdout; describes the first picture of `video` and the first sound in the log."""
+    heard, shown = (["-map", "0:a:0?"] if sound else []), f"0:V:{video}?"
     return [
-        *_QUIET, "-v", "info", "-nostats", *_input(source), "-map", "0:V:0?", "-map", "0:a:0?", "-c", "copy",
-        "-copyts", "-f", "framehash", "-hash", "crc32", "pipe:1",
+        *QUIET, "-v", "info", "-nostats", "-noautorotate", "-max_error_rate", "1", "-threads", "1", *reading(source),
+        "-map", "0:V?", *heard, *_NAMELESS, "-c", "copy", "-copyts", "-f", "framecrc", "pipe:1",
+        "-map", shown, *heard, *_NAMELESS, "-frames:v", "1", "-frames:a", "1",
+        "-vf", "showinfo=checksum=0", "-af", "ashowinfo", "-f", "null", "-",
     ]  # fmt: skip
 
 
-def decode_command(source: Path) -> list[str]:
-    """Decodes everything and lists each decoded frame; an error of the decoder ends it."""
+def decode_command(source: Path, facts: MediaFacts) -> list[str]:
+    """One pass: lists stored packets and decoded frames on stdout, dark and silent stretches in the log.
+
+    An error of the decoder ends it. Frames are passed on without a copy or a checksum of their pixels.
+    """
+    maps, decode = [], []
+    if facts.video is not None:
+        maps += ["-map", f"0:V:{facts.video.stream}"]
+        decode += [
+            "-c:v:0", "copy", "-c:v:1", "wrapped_avframe", "-fps_mode:v:1", "passthrough",
+            "-enc_time_base:v:1", "demux",
+            "-filter:v:1", f"blackdetect=d={SHORTEST_STRETCH_SECONDS}:pix_th={DARK_PIXEL}",
+        ]  # fmt: skip
+    if facts.audio is not None:
+        maps += ["-map", "0:a:0"]
+        decode += [
+            "-c:a:0", "copy", "-c:a:1", "pcm_s16le",
+            "-filter:a:1", f"silencedetect=n={SILENT_BELOW}:d={SHORTEST_STRETCH_SECONDS}",
+        ]  # fmt: skip
     return [
-        *_QUIET, "-v", "error", "-xerror", "-err_detect", "explode", *_input(source), "-map", "0:V:0?",
-        "-map", "0:a:0?", "-fps_mode", "passthrough", "-f", "framecrc", "pipe:1",
+        *QUIET, "-v", "info", "-nostats", "-noautorotate", "-xerror", "-err_detect", "explode", *reading(source),
+        *maps, *maps, *_NAMELESS, *decode, "-f", "framecrc", "pipe:1",
     ]  # fmt: skip
 
 
@@ -39,7 +64,7 @@ def thumbnail_command(source: Path, target: Path) -> list[str]:
     """One JPEG out of the first frames, at most 640 pixels across."""
     scale = f"scale='min({THUMBNAIL_PIXELS},iw)':-2:flags=bicubic"
     return [
-        *_QUIET, "-v", "error", *_input(source), "-map", "0:V:0", "-vf", f"thumbnail=24,{scale},format=yuvj420p",
+        *QUIET, "-v", "error", *reading(source), "-map", "0:V:0", "-vf", f"thumbnail=24,{scale},format=yuvj420p",
         "-frames:v", "1", "-q:v", "4", "-update", "1", "-f", "image2", f"file:{target}",
     ]  # fmt: skip
 
@@ -57,7 +82,7 @@ def join_list(clips: Sequence[Path]) -> str:
 def join_command(script: Path, target: Path) -> list[str]:
     """Joins like clips without re-encoding. `-safe 1` stays: the script holds plain names only."""
     return [
-        *_QUIET, "-v", "error", "-protocol_whitelist", "file", "-f", "concat", "-safe", "1", "-i", f"file:{script}",
+        *QUIET, "-v", "error", "-protocol_whitelist", "file", "-f", "concat", "-safe", "1", "-i", f"file:{script}",
         "-map", "0:V:0", "-map", "0:a:0?", "-c", "copy", "-video_track_timescale", _TIMESCALE,
         "-movflags", "+faststart", "-f", "mp4", f"file:{target}",
     ]  # fmt: skip
@@ -73,7 +98,7 @@ def conform_command(clip: Path, facts: MediaFacts, target: Target, result: Path)
     gop = str(max(round(target.fps * 2), 1))
     seconds = f"{float(facts.duration_seconds):.6f}"
     return [
-        *_QUIET, "-v", "error", *_input(clip), *silence, "-map", "0:V:0", *sound, "-vf", fit, "-t", seconds,
+        *QUIET, "-v", "error", *reading(clip), *silence, "-map", "0:V:0", *sound, "-vf", fit, "-t", seconds,
         "-c:v", "libx264", "-preset", "veryfast", "-crf", "18", "-g", gop, "-flags", "+cgop",
         "-video_track_timescale", _TIMESCALE, "-map_metadata", "-1", "-f", "mp4", f"file:{result}",
     ]  # fmt: skip
@@ -90,8 +115,8 @@ def _sound(facts: MediaFacts, target: Target) -> tuple[list[str], list[str]]:
     return ["-f", "lavfi", "-i", f"anullsrc=r={target.sample_rate}:cl={layout}"], ["-map", "1:a:0", *out]
 
 
-def _input(source: Path) -> list[str]:
+def reading(source: Path) -> list[str]:
     return [
         "-protocol_whitelist", "file", "-format_whitelist", FORMATS, "-max_pixels", str(MAX_PIXELS),
-        "-i", f"file:{source}",
+        "-max_streams", str(MAX_STREAMS), "-i", f"file:{source}",
     ]  # fmt: skip

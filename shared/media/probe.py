@@ -1,28 +1,47 @@
-"""What a file is, from FFmpeg's packet listing: headers lie, packets do not.
+"""What a file is, by its packets and its first decoded picture and sound: headers lie, those do not.
 
-`-c copy -f framehash` prints one `#key index: value` line per fact and stream, then one line a packet
-(FFmpeg documentation, section "framehash"). Pixel format, container and rotation stand only in the log.
+One FFmpeg run lists every packet (`framecrc`) and describes the first decoded frames in its log (`showinfo`,
+`ashowinfo`). Of the log only what follows the stream mapping is read: nothing a file's author wrote gets in there.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import pairwise
 
 from shared.domain.errors import BadMedia
+from shared.media.decoded import Decoded, read_decoded
+from shared.media.framecrc import Packet, Stream, read_listing
 
-_FACT = re.compile(r"#(\w+) (\d+): +(.*)")
+USUAL_RATES = (
+    *(Fraction(rate) for rate in (12, 15, 16, 24, 25, 30, 48, 50, 60, 120)),
+    *(Fraction(rate, 1001) for rate in (24000, 30000, 60000, 120000)),
+)
+HDR_TRANSFERS = {"smpte2084": "pq", "arib-std-b67": "hlg"}
+HEAD_PACKETS = 16
+
 _CONTAINER = re.compile(r"^Input #0, ([\w,]+), from", re.M)
-_VIDEO_LOG = re.compile(r"Stream #0:\d+.*?: Video: \w+.*?, (\w+)(?:\([^)]*\))?, \d+x\d+")
-_ROTATION = re.compile(r"rotation of (-?\d+(?:\.\d+)?) degrees")
-_LAYOUT_CHANNELS = {"mono": 1, "stereo": 2, "5.1": 6, "7.1": 8}
+_PICTURE = re.compile(r"\[Parsed_showinfo_\d+ @ \w+\] n: *\d+ .*? fmt:(\w+) .*? i:(\w) ")
+_COLOUR = re.compile(r"color_range:(\S+) color_space:(\S+) color_primaries:(\S+) color_trc:(\S+)")
+_ROTATION = re.compile(r"displaymatrix: rotation of (-?\d+(?:\.\d+)?) degrees")
+_SOUND = re.compile(r"\[Parsed_ashowinfo_\d+ @ \w+\] n:\d+ pts:(-?\d+) .*? channels:(\d+) chlayout:(.*?) rate:(\d+) ")
+_DEPTH = re.compile(r"p(\d{2})(?:le|be)$|^(?:gray|ya)(\d{2})|^(?:rgb|bgr)(48)|^(?:rgba|bgra|argb)(64)")
+_DEPTH_OF_PACKED = {"48": 16, "64": 16}
+_ALPHA = re.compile(r"^(?:yuva|gbrap|rgba|bgra|argb|abgr|ya\d|pal8)")
+_LAYOUT_CHANNELS = {
+    "mono": 1, "stereo": 2, "2.1": 3, "3.0": 3, "4.0": 4, "quad": 4, "5.0": 5, "5.1": 6, "6.1": 7, "7.1": 8,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class VideoFacts:
-    """The picture. Size in pixels as coded, times in seconds."""
+    """The picture. Size in pixels as coded, times in seconds. `fps` is the step between pictures, or their average
+    where `variable_rate`. Colour names are FFmpeg's, empty where the file is silent; `hdr` is pq, hlg or empty.
+    `stream` counts the file's videos without cover art; `hidden` packets are decoded, yet cut off by an edit list.
+    """
 
     codec: str
     width: int
@@ -35,11 +54,36 @@ class VideoFacts:
     start_seconds: Fraction
     extradata: str
     rotation: int = 0
+    profile: str = ""
+    level: str | None = None
+    bit_depth: int = 8
+    range: str = ""
+    matrix: str = ""
+    primaries: str = ""
+    transfer: str = ""
+    interlaced: bool = False
+    alpha: bool = False
+    variable_rate: bool = False
+    key_frames: int = 1
+    hidden: int = 0
+    stream: int = 0
+
+    @property
+    def hdr(self) -> str:
+        return HDR_TRANSFERS.get(self.transfer, "")
+
+    @property
+    def shown_size(self) -> tuple[int, int]:
+        """Width and height in pixels after rotation, before the pixels' own shape."""
+        across = (self.width, self.height)
+        return across[::-1] if abs(self.rotation) % 180 == 90 else across
 
 
 @dataclass(frozen=True, slots=True)
 class AudioFacts:
-    """The sound. Times in seconds."""
+    """The sound. Times in seconds; the start is that of the first decoded sample, after priming. `head` has time and
+    checksum of the first packets, by which the sound is found again in a film.
+    """
 
     codec: str
     sample_rate: int
@@ -49,105 +93,170 @@ class AudioFacts:
     duration_seconds: Fraction
     start_seconds: Fraction
     extradata: str
+    profile: str = ""
+    head: tuple[tuple[Fraction, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class MediaFacts:
-    """A file's picture, sound, container and true duration in seconds."""
+    """A file's picture, sound, container and true duration in seconds. `decoded` only after a decode of the whole."""
 
     container: str
     video: VideoFacts | None
     audio: AudioFacts | None
     duration_seconds: Fraction
     size_bytes: int = 0
+    decoded: Decoded | None = None
 
 
-@dataclass(slots=True)
-class _Stream:
-    facts: dict[str, str] = field(default_factory=dict)
-    times: list[tuple[int, int]] = field(default_factory=list)
-
-
-def parse_framehash(listing: str, log: str, size_bytes: int = 0) -> MediaFacts:
+def parse_probe(listing: str, log: str, size_bytes: int = 0) -> MediaFacts:
     """The facts of a file. Raises BadMedia when it has neither picture nor sound."""
-    streams = _streams(listing.splitlines())
-    video = next((_video(s, log) for s in streams if s.facts.get("media_type") == "video" and s.times), None)
-    audio = next((_audio(s) for s in streams if s.facts.get("media_type") == "audio" and s.times), None)
+    streams = read_listing(listing)
+    container, ours = _CONTAINER.search(log), log.rpartition("\nStream mapping:")[2]
+    videos = [stream for stream in streams if stream.facts.get("media_type") == "video"]
+    best = max(videos, key=lambda stream: len(_shown(stream)), default=None)
+    video = _video(best, videos.index(best), streams.index(best), ours) if best and _shown(best) else None
+    audio = next((_audio(s, index, ours) for index, s in enumerate(streams) if s.is_a("audio")), None)
     if video is None and audio is None:
         raise BadMedia("The file holds neither picture nor sound that could be read.")
-    ends = [s.start_seconds + s.duration_seconds for s in (video, audio) if s is not None]
-    found = _CONTAINER.search(log)
-    return MediaFacts(found[1] if found else "", video, audio, max(ends), size_bytes)
+    parts = [part for part in (video, audio) if part is not None]
+    ends = max(part.start_seconds + part.duration_seconds for part in parts)
+    length = ends - min(part.start_seconds for part in parts)
+    return MediaFacts(container[1] if container else "", video, audio, length, size_bytes)
 
 
-def _streams(lines: Iterable[str]) -> Sequence[_Stream]:
-    streams: dict[int, _Stream] = {}
-    for line in lines:
-        fact = _FACT.match(line)
-        if fact:
-            streams.setdefault(int(fact[2]), _Stream()).facts[fact[1]] = fact[3].strip()
-        elif line.startswith("#extradata"):
-            index, _, rest = line.removeprefix("#extradata ").partition(",")
-            streams.setdefault(int(index), _Stream()).facts["extradata"] = rest.strip()
-        elif line and not line.startswith("#"):
-            parts = line.split(",")
-            streams.setdefault(int(parts[0]), _Stream()).times.append((int(parts[2]), int(parts[3])))
-    return [streams[index] for index in sorted(streams)]
+def with_decoded(facts: MediaFacts, listing: str, log: str) -> MediaFacts:
+    """Facts with what a decode of the whole file found; frames counted are frames decoded."""
+    streams = read_listing(listing)
+    stored = [*filter(None, (facts.video, facts.audio))]
+    decoded = read_decoded(streams[: len(stored)], streams[len(stored) :], log.rpartition("\nStream mapping:")[2])
+    video = None if facts.video is None else replace(facts.video, frames=len(decoded.pictures))
+    return replace(facts, video=video, decoded=decoded)
 
 
-def _span(stream: _Stream) -> tuple[Fraction, Fraction]:
-    """First presentation time and length, in seconds."""
-    base = Fraction(stream.facts["tb"])
-    start = min(pts for pts, _ in stream.times)
-    end = max(pts + duration for pts, duration in stream.times)
-    return start * base, (end - start) * base
+def _shown(stream: Stream) -> list[Packet]:
+    """Packets by presentation. VP8 stores its hidden reference pictures at the time of the next that is shown."""
+    shown = sorted(packet for packet in stream.packets if packet.shown)
+    if stream.facts["codec_id"] != "vp8":
+        return shown
+    return list({packet.pts: packet for packet in shown}.values())
 
 
-def _video(stream: _Stream, log: str) -> VideoFacts:
+def _video(stream: Stream, number: int, index: int, log: str) -> VideoFacts:
     width, height = (int(side) for side in stream.facts["dimensions"].split("x"))
-    start, duration = _span(stream)
-    frames = len(stream.times)
-    sar = (
-        Fraction(*(int(part) for part in stream.facts.get("sar", "1/1").split("/")))
-        if _has_sar(stream)
-        else Fraction(1)
-    )
-    pixel_format, rotation = _VIDEO_LOG.search(log), _ROTATION.search(log)
+    if width * height == 0:
+        raise BadMedia("The picture has no size: generate or upload the file again.")
+    shown = _shown(stream)
+    fps, step, variable = _rate(shown, stream.base)
+    span = shown[-1].pts + (shown[-1].duration or step) - shown[0].pts
+    pixel_format, scan = _first_picture(log, index)
+    colour = _COLOUR.search(log)
+    range_, matrix, primaries, transfer = (_known(name) for name in colour.groups()) if colour else [""] * 4
+    rotation = _ROTATION.search(log)
     return VideoFacts(
         codec=stream.facts["codec_id"],
         width=width,
         height=height,
-        sar=sar,
-        pixel_format=pixel_format[1] if pixel_format else "",
-        fps=_fps(frames, duration),
-        frames=frames,
-        duration_seconds=duration,
-        start_seconds=start,
+        sar=_ratio(stream.facts.get("sar", "0/1")),
+        pixel_format=pixel_format,
+        fps=fps,
+        frames=len(shown),
+        duration_seconds=span * stream.base,
+        start_seconds=shown[0].pts * stream.base,
         extradata=stream.facts.get("extradata", ""),
         rotation=round(float(rotation[1])) if rotation else 0,
+        profile=_profile(log, index),
+        bit_depth=_bit_depth(pixel_format),
+        range=range_,
+        matrix=matrix,
+        primaries=primaries,
+        transfer=transfer,
+        interlaced=scan in ("T", "B"),
+        alpha=_has_alpha(stream, pixel_format),
+        variable_rate=variable,
+        key_frames=sum(packet.key for packet in shown),
+        hidden=sum(not packet.shown for packet in stream.packets),
+        stream=number,
     )
 
 
-def _has_sar(stream: _Stream) -> bool:
-    return not stream.facts.get("sar", "0/1").startswith("0/") and not stream.facts["sar"].endswith("/0")
+def _rate(shown: Sequence[Packet], base: Fraction) -> tuple[Fraction, int, bool]:
+    """Pictures a second, ticks of a usual step, and whether steps differ by more than the clock's rounding.
+
+    The last picture's duration is left out where there are others: containers get it wrong most often.
+    """
+    if len(shown) < 2:
+        length = shown[0].duration * base
+        return (1 / length).limit_denominator(1001) if length else Fraction(0), 1, False
+    steps = [later.pts - one.pts for one, later in pairwise(shown)]
+    span, usual = sum(steps), sorted(steps)[len(steps) // 2]
+    # A clock that ticks many times a picture rounds; one that ticks once does not.
+    even = max(steps) - min(steps) <= (max(2, usual // 50) if usual >= 8 else 0)
+    near = min(USUAL_RATES, key=lambda rate: abs(len(steps) / rate - span * base))
+    if even and abs(len(steps) / near - span * base) <= base * 3 / 2:
+        return near, usual, False
+    if not even:
+        span, steps = span + (shown[-1].duration or usual), [*steps, 0]
+    fps = (len(steps) / (span * base)).limit_denominator(1001) if span else Fraction(0)
+    return fps, usual, not even
 
 
-def _fps(frames: int, duration: Fraction) -> Fraction:
-    if duration <= 0:
-        return Fraction(0)
-    return (frames / duration).limit_denominator(1001)
+def _ratio(text: str) -> Fraction:
+    """A pixel's shape; one where it is unknown."""
+    above, below = (int(part) for part in text.split("/"))
+    return Fraction(above, below) if above > 0 and below > 0 else Fraction(1)
 
 
-def _audio(stream: _Stream) -> AudioFacts:
-    start, duration = _span(stream)
-    layout = stream.facts.get("channel_layout_name", "mono")
+def _first_picture(log: str, index: int) -> tuple[str, str]:
+    """Pixel format and scan (P, T, B) of the first decoded picture; of the stream's description without one."""
+    picture = _PICTURE.search(log)
+    if picture:
+        return picture[1], picture[2]
+    described = re.search(rf"^  Stream #0:{index}: Video: \w+.*?, (\w+)(?:\([^)]*\))?, \d+x\d+", log, re.M)
+    return (described[1] if described else ""), "P"
+
+
+def _profile(log: str, index: int) -> str:
+    """`High`, `Main 10`, `LC`; the parentheses behind it hold the container's tag as `avc1 / 0x31637661`."""
+    described = re.search(rf"^  Stream #0:{index}: (?:Video|Audio): \w+ \(([^()/]*)\)", log, re.M)
+    return described[1] if described else ""
+
+
+def _known(name: str) -> str:
+    return "" if name in ("unknown", "unspecified", "reserved") else name
+
+
+def _bit_depth(pixel_format: str) -> int:
+    found = _DEPTH.search(pixel_format)
+    digits = next((group for group in found.groups() if group), "8") if found else "8"
+    return _DEPTH_OF_PACKED.get(digits, int(digits))
+
+
+def _has_alpha(stream: Stream, pixel_format: str) -> bool:
+    """VP8 and VP9 keep it in a block of its own; a JPEG's fourth plane is black ink, already worked in."""
+    if stream.facts["codec_id"] in ("vp8", "vp9"):
+        return "Matroska BlockAdditional" in stream.side_data
+    return bool(_ALPHA.match(pixel_format)) and stream.facts["codec_id"] != "mjpeg"
+
+
+def _audio(stream: Stream, index: int, log: str) -> AudioFacts:
+    shown = sorted(packet for packet in stream.packets if packet.shown) or stream.packets
+    start, end = shown[0].pts * stream.base, max(packet.pts + packet.duration for packet in shown) * stream.base
+    layout = stream.facts.get("channel_layout_name", "")
+    channels, sample_rate = _LAYOUT_CHANNELS.get(layout, 2), int(stream.facts["sample_rate"])
+    first = _SOUND.search(log)
+    if first:
+        channels, layout, sample_rate = int(first[2]), first[3].strip() or layout, int(first[4])
+        start = min(max(Fraction(int(first[1]), sample_rate), start), end)
     return AudioFacts(
         codec=stream.facts["codec_id"],
-        sample_rate=int(stream.facts["sample_rate"]),
+        sample_rate=sample_rate,
         layout=layout,
-        channels=_LAYOUT_CHANNELS.get(layout, 2),
-        packets=len(stream.times),
-        duration_seconds=duration,
+        channels=channels,
+        packets=len(shown),
+        duration_seconds=end - start,
         start_seconds=start,
         extradata=stream.facts.get("extradata", ""),
+        profile=_profile(log, index),
+        head=tuple((packet.pts * stream.base, packet.checksum) for packet in shown[:HEAD_PACKETS]),
     )
