@@ -7,8 +7,9 @@ import resource
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from shared.domain.errors import BadMedia, Conflict, DependencyDown
@@ -18,11 +19,11 @@ from shared.media.probe import MediaFacts, parse_probe, with_decoded
 
 KILLED_BEFORE_DEADLINE_SECONDS = 5.0
 POLL_SECONDS = 0.05
-MEMORY_BYTES = 2500 * 1024**2
-FILE_BYTES = 8 * 1024**3
 LOG_BYTES = 4_000_000
 LISTING_BYTES = 200_000_000
 REMEDIES = (
+    ("File ended prematurely", "The file is cut off: upload or generate it again."),
+    ("partial file", "The file is cut off: upload or generate it again."),
     ("moov atom not found", "The file is cut off: upload or generate it again."),
     ("Invalid data found", "The file is damaged or no media that can be read: generate or upload it again."),
     ("does not contain any stream", "The file holds neither picture nor sound."),
@@ -32,17 +33,40 @@ REMEDIES = (
     ("File too large", "The result would be too large: compile fewer clips."),
     ("Cannot allocate memory", "The picture is too large to be worked on."),
 )
+CUT_OFF = REMEDIES[:2]
+ENDED_BY: dict[int, str] = {
+    signal.SIGXFSZ: "The result would be too large: compile fewer clips.",
+    signal.SIGXCPU: "The media takes more computing time than it may: use shorter or smaller media.",
+    signal.SIGKILL: "The media takes more computing time or memory than it may: use shorter or smaller media.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one FFmpeg may take: address space, one file, and processor seconds over all its threads."""
+
+    memory_bytes: int = 2500 * 1024**2
+    file_bytes: int = 8 * 1024**3
+    cpu_seconds: int = 5400
 
 
 class FfmpegEncoder:
     """Implements `Encoder`. `seconds_left` is the invocation's; `should_stop` is asked many times a second."""
 
-    def __init__(self, ffmpeg: str, *, seconds_left: Callable[[], float], should_stop: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        ffmpeg: str,
+        *,
+        seconds_left: Callable[[], float],
+        should_stop: Callable[[], bool],
+        limits: Limits = Limits(),
+    ) -> None:
         if not ffmpeg:
             raise DependencyDown(
                 "FFmpeg is not on the PATH: deploy the stage with its ffmpeg layer.", code="ffmpeg_missing"
             )
         self._ffmpeg, self._seconds_left, self._should_stop = ffmpeg, seconds_left, should_stop
+        self._limits = limits
 
     def probe(self, path: Path) -> MediaFacts:
         try:
@@ -65,6 +89,10 @@ class FfmpegEncoder:
     def verify(self, path: Path) -> MediaFacts:
         probed = self.probe(path)
         listing, log = self._run(commands.decode_command(path, probed), path.parent)
+        cut_off = next((sentence for mark, sentence in CUT_OFF if mark in log), None)
+        if cut_off:
+            # Some demuxers take the end of a cut file for its end: no error, exit code 0.
+            raise BadMedia(cut_off)
         facts = with_decoded(probed, listing, log)
         if facts.video is not None and facts.video.frames == 0:
             raise BadMedia("No picture of the file can be decoded: generate or upload it again.")
@@ -75,6 +103,8 @@ class FfmpegEncoder:
         _must_exist(target)
 
     def join(self, clips: Sequence[Path], target: Path) -> None:
+        if any(clip.parent != target.parent for clip in clips):
+            raise ValueError("clips lie beside the film: its script holds plain names")
         script = target.with_suffix(".ffconcat")
         script.write_text(commands.join_list(clips), "utf8")
         self._run(commands.join_command(script, target), target.parent)
@@ -86,43 +116,57 @@ class FfmpegEncoder:
 
     def _run(self, arguments: Sequence[str], folder: Path) -> tuple[str, str]:
         """stdout and log of a run. Raises BadMedia with a remedy, Conflict when told to stop."""
+        if folder.stat().st_mode & 0o077:
+            raise PermissionError("FFmpeg works in a folder that is private (0700) only")
         with tempfile.TemporaryFile(dir=folder) as out, tempfile.TemporaryFile(dir=folder) as log:
             process = subprocess.Popen(
                 [self._ffmpeg, *arguments], stdin=subprocess.DEVNULL, stdout=out, stderr=log, cwd=folder, env={},
-                start_new_session=True, close_fds=True,
+                start_new_session=True, close_fds=True, umask=0o077,
             )  # fmt: skip
-            _limit(process.pid)
-            code = self._wait(process)
+            try:
+                _limit(process.pid, self._limits, self._seconds_left())
+                code = self._wait(process)
+            finally:
+                _kill(process)
             text = _read(log, LOG_BYTES)
             if code != 0:
-                raise BadMedia(_remedy(text))
+                raise BadMedia(ENDED_BY.get(-code) or _remedy(text))
             return _read(out, LISTING_BYTES), text
 
     def _wait(self, process: subprocess.Popen[bytes]) -> int:
-        while process.poll() is None:
+        while True:
             if self._should_stop():
-                _kill(process)
                 raise Conflict("The job was stopped.", code="stopped")
             if self._seconds_left() < KILLED_BEFORE_DEADLINE_SECONDS:
-                _kill(process)
                 raise Conflict("The invocation's time is over; the job is taken up again.", code="out_of_time")
-            time.sleep(POLL_SECONDS)
-        return process.returncode
+            with suppress(subprocess.TimeoutExpired):
+                return process.wait(POLL_SECONDS)
 
 
-def _limit(pid: int) -> None:
-    """Set from outside, as code between fork and exec may deadlock in a process with threads."""
+def _limit(pid: int, limits: Limits, seconds_left: float) -> None:
+    """Set from outside, as code between fork and exec may deadlock in a process with threads.
+
+    The processor's limit ends FFmpeg even where this process is frozen or gone.
+    """
     if not hasattr(resource, "prlimit"):
         return
-    try:
-        resource.prlimit(pid, resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (FILE_BYTES, FILE_BYTES))
-    except ProcessLookupError:
-        return
+    cpu_seconds = max(1, min(limits.cpu_seconds, int(seconds_left * (os.cpu_count() or 1))))
+    for kind, most in (
+        (resource.RLIMIT_AS, limits.memory_bytes),
+        (resource.RLIMIT_FSIZE, limits.file_bytes),
+        (resource.RLIMIT_CPU, cpu_seconds),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        try:
+            resource.prlimit(pid, kind, (most, most))
+        except ProcessLookupError:
+            return
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    os.killpg(process.pid, signal.SIGKILL)
+    """The whole group, which outlives its leader when that left children behind."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,9 +15,12 @@ FORMATS = (
     "png_pipe,jpeg_pipe,webp_pipe,webp_anim,apng,gif,gif_pipe,image2"
 )
 JOINED_FORMATS = "concat,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,flv,mpegts"
+# FFmpeg hands the lists on to what a concat script opens.
+JOINING = ["-protocol_whitelist", "file", "-format_whitelist", JOINED_FORMATS, "-f", "concat", "-safe", "1"]
 MAX_PIXELS = 7680 * 4320
 MAX_ALLOC_BYTES = 1024**3
 MAX_STREAMS = 64
+_OUR_NAME = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*")
 THUMBNAIL_PIXELS = 640
 QUIET = ["-nostdin", "-hide_banner", "-y", "-max_alloc", str(MAX_ALLOC_BYTES)]
 _TIMESCALE = "12800"
@@ -73,7 +77,7 @@ def join_list(clips: Sequence[Path]) -> str:
     """The concat script: relative names of our own making in the folder the script lies in."""
     lines = ["ffconcat version 1.0"]
     for clip in clips:
-        if not clip.name.replace("-", "").replace(".", "").isalnum():
+        if not _OUR_NAME.fullmatch(clip.name):
             raise ValueError("clip files are named by us: letters, digits, dash and dot")
         lines.append(f"file {clip.name}")
     return "\n".join(lines) + "\n"
@@ -82,7 +86,7 @@ def join_list(clips: Sequence[Path]) -> str:
 def join_command(script: Path, target: Path) -> list[str]:
     """Joins like clips without re-encoding. `-safe 1` stays: the script holds plain names only."""
     return [
-        *QUIET, "-v", "error", "-protocol_whitelist", "file", "-f", "concat", "-safe", "1", "-i", f"file:{script}",
+        *QUIET, "-v", "error", *JOINING, "-i", f"file:{script}",
         "-map", "0:V:0", "-map", "0:a:0?", "-c", "copy", "-video_track_timescale", _TIMESCALE,
         "-movflags", "+faststart", "-f", "mp4", f"file:{target}",
     ]  # fmt: skip

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import threading
-from fractions import Fraction
 from pathlib import Path
 
-import imageio_ffmpeg
 import pytest
 
 from shared.adapters.ffmpeg import FfmpegEncoder
@@ -15,23 +13,9 @@ from shared.domain.errors import BadMedia, Conflict, DependencyDown
 from shared.media.plan import plan_compile
 from shared.media.probe import MediaFacts
 from shared.media.verification import verify_film
+from tests.footage import FFMPEG, clip, encoder, packets
 
-FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
 AAC_FRAME_SECONDS = 1024 / 44100
-
-
-def encoder(*, seconds_left: float = 600, stop: bool = False) -> FfmpegEncoder:
-    return FfmpegEncoder(FFMPEG, seconds_left=lambda: seconds_left, should_stop=lambda: stop)
-
-
-def clip(path: Path, *, size: str = "160x90", fps: int = 24, seconds: float = 1, sound: str | None = "stereo") -> Path:
-    made = ["-f", "lavfi", "-i", f"testsrc2=s={size}:r={fps}:d={seconds}"]
-    coded = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"]
-    if sound:
-        made += ["-f", "lavfi", "-i", f"sine=440:r=44100:d={seconds}"]
-        coded += ["-c:a", "aac", "-ac", "1" if sound == "mono" else "2"]
-    subprocess.run([FFMPEG, "-v", "error", "-y", *made, *coded, str(path)], check=True)
-    return path
 
 
 def compiled(clips: list[Path], folder: Path) -> tuple[str, list[MediaFacts], MediaFacts]:
@@ -46,16 +30,6 @@ def compiled(clips: list[Path], folder: Path) -> tuple[str, list[MediaFacts], Me
         clips, facts = like, [ffmpeg.probe(path) for path in like]
     ffmpeg.join(clips, folder / "film.mp4")
     return plan.strategy, facts, ffmpeg.verify(folder / "film.mp4")
-
-
-def packets(path: Path) -> list[tuple[int, float, str]]:
-    """Stream, presentation time in seconds and hash of each packet."""
-    argv = [FFMPEG, "-v", "error", "-i", str(path), "-map", "0", "-c", "copy", "-copyts", "-f", "framehash",
-            "-hash", "md5", "-"]  # fmt: skip
-    lines = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
-    bases = {int(x.split()[1][:-1]): Fraction(x.split()[2]) for x in lines if x.startswith("#tb")}
-    rows = [line.split(",") for line in lines if line and not line.startswith("#")]
-    return [(int(row[0]), float(int(row[2]) * bases[int(row[0])]), row[5].strip()) for row in rows]
 
 
 def test_like_clips_are_copied_packet_by_packet(tmp_path: Path) -> None:

@@ -1,0 +1,64 @@
+"""Clips and FFmpeg for tests: what a test needs is made by FFmpeg itself or byte by byte, never brought along."""
+
+from __future__ import annotations
+
+import subprocess
+from fractions import Fraction
+from pathlib import Path
+
+import imageio_ffmpeg
+
+from shared.adapters.ffmpeg import FfmpegEncoder, Limits
+from shared.media.probe import AudioFacts, MediaFacts, VideoFacts
+
+FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
+
+
+def encoder(*, seconds_left: float = 600, stop: bool = False, limits: Limits | None = None) -> FfmpegEncoder:
+    return FfmpegEncoder(FFMPEG, seconds_left=lambda: seconds_left, should_stop=lambda: stop, limits=limits or Limits())
+
+
+def bare(*arguments: str | Path, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """FFmpeg as anybody would call it, with nothing that keeps it in."""
+    argv = [FFMPEG, "-y", "-nostdin", "-hide_banner", "-v", "error", *map(str, arguments)]
+    return subprocess.run(argv, cwd=folder, capture_output=True, text=True, timeout=120)
+
+
+def made(*arguments: str | Path) -> Path:
+    """The file a command makes, named last."""
+    done = bare(*arguments)
+    assert done.returncode == 0, done.stderr
+    return Path(arguments[-1])
+
+
+def clip(
+    path: Path, *, size: str = "160x90", fps: int | str = 24, seconds: float = 1, sound: str | None = "stereo",
+    hertz: int = 440, coded: tuple[str, ...] = (),
+) -> Path:  # fmt: skip
+    """A moving test picture with a tone; `sound`: mono, stereo, 5.1 or None."""
+    inputs = ["-f", "lavfi", "-i", f"testsrc2=s={size}:r={fps}:d={seconds}"]
+    codecs = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"]
+    if sound:
+        inputs += ["-f", "lavfi", "-i", f"sine={hertz}:r=44100:d={seconds}"]
+        codecs += ["-c:a", "aac", "-ac", {"mono": "1", "stereo": "2", "5.1": "6"}[sound]]
+    return made(*inputs, *codecs, *coded, path)
+
+
+def picture(facts: MediaFacts) -> VideoFacts:
+    assert facts.video is not None
+    return facts.video
+
+
+def tone(facts: MediaFacts) -> AudioFacts:
+    assert facts.audio is not None
+    return facts.audio
+
+
+def packets(path: Path) -> list[tuple[int, float, str]]:
+    """Stream, presentation time in seconds and hash of each packet."""
+    argv = [FFMPEG, "-v", "error", "-i", str(path), "-map", "0", "-c", "copy", "-copyts", "-f", "framehash",
+            "-hash", "md5", "-"]  # fmt: skip
+    lines = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
+    bases = {int(x.split()[1][:-1]): Fraction(x.split()[2]) for x in lines if x.startswith("#tb")}
+    rows = [line.split(",") for line in lines if line and not line.startswith("#")]
+    return [(int(row[0]), float(int(row[2]) * bases[int(row[0])]), row[5].strip()) for row in rows]
