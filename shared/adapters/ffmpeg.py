@@ -14,8 +14,10 @@ from pathlib import Path
 
 from shared.domain.errors import BadMedia, Conflict, DependencyDown
 from shared.media import commands
+from shared.media.conform import conform_command
 from shared.media.plan import Target
-from shared.media.probe import MediaFacts, parse_probe, with_decoded
+from shared.media.probe import MediaFacts, VideoFacts, parse_probe, with_decoded
+from shared.media.sound import WholeAudio
 
 KILLED_BEFORE_DEADLINE_SECONDS = 5.0
 POLL_SECONDS = 0.05
@@ -102,16 +104,33 @@ class FfmpegEncoder:
         self._run(commands.thumbnail_command(path, target), path.parent)
         _must_exist(target)
 
-    def join(self, clips: Sequence[Path], target: Path) -> None:
+    def join(self, clips: Sequence[Path], target: Path, *, whole_audio: WholeAudio | None = None) -> None:
         if any(clip.parent != target.parent for clip in clips):
             raise ValueError("clips lie beside the film: its script holds plain names")
         script = target.with_suffix(".ffconcat")
-        script.write_text(commands.join_list(clips), "utf8")
-        self._run(commands.join_command(script, target), target.parent)
+        script.write_text(commands.join_list(clips, whole_audio.seen if whole_audio else ()), "utf8")
+        if whole_audio is None:
+            self._run(commands.join_command(script, target), target.parent)
+        else:
+            gathered = self._gathered(whole_audio, target)
+            self._run(commands.join_whole_command(script, gathered, target), target.parent)
         _must_exist(target)
 
-    def conform(self, clip: Path, facts: MediaFacts, like: Target, target: Path) -> None:
-        self._run(commands.conform_command(clip, facts, like, target), target.parent)
+    def _gathered(self, whole: WholeAudio, target: Path) -> WholeAudio:
+        """As it is where one FFmpeg can read all pieces; else of lossless files, each made of many pieces."""
+        groups = whole.groups()
+        if len(groups) == 1:
+            return whole
+        files = [target.with_name(f"{target.stem}-sound-{number}.flac") for number in range(len(groups))]
+        for group, file in zip(groups, files, strict=True):
+            self._run(commands.sound_command(group, file), target.parent)
+        return whole.of_files(files)
+
+    def conform(
+        self, clip: Path, facts: MediaFacts, like: Target, target: Path, *,
+        model: VideoFacts | None = None, sps_id: int | None = None,
+    ) -> None:  # fmt: skip
+        self._run(conform_command(clip, facts, like, target, model=model, sps_id=sps_id), target.parent)
         _must_exist(target)
 
     def _run(self, arguments: Sequence[str], folder: Path) -> tuple[str, str]:

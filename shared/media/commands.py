@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from shared.media.decoded import DARK_PIXEL, SHORTEST_STRETCH_SECONDS, SILENT_BELOW
-from shared.media.plan import Target
 from shared.media.probe import MediaFacts
+from shared.media.sound import BITS_PER_SECOND, WholeAudio, sound_graph
 
 FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,mpegts,wav,mp3,flac,ogg,aac,"
@@ -23,7 +23,7 @@ MAX_STREAMS = 64
 _OUR_NAME = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*")
 THUMBNAIL_PIXELS = 640
 QUIET = ["-nostdin", "-hide_banner", "-y", "-max_alloc", str(MAX_ALLOC_BYTES)]
-_TIMESCALE = "12800"
+_FILM = ["-map_metadata", "-1", "-map_chapters", "-1", "-movflags", "+faststart", "-f", "mp4"]
 # Without these, names and notes a file's author wrote would stand between the facts in the log.
 _NAMELESS = ["-map_metadata", "-1", "-map_metadata:s", "-1", "-map_chapters", "-1"]
 
@@ -73,13 +73,22 @@ def thumbnail_command(source: Path, target: Path) -> list[str]:
     ]  # fmt: skip
 
 
-def join_list(clips: Sequence[Path]) -> str:
-    """The concat script: relative names of our own making in the folder the script lies in."""
+def join_list(clips: Sequence[Path], facts: Sequence[MediaFacts] = ()) -> str:
+    """The concat script: relative names of our own making in the folder the script lies in.
+
+    With `facts` each clip begins with its first picture and lasts as long as its pictures do, so that the next one
+    follows without a gap whatever the clip's sound, container or edit list says.
+    """
     lines = ["ffconcat version 1.0"]
-    for clip in clips:
+    for number, clip in enumerate(clips):
         if not _OUR_NAME.fullmatch(clip.name):
             raise ValueError("clip files are named by us: letters, digits, dash and dot")
         lines.append(f"file {clip.name}")
+        video = facts[number].video if facts else None
+        if video is not None:
+            # Without the first line a file's priming sound, which begins before zero, would move its pictures.
+            lines.append(f"inpoint {float(video.start_seconds):.6f}")
+            lines.append(f"duration {float(video.duration_seconds):.6f}")
     return "\n".join(lines) + "\n"
 
 
@@ -87,36 +96,32 @@ def join_command(script: Path, target: Path) -> list[str]:
     """Joins like clips without re-encoding. `-safe 1` stays: the script holds plain names only."""
     return [
         *QUIET, "-v", "error", *JOINING, "-i", f"file:{script}",
-        "-map", "0:V:0", "-map", "0:a:0?", "-c", "copy", "-video_track_timescale", _TIMESCALE,
-        "-movflags", "+faststart", "-f", "mp4", f"file:{target}",
+        "-map", "0:V:0", "-map", "0:a:0?", "-c", "copy", *_FILM, f"file:{target}",
     ]  # fmt: skip
 
 
-def conform_command(clip: Path, facts: MediaFacts, target: Target, result: Path) -> list[str]:
-    """Re-encodes a clip to the target's size, rate and sound; silence where it has none and the film has."""
-    silence, sound = _sound(facts, target)
-    fit = (
-        f"scale={target.width}:{target.height}:force_original_aspect_ratio=decrease:reset_sar=1,"
-        f"pad={target.width}:{target.height}:(ow-iw)/2:(oh-ih)/2,setsar=1,fps={target.fps},format=yuv420p"
-    )
-    gop = str(max(round(target.fps * 2), 1))
-    seconds = f"{float(facts.duration_seconds):.6f}"
+def join_whole_command(script: Path, whole: WholeAudio, target: Path) -> list[str]:
+    """Joins the pictures of like clips without re-encoding and gives them one sound made of all their sounds.
+
+    The script's times stand (`-copyts`): sound that begins before the first picture would move it.
+    """
     return [
-        *QUIET, "-v", "error", *reading(clip), *silence, "-map", "0:V:0", *sound, "-vf", fit, "-t", seconds,
-        "-c:v", "libx264", "-preset", "veryfast", "-crf", "18", "-g", gop, "-flags", "+cgop",
-        "-video_track_timescale", _TIMESCALE, "-map_metadata", "-1", "-f", "mp4", f"file:{result}",
+        *QUIET, "-v", "error", "-copyts", *JOINING, "-i", f"file:{script}", *_sounds(whole),
+        "-filter_complex", sound_graph(whole, 1), "-map", "0:V:0", "-c:v", "copy",
+        "-map", "[sound]", "-c:a", "aac", "-b:a", str(BITS_PER_SECOND), *_FILM, f"file:{target}",
     ]  # fmt: skip
 
 
-def _sound(facts: MediaFacts, target: Target) -> tuple[list[str], list[str]]:
-    if target.sample_rate is None:
-        return [], ["-an"]
-    out = ["-c:a", "aac", "-b:a", "192k", "-ar", str(target.sample_rate), "-ac", str(target.channels)]
-    if facts.audio is not None:
-        # Sound shorter than the picture is filled up, so that every clip ends both at once.
-        return [], ["-map", "0:a:0", "-af", "apad", *out]
-    layout = "mono" if target.channels == 1 else "stereo"
-    return ["-f", "lavfi", "-i", f"anullsrc=r={target.sample_rate}:cl={layout}"], ["-map", "1:a:0", *out]
+def sound_command(whole: WholeAudio, target: Path) -> list[str]:
+    """Makes one lossless sound file of a group of pieces."""
+    return [
+        *QUIET, "-v", "error", *_sounds(whole), "-filter_complex", sound_graph(whole, 0), "-map", "[sound]",
+        "-c:a", "flac", "-compression_level", "0", "-f", "flac", f"file:{target}",
+    ]  # fmt: skip
+
+
+def _sounds(whole: WholeAudio) -> list[str]:
+    return [word for piece in whole.pieces if piece.path is not None for word in ("-vn", *reading(piece.path))]
 
 
 def reading(source: Path) -> list[str]:

@@ -189,7 +189,11 @@ def _rate(shown: Sequence[Packet], base: Fraction) -> tuple[Fraction, int, bool]
         length = shown[0].duration * base
         return (1 / length).limit_denominator(1001) if length else Fraction(0), 1, False
     steps = [later.pts - one.pts for one, later in pairwise(shown)]
-    span, usual = sum(steps), sorted(steps)[len(steps) // 2]
+    usual = sorted(steps)[len(steps) // 2]
+    if len(steps) > 2 and usual < steps[0] < 2 * usual:
+        # Fragmented files stretch the first picture over the time their sound needs to get going.
+        steps = steps[1:]
+    span = sum(steps)
     # A clock that ticks many times a picture rounds; one that ticks once does not.
     even = max(steps) - min(steps) <= (max(2, usual // 50) if usual >= 8 else 0)
     near = min(USUAL_RATES, key=lambda rate: abs(len(steps) / rate - span * base))

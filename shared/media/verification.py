@@ -1,18 +1,42 @@
-"""Does the film hold what its clips held? Frames are counted by decoding, never taken from exit codes."""
+"""Does the film hold what its clips held? Judged by what one pass of decoding found, never by exit codes.
+
+How the sound's offset at a join is found: the film's picture number n, n being the pictures of the clips before, says
+when a clip starts. Where its first stored sound packets are found again by their checksums, their times say where its
+sound lies; the offset is the difference to where it lay in the clip. Where the sound was encoded anew, no packet is
+found again, and the sound was cut to the pictures' own samples: the offset is that of the sound's clock, its start and
+the gaps so far. `clock_offset_ms` is what a player hears that counts samples and does not mind timestamps.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import median
 
+from shared.media.decoded import Decoded, Interval
 from shared.media.probe import MediaFacts
 
 DRIFT_LIMIT_SECONDS = 0.1
+# Sound that is later than its picture by more than this is seen by trained viewers (EBU R37: 40 ms early, 60 ms late).
+OFFSET_LIMIT_MS = 45.0
+SEARCHED_SECONDS = 1.0
+# A stretch counts as the clip's own when it sticks out of it by no more.
+STRETCH_TOLERANCE_SECONDS = 0.15
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Where a clip begins in the film, and how far its sound is behind its picture there (negative: ahead)."""
+
+    at_seconds: float
+    audio_offset_ms: float
+    clock_offset_ms: float
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """`problems` is empty when `ok`. Durations in seconds, drift in milliseconds."""
+    """`problems` is empty when `ok`. Durations in seconds, drift in milliseconds at the film's end."""
 
     ok: bool
     frames_expected: int
@@ -21,25 +45,49 @@ class Verification:
     duration: float
     drift_ms: float
     problems: tuple[str, ...]
+    joins: tuple[Join, ...] = ()
+    black: tuple[Interval, ...] = ()
+    silent: tuple[Interval, ...] = ()
 
 
-def verify_film(clips: Sequence[MediaFacts], film: MediaFacts) -> Verification:
-    """Compares a decoded film with the clips as they were joined."""
+def verify_film(clips: Sequence[MediaFacts], film: MediaFacts, *, whole_audio: bool = False) -> Verification:
+    """Compares a film with the clips as they were joined. Dark or silent stretches are a problem only where every
+    clip was decoded too, so that it is known which of them are the clips' own. With `whole_audio` the sound was cut
+    to the pictures; without, a clip lasts as long as the longer of its two.
+    """
     expected = sum(clip.video.frames for clip in clips if clip.video is not None)
-    frames = film.video.frames if film.video is not None else 0
-    wanted = float(sum(clip.duration_seconds for clip in clips))
-    drift = _drift_seconds(film)
-    problems = []
-    if frames != expected:
-        problems.append(f"{frames} frames decode where the clips have {expected}")
-    if drift > DRIFT_LIMIT_SECONDS + _uneven_seconds(clips):
-        problems.append(f"sound and picture end {drift * 1000:.0f} ms apart")
-    if film.audio is None and any(clip.audio is not None for clip in clips):
-        problems.append("the sound is missing")
+    lengths = (clip.video.duration_seconds if whole_audio and clip.video else clip.duration_seconds for clip in clips)
+    wanted = float(sum(lengths))
+    joins = tuple(_joins(clips, film))
+    problems = (*_whole_problems(clips, film, expected, wanted), *_join_problems(joins), *_stretches(clips, film))
     return Verification(
-        not problems, expected, frames, round(wanted, 3), round(float(film.duration_seconds), 3),
-        round(drift * 1000, 1), tuple(problems),
-    )  # fmt: skip
+        ok=not problems,
+        frames_expected=expected,
+        frames=film.video.frames if film.video is not None else 0,
+        duration_expected=round(wanted, 3),
+        duration=round(float(film.duration_seconds), 3),
+        drift_ms=round(_drift_seconds(film) * 1000, 1),
+        problems=problems,
+        joins=joins,
+        black=film.decoded.black if film.decoded else (),
+        silent=film.decoded.silent if film.decoded else (),
+    )
+
+
+def _whole_problems(clips: Sequence[MediaFacts], film: MediaFacts, expected: int, wanted: float) -> Iterator[str]:
+    frames = film.video.frames if film.video is not None else 0
+    if frames != expected:
+        yield f"{frames} frames decode where the clips have {expected}"
+    if abs(float(film.duration_seconds) - wanted) > DRIFT_LIMIT_SECONDS + 0.05 * len(clips):
+        yield f"the film lasts {float(film.duration_seconds):.2f} s where the clips last {wanted:.2f} s"
+    drift = _drift_seconds(film)
+    if drift > DRIFT_LIMIT_SECONDS + _uneven_seconds(clips):
+        yield f"sound and picture end {drift * 1000:.0f} ms apart"
+    sounding = any(clip.audio is not None for clip in clips)
+    if sounding and film.audio is None:
+        yield "the sound is missing"
+    if sounding and film.audio is not None and film.decoded is not None and film.decoded.samples == 0:
+        yield "no sound can be decoded"
 
 
 def _drift_seconds(facts: MediaFacts) -> float:
@@ -51,4 +99,87 @@ def _drift_seconds(facts: MediaFacts) -> float:
 
 def _uneven_seconds(clips: Sequence[MediaFacts]) -> float:
     """A film may end as unevenly as its last clip does."""
-    return _drift_seconds(clips[-1]) if clips else 0.0
+    if not clips:
+        return 0.0
+    return _drift_seconds(clips[-1]) if clips[-1].audio is not None else float(clips[-1].duration_seconds)
+
+
+def _joins(clips: Sequence[MediaFacts], film: MediaFacts) -> Iterator[Join]:
+    decoded = film.decoded
+    if decoded is None or not decoded.pictures:
+        return
+    packets: dict[str, list[float]] = defaultdict(list)
+    for at, checksum in decoded.sound_packets:
+        packets[checksum].append(at)
+    first = 0
+    for clip in clips:
+        at = decoded.pictures[min(first, len(decoded.pictures) - 1)]
+        clock = _clock_offset(decoded, at)
+        found = _found_offset(clip, at, packets)
+        offset = found if found is not None else clock if film.audio is not None else 0.0
+        yield Join(round(at, 3), round(offset * 1000, 1), round(clock * 1000, 1))
+        first += clip.video.frames if clip.video is not None else 0
+
+
+def _clock_offset(decoded: Decoded, at: float) -> float:
+    """Seconds the sound's timestamps are behind or ahead of its samples counted from the film's first picture."""
+    ahead = [step for since, step in decoded.sound_steps if since <= at]
+    return decoded.sound_start - decoded.pictures[0] + (ahead[-1] if ahead else 0.0) if decoded.samples else 0.0
+
+
+def _found_offset(clip: MediaFacts, at: float, packets: dict[str, list[float]]) -> float | None:
+    """None where none of the clip's first packets is in the film near its picture."""
+    if clip.audio is None or clip.video is None:
+        return None
+    offsets = []
+    for time, checksum in clip.audio.head:
+        wanted = at + float(time - clip.video.start_seconds)
+        near = min((abs(found - wanted), found - wanted) for found in packets[checksum]) if packets[checksum] else None
+        if near is not None and near[0] < SEARCHED_SECONDS:
+            offsets.append(near[1])
+    return median(offsets) if offsets else None
+
+
+def _join_problems(joins: Sequence[Join]) -> Iterator[str]:
+    for number, join in enumerate(joins):
+        if abs(join.audio_offset_ms) > OFFSET_LIMIT_MS:
+            yield f"the sound of clip {number + 1} is {join.audio_offset_ms:.0f} ms off its picture"
+
+
+def _stretches(clips: Sequence[MediaFacts], film: MediaFacts) -> Iterator[str]:
+    if film.decoded is None or any(clip.decoded is None for clip in clips):
+        return
+    black, silent = list[Interval](), list[Interval]()
+    starts = [join.at_seconds for join in _joins(clips, film)]
+    for clip, start in zip(clips, starts, strict=False):
+        assert clip.decoded is not None
+        offset = start - (clip.decoded.pictures[0] if clip.decoded.pictures else 0.0)
+        black += [_moved(one, offset) for one in clip.decoded.black]
+        quiet = [Interval(0.0, float(clip.duration_seconds))] if clip.audio is None else clip.decoded.silent
+        silent += [_moved(one, offset) for one in quiet]
+        # Where a clip's sound begins late or ends early, the film has silence of its own right.
+        silent += [_moved(one, offset) for one in _unheard(clip)]
+    yield from (f"{what}" for what in _unexplained("black", film.decoded.black, black))
+    yield from (f"{what}" for what in _unexplained("silent", film.decoded.silent, silent))
+
+
+def _unheard(clip: MediaFacts) -> Iterator[Interval]:
+    if clip.audio is not None:
+        start, end = clip.audio.start_seconds, clip.audio.start_seconds + clip.audio.duration_seconds
+        yield Interval(0.0, float(start))
+        yield Interval(float(end), float(max(clip.duration_seconds, end)))
+
+
+def _moved(one: Interval, seconds: float) -> Interval:
+    return Interval(one.start_seconds + seconds, one.end_seconds + seconds)
+
+
+def _unexplained(kind: str, found: Sequence[Interval], known: Sequence[Interval]) -> Iterator[str]:
+    """Sentences for stretches that the known ones, which may follow one another, do not cover."""
+    for one in found:
+        covered = one.start_seconds
+        for other in sorted(known, key=lambda interval: interval.start_seconds):
+            if other.start_seconds <= covered + STRETCH_TOLERANCE_SECONDS:
+                covered = max(covered, other.end_seconds)
+        if covered + STRETCH_TOLERANCE_SECONDS < one.end_seconds:
+            yield f"the film is {kind} from {one.start_seconds:.2f} s to {one.end_seconds:.2f} s, its clips are not"

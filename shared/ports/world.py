@@ -15,7 +15,8 @@ from shared.domain.messages import Report
 
 if TYPE_CHECKING:
     from shared.media.plan import Target
-    from shared.media.probe import MediaFacts
+    from shared.media.probe import MediaFacts, VideoFacts
+    from shared.media.sound import WholeAudio
 
 
 class Clock(Protocol):
@@ -208,8 +209,12 @@ class Encoder(Protocol):
     def thumbnail(self, path: Path, target: Path) -> None:
         """Writes a JPEG of at most 640 pixels across."""
 
-    def join(self, clips: Sequence[Path], target: Path) -> None:
-        """Joins like clips without re-encoding."""
+    def join(self, clips: Sequence[Path], target: Path, *, whole_audio: WholeAudio | None = None) -> None:
+        """Joins like clips without re-encoding; with `whole_audio` their sounds become one that is encoded anew."""
 
-    def conform(self, clip: Path, facts: MediaFacts, like: Target, target: Path) -> None:
-        """Re-encodes a clip to the size, rate and sound of `like`."""
+    def conform(
+        self, clip: Path, facts: MediaFacts, like: Target, target: Path, *,
+        model: VideoFacts | None = None, sps_id: int | None = None,
+    ) -> None:  # fmt: skip
+        """Re-encodes a clip to the size, rate and sound of `like`; with `model`, so that it can be copied next to it,
+        its parameter sets numbered `sps_id` (0 to 31)."""

@@ -1,0 +1,99 @@
+"""FFmpeg's arguments that bring one clip to a film's format: size, rate, colours, sound, to the very picture."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+from shared.media.commands import QUIET, reading
+from shared.media.plan import Target
+from shared.media.probe import MediaFacts, VideoFacts
+from shared.media.sound import BITS_PER_SECOND, SoundPiece, WholeAudio, sound_graph
+
+HIGHEST_SPS_ID = 31
+LEAST_TIMESCALE = 10_000
+_PROFILES = {"Constrained Baseline": "baseline", "Baseline": "baseline", "Main": "main", "High": "high"}
+# What FFmpeg calls a colour matrix, and what its scaler calls it. Other matrices are brought to BT.709.
+_MATRICES = {"bt709": "bt709", "smpte170m": "bt601", "bt470bg": "bt601"}
+# The native decoders leave a WebM's transparency out.
+_ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+
+
+def conform_command(
+    clip: Path, facts: MediaFacts, target: Target, result: Path, *,
+    model: VideoFacts | None = None, sps_id: int | None = None,
+) -> list[str]:  # fmt: skip
+    """Re-encodes a clip to the target. Its picture starts at 0 and lasts a whole number of frames, its sound as long.
+
+    With `model` the result is made like that H.264 picture (profile, rate, colours), so that it may be copied next to
+    it; `sps_id` numbers its parameter sets apart from the model's (H.264 7.4.2: 0 to 31).
+    """
+    video = facts.video
+    if video is None:
+        raise ValueError("a clip without a picture cannot be conformed")
+    if sps_id is not None and not 0 <= sps_id <= HIGHEST_SPS_ID:
+        raise ValueError("SPS ids go from 0 to 31")
+    fps = model.fps if model is not None else target.fps
+    frames = max(round(video.duration_seconds * fps), 1)
+    graph = f"[0:V:{video.stream}]{picture_filter(video, target, fps, model)}[picture]"
+    sound = _sound(clip, facts, target, frames / fps)
+    if sound is not None:
+        graph += f";{sound_graph(sound, 0)}"
+    decoder = ["-c:v", _ALPHA_DECODERS[video.codec]] if video.alpha and video.codec in _ALPHA_DECODERS else []
+    return [
+        *QUIET, "-v", "error", *decoder, *reading(clip), "-filter_complex", graph,
+        "-map", "[picture]", "-frames:v", str(frames), *_encoder(fps, model, sps_id),
+        *(["-map", "[sound]", "-c:a", "aac", "-b:a", str(BITS_PER_SECOND)] if sound is not None else []),
+        "-map_metadata", "-1", "-map_chapters", "-1", "-f", "mp4", f"file:{result}",
+    ]  # fmt: skip
+
+
+def picture_filter(video: VideoFacts, target: Target, fps: Fraction, model: VideoFacts | None) -> str:
+    """Upright (FFmpeg turns it before), progressive, at an even rate, over black, square pixels, in SDR."""
+    steps = ["setpts=PTS-STARTPTS"]
+    if video.interlaced:
+        steps.append("bwdif=mode=send_frame:deint=interlaced")
+    steps.append(f"fps={fps},tpad=stop=-1:stop_mode=clone")
+    if video.alpha:
+        steps.append("format=gbrap,premultiply=inplace=1,format=gbrp")
+    if video.hdr:
+        steps.append(_tone_map(video))
+    matrix = _MATRICES.get(model.matrix, "bt709") if model is not None else "bt709"
+    steps.append(
+        f"scale={target.width}:{target.height}:force_original_aspect_ratio=decrease:reset_sar=1:"
+        f"out_color_matrix={matrix}:out_range=tv,"
+        f"pad={target.width}:{target.height}:(ow-iw)/2:(oh-ih)/2,setsar=1,format=yuv420p"
+    )
+    return ",".join(steps)
+
+
+def _tone_map(video: VideoFacts) -> str:
+    """HDR to SDR through linear light; a nominal peak of 100 nits is SDR's white."""
+    return (
+        f"zscale=tin={video.transfer}:pin=bt2020:min=bt2020nc:rin=tv:t=linear:npl=100,format=gbrpf32le,"
+        "zscale=p=bt709,tonemap=tonemap=hable:desat=0,zscale=t=bt709:m=bt709:r=tv,format=yuv420p"
+    )
+
+
+def _encoder(fps: Fraction, model: VideoFacts | None, sps_id: int | None) -> list[str]:
+    """A timescale that divides evenly into pictures: 24000/1001 has no whole ticks in 12800."""
+    timescale = fps.numerator * max(-(-LEAST_TIMESCALE // fps.numerator), 1)
+    profile = _PROFILES.get(model.profile) if model is not None else None
+    tags = (model.matrix, model.primaries, model.transfer) if model is not None else ("bt709",) * 3
+    names = ("-colorspace", "-color_primaries", "-color_trc")
+    return [
+        "-c:v", "libx264", "-preset", "veryfast", "-crf", "18", "-g", str(max(round(fps * 2), 1)), "-flags", "+cgop",
+        *(["-profile:v", profile] if profile else []),
+        *(word for name, tag in zip(names, tags, strict=True) if tag for word in (name, tag)),
+        *(["-x264-params", f"sps-id={sps_id}"] if sps_id is not None else []),
+        "-fps_mode", "cfr", "-video_track_timescale", str(timescale),
+    ]  # fmt: skip
+
+
+def _sound(clip: Path, facts: MediaFacts, target: Target, seconds: Fraction) -> WholeAudio | None:
+    if target.sample_rate is None:
+        return None
+    piece = SoundPiece(None, Fraction(0), seconds)
+    if facts.audio is not None and facts.video is not None:
+        piece = SoundPiece(clip, facts.audio.start_seconds - facts.video.start_seconds, seconds)
+    return WholeAudio((piece,), target.sample_rate, target.channels)
