@@ -62,3 +62,11 @@ def packets(path: Path) -> list[tuple[int, float, str]]:
     bases = {int(x.split()[1][:-1]): Fraction(x.split()[2]) for x in lines if x.startswith("#tb")}
     rows = [line.split(",") for line in lines if line and not line.startswith("#")]
     return [(int(row[0]), float(int(row[2]) * bases[int(row[0])]), row[5].strip()) for row in rows]
+
+
+def pixel(path: Path, x: int, y: int, at_seconds: float = 0) -> tuple[int, int, int]:
+    """Red, green and blue of one pixel as shown at a time."""
+    argv = [FFMPEG, "-v", "error", "-ss", str(at_seconds), "-i", str(path), "-frames:v", "1",
+            "-vf", f"format=rgb24,crop=1:1:{x}:{y}:exact=1", "-f", "rawvideo", "-"]  # fmt: skip
+    red, green, blue = subprocess.run(argv, capture_output=True, check=True).stdout[:3]
+    return red, green, blue

@@ -9,7 +9,8 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 
 from shared.domain.errors import BadMedia, Conflict, DependencyDown
@@ -36,6 +37,7 @@ REMEDIES = (
     ("Cannot allocate memory", "The picture is too large to be worked on."),
 )
 CUT_OFF = REMEDIES[:2]
+SEEKABLE = ("mov,mp4", "matroska")
 ENDED_BY: dict[int, str] = {
     signal.SIGXFSZ: "The result would be too large: compile fewer clips.",
     signal.SIGXCPU: "The media takes more computing time than it may: use shorter or smaller media.",
@@ -108,13 +110,25 @@ class FfmpegEncoder:
         if any(clip.parent != target.parent for clip in clips):
             raise ValueError("clips lie beside the film: its script holds plain names")
         script = target.with_suffix(".ffconcat")
-        script.write_text(commands.join_list(clips, whole_audio.seen if whole_audio else ()), "utf8")
         if whole_audio is None:
+            script.write_text(commands.join_list(clips), "utf8")
             self._run(commands.join_command(script, target), target.parent)
         else:
+            pairs = [self._seekable(*pair, target) for pair in enumerate(zip(clips, whole_audio.seen, strict=True))]
+            script.write_text(commands.join_list(*zip(*pairs, strict=True)), "utf8")
             gathered = self._gathered(whole_audio, target)
             self._run(commands.join_whole_command(script, gathered, target), target.parent)
         _must_exist(target)
+
+    def _seekable(self, number: int, pair: tuple[Path, MediaFacts], target: Path) -> tuple[Path, MediaFacts]:
+        """As it is where FFmpeg finds a file's first picture by its time; else its picture in an MP4 of its own."""
+        clip, facts = pair
+        if facts.video is None or (facts.container.startswith(SEEKABLE) and facts.video.stream == 0):
+            return pair
+        own = target.with_name(f"{target.stem}-picture-{number}.mp4")
+        self._run(commands.rewrap_command(clip, facts.video, own), target.parent)
+        _must_exist(own)
+        return own, replace(facts, video=replace(facts.video, start_seconds=Fraction(0)))
 
     def _gathered(self, whole: WholeAudio, target: Path) -> WholeAudio:
         """As it is where one FFmpeg can read all pieces; else of lossless files, each made of many pieces."""

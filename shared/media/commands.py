@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from shared.media.decoded import DARK_PIXEL, SHORTEST_STRETCH_SECONDS, SILENT_BELOW
-from shared.media.probe import MediaFacts
+from shared.media.probe import MediaFacts, VideoFacts
 from shared.media.sound import BITS_PER_SECOND, WholeAudio, sound_graph
 
 FORMATS = (
@@ -109,6 +109,14 @@ def join_whole_command(script: Path, whole: WholeAudio, target: Path) -> list[st
         *QUIET, "-v", "error", "-copyts", *JOINING, "-i", f"file:{script}", *_sounds(whole),
         "-filter_complex", sound_graph(whole, 1), "-map", "0:V:0", "-c:v", "copy",
         "-map", "[sound]", "-c:a", "aac", "-b:a", str(BITS_PER_SECOND), *_FILM, f"file:{target}",
+    ]  # fmt: skip
+
+
+def rewrap_command(clip: Path, video: VideoFacts, target: Path) -> list[str]:
+    """Puts a picture into an MP4 of its own, from time 0 on, without re-encoding."""
+    return [
+        *QUIET, "-v", "error", "-copyts", "-itsoffset", f"{float(-video.start_seconds):.6f}", *reading(clip),
+        "-map", f"0:V:{video.stream}", "-c", "copy", *_FILM, f"file:{target}",
     ]  # fmt: skip
 
 

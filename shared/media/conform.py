@@ -15,6 +15,7 @@ LEAST_TIMESCALE = 10_000
 _PROFILES = {"Constrained Baseline": "baseline", "Baseline": "baseline", "Main": "main", "High": "high"}
 # What FFmpeg calls a colour matrix, and what its scaler calls it. Other matrices are brought to BT.709.
 _MATRICES = {"bt709": "bt709", "smpte170m": "bt601", "bt470bg": "bt601"}
+_SDR_TAGS = {"bt709", "smpte170m", "bt470bg"}
 # The native decoders leave a WebM's transparency out.
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
@@ -58,13 +59,24 @@ def picture_filter(video: VideoFacts, target: Target, fps: Fraction, model: Vide
         steps.append("format=gbrap,premultiply=inplace=1,format=gbrp")
     if video.hdr:
         steps.append(_tone_map(video))
-    matrix = _MATRICES.get(model.matrix, "bt709") if model is not None else "bt709"
+    tags = _tags(model)
     steps.append(
         f"scale={target.width}:{target.height}:force_original_aspect_ratio=decrease:reset_sar=1:"
-        f"out_color_matrix={matrix}:out_range=tv,"
-        f"pad={target.width}:{target.height}:(ow-iw)/2:(oh-ih)/2,setsar=1,format=yuv420p"
+        f"out_color_matrix={_MATRICES.get(tags[0], 'bt709')}:out_range=tv,"
+        f"pad={target.width}:{target.height}:(ow-iw)/2:(oh-ih)/2,setsar=1,format=yuv420p,"
+        f"setparams=range=tv:colorspace={tags[0]}:color_primaries={tags[1]}:color_trc={tags[2]}"
     )
     return ",".join(steps)
+
+
+def _tags(model: VideoFacts | None) -> tuple[str, str, str]:
+    """Matrix, primaries and transfer the result says it has: the model's where they are SDR's usual ones."""
+    if model is None:
+        return "bt709", "bt709", "bt709"
+    matrix, primaries, transfer = (
+        tag if tag in _SDR_TAGS else "unknown" for tag in (model.matrix, model.primaries, model.transfer)
+    )
+    return matrix, primaries, transfer
 
 
 def _tone_map(video: VideoFacts) -> str:
@@ -79,12 +91,9 @@ def _encoder(fps: Fraction, model: VideoFacts | None, sps_id: int | None) -> lis
     """A timescale that divides evenly into pictures: 24000/1001 has no whole ticks in 12800."""
     timescale = fps.numerator * max(-(-LEAST_TIMESCALE // fps.numerator), 1)
     profile = _PROFILES.get(model.profile) if model is not None else None
-    tags = (model.matrix, model.primaries, model.transfer) if model is not None else ("bt709",) * 3
-    names = ("-colorspace", "-color_primaries", "-color_trc")
     return [
         "-c:v", "libx264", "-preset", "veryfast", "-crf", "18", "-g", str(max(round(fps * 2), 1)), "-flags", "+cgop",
         *(["-profile:v", profile] if profile else []),
-        *(word for name, tag in zip(names, tags, strict=True) if tag for word in (name, tag)),
         *(["-x264-params", f"sps-id={sps_id}"] if sps_id is not None else []),
         "-fps_mode", "cfr", "-video_track_timescale", str(timescale),
     ]  # fmt: skip

@@ -1,0 +1,155 @@
+"""A clip brought to a film's format looks and sounds as it did, and lasts as long."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from shared.media.plan import Target
+from shared.media.probe import MediaFacts
+from shared.media.sound import sound_of_film
+from shared.media.verification import verify_film
+from tests.footage import clip, encoder, made, picture, pixel, tone
+
+TARGET = Target(width=160, height=90, fps=Fraction(24), sample_rate=44100, channels=2)
+HALVES = "color=red:s=80x90:r=24:d=1[l];color=blue:s=80x90:r=24:d=1[r];[l][r]hstack"
+X264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
+
+
+def conformed(path: Path, target: Target = TARGET) -> tuple[MediaFacts, Path]:
+    ffmpeg, result = encoder(), path.with_name("like.mp4")
+    ffmpeg.conform(path, ffmpeg.probe(path), target, result)
+    return ffmpeg.verify(result), result
+
+
+def is_red(path: Path, x: int, y: int) -> bool:
+    red, _, blue = pixel(path, x, y)
+    return red > 150 and blue < 80
+
+
+def is_black(path: Path, x: int, y: int) -> bool:
+    return max(pixel(path, x, y)) < 30
+
+
+def test_a_turned_picture_is_shown_upright(tmp_path: Path) -> None:
+    flat = made("-f", "lavfi", "-i", HALVES, *X264, tmp_path / "flat.mp4")
+    turned = made("-display_rotation", "90", "-i", flat, "-c", "copy", tmp_path / "clip-0.mp4")
+    facts, result = conformed(turned, replace(TARGET, width=90, height=160))
+    assert (picture(facts).shown_size, picture(facts).rotation) == ((90, 160), 0)
+    # A quarter turn against the clock brings the left half to the bottom.
+    assert [is_red(result, 45, y) for y in (20, 140)] == [False, True]
+
+
+def test_pixels_that_are_not_square_become_so(tmp_path: Path) -> None:
+    wide = made("-f", "lavfi", "-i", "color=red:s=80x90:r=24:d=1,setsar=2", *X264, tmp_path / "clip-0.mp4")
+    facts, result = conformed(wide)
+    assert picture(facts).sar == 1
+    assert all(is_red(result, x, y) for x, y in ((3, 3), (156, 86)))
+
+
+def test_another_shape_stands_over_black(tmp_path: Path) -> None:
+    tall = made("-f", "lavfi", "-i", "color=red:s=45x91:r=24:d=1", "-c:v", "libvpx-vp9", tmp_path / "clip-0.webm")
+    facts, result = conformed(tall)
+    assert picture(facts).shown_size == (160, 90)
+    assert is_red(result, 80, 45)
+    assert is_black(result, 5, 45)
+
+
+@pytest.mark.parametrize("rate", ["24", "24000/1001", "30000/1001", "60"])
+def test_an_uneven_rate_becomes_even_and_lasts_as_long(tmp_path: Path, rate: str) -> None:
+    uneven = made("-f", "lavfi", "-i", "testsrc2=s=160x90:r=50:d=2", "-vf", "select='not(mod(n,3))+lt(n,20)'",
+                  "-fps_mode", "vfr", *X264, tmp_path / "clip-0.mkv")  # fmt: skip
+    own = picture(encoder().probe(uneven))
+    assert own.variable_rate
+    facts, _ = conformed(uneven, replace(TARGET, fps=Fraction(rate)))
+    video = picture(facts)
+    assert (video.fps, video.variable_rate) == (Fraction(rate), False)
+    assert abs(video.duration_seconds - own.duration_seconds) <= 1 / video.fps
+    assert video.frames == round(own.duration_seconds * video.fps)
+
+
+@pytest.mark.parametrize(("transfer", "code"), [("smpte2084", 509), ("arib-std-b67", 721)])
+def test_hdr_becomes_sdr(tmp_path: Path, transfer: str, code: int) -> None:
+    """Codes of SDR's white: 100 nits in PQ, 0.75 in HLG (BT.2408)."""
+    tags = f"setparams=range=tv:colorspace=bt2020nc:color_primaries=bt2020:color_trc={transfer}"
+    flat = f"color=gray:s=160x90:r=24:d=0.5,format=yuv420p10le,lutyuv=y={code}:u=512:v=512,{tags}"
+    coded = ("-c:v", "libx265", "-x265-params", "log-level=0")
+    hdr = made("-f", "lavfi", "-i", flat, *coded, tmp_path / "clip-0.mp4")
+    own = picture(encoder().probe(hdr))
+    assert (own.hdr, own.bit_depth) == ({"smpte2084": "pq", "arib-std-b67": "hlg"}[transfer], 10)
+    facts, result = conformed(hdr)
+    video = picture(facts)
+    assert (video.hdr, video.transfer, video.primaries, video.bit_depth) == ("", "bt709", "bt709", 8)
+    assert min(pixel(result, 80, 45)) > 140
+    assert max(pixel(result, 80, 45)) - min(pixel(result, 80, 45)) < 8
+
+
+@pytest.mark.parametrize("kind", ["vp9", "png"])
+def test_what_is_transparent_stands_over_black(tmp_path: Path, kind: str) -> None:
+    seen = "color=red:s=160x90:r=24:d=0.5,format=rgba,geq=r=255:g=0:b=0:a='if(lt(X,80),0,255)'"
+    codec = ("-c:v", "libvpx-vp9", "-pix_fmt", "yuva420p", tmp_path / "clip-0.webm")
+    path = made("-f", "lavfi", "-i", seen, *(codec if kind == "vp9" else ("-frames:v", "1", tmp_path / "clip-0.png")))
+    assert picture(encoder().probe(path)).alpha
+    _, result = conformed(path)
+    assert is_black(result, 20, 45)
+    assert is_red(result, 140, 45)
+
+
+def test_interlaced_becomes_progressive(tmp_path: Path) -> None:
+    fields = made("-f", "lavfi", "-i", "testsrc2=s=160x96:r=50:d=1", "-vf", "interlace,setfield=tff", *X264,
+                  "-flags", "+ilme+ildct", "-x264-params", "tff=1", tmp_path / "clip-0.mp4")  # fmt: skip
+    assert picture(encoder().probe(fields)).interlaced
+    facts, _ = conformed(fields)
+    assert not picture(facts).interlaced
+
+
+@pytest.mark.parametrize("sound", ["mono", "5.1", None])
+def test_sound_of_another_layout_or_none(tmp_path: Path, sound: str | None) -> None:
+    facts, _ = conformed(clip(tmp_path / "clip-0.mp4", sound=sound))
+    heard = tone(facts)
+    assert (heard.channels, heard.sample_rate) == (2, 44100)
+    assert facts.decoded is not None
+    assert facts.decoded.samples == 44100
+    assert bool(facts.decoded.silent) == (sound is None)
+
+
+@pytest.mark.parametrize("late", [0.5, -0.5])
+def test_sound_that_starts_apart_stays_apart(tmp_path: Path, late: float) -> None:
+    seen, heard = clip(tmp_path / "seen.mp4", seconds=2, sound=None), tmp_path / "heard.wav"
+    made("-f", "lavfi", "-i", "sine=440:r=44100:d=2", heard)
+    offsets = (("-i", seen, "-itsoffset", "0.5", "-i", heard), ("-itsoffset", "0.5", "-i", seen, "-i", heard))
+    path = made(*offsets[late < 0], "-c:v", "copy", "-c:a", "pcm_s16le", tmp_path / "clip-0.mkv")
+    own = encoder().probe(path)
+    assert float(tone(own).start_seconds - picture(own).start_seconds) == pytest.approx(late, abs=0.01)
+    facts, _ = conformed(path)
+    assert facts.decoded is not None
+    assert picture(facts).start_seconds == 0
+    silent = [(one.start_seconds, one.end_seconds) for one in facts.decoded.silent]
+    assert silent == [pytest.approx(span, abs=0.06) for span in ([(0, 0.5)] if late > 0 else [(1.5, 2)])]
+
+
+def test_an_odd_clip_is_copied_next_to_the_others(tmp_path: Path) -> None:
+    ffmpeg = encoder()
+    like = [clip(tmp_path / f"clip-{number}.mp4", coded=("-profile:v", "main")) for number in (0, 2)]
+    odd = clip(tmp_path / "clip-1.mp4", size="320x200", fps=30, sound="mono")
+    facts, model = [ffmpeg.probe(path) for path in (like[0], odd, like[1])], picture(ffmpeg.probe(like[0]))
+    ffmpeg.conform(odd, facts[1], TARGET, tmp_path / "like-1.mp4", model=model, sps_id=7)
+    joined = [like[0], tmp_path / "like-1.mp4", like[1]]
+    seen = [ffmpeg.probe(path) for path in joined]
+    made_like = picture(seen[1])
+    assert (made_like.profile, made_like.fps, made_like.shown_size) == (model.profile, model.fps, model.shown_size)
+    whole = sound_of_film([like[0], odd, like[1]], facts, seen, TARGET)
+    ffmpeg.join(joined, tmp_path / "film.mp4", whole_audio=whole)
+    proved = verify_film(seen, ffmpeg.verify(tmp_path / "film.mp4"), whole_audio=True)
+    assert proved.problems == ()
+    assert max(abs(join.audio_offset_ms) for join in proved.joins) < 1
+
+
+@pytest.mark.parametrize("sps_id", [-1, 32])
+def test_ids_of_parameter_sets_have_bounds(tmp_path: Path, sps_id: int) -> None:
+    path = clip(tmp_path / "clip-0.mp4")
+    with pytest.raises(ValueError, match="0 to 31"):
+        encoder().conform(path, encoder().probe(path), TARGET, tmp_path / "like.mp4", sps_id=sps_id)
