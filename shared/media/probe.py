@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from shared.domain.errors import BadMedia
 from shared.media.decoded import Decoded, read_decoded
@@ -24,10 +24,14 @@ HDR_TRANSFERS = {"smpte2084": "pq", "arib-std-b67": "hlg"}
 HEAD_PACKETS = 16
 
 _CONTAINER = re.compile(r"^Input #0, ([\w,]+), from", re.M)
-_PICTURE = re.compile(r"\[Parsed_showinfo_\d+ @ \w+\] n: *\d+ .*? fmt:(\w+) .*? i:(\w) ")
-_COLOUR = re.compile(r"color_range:(\S+) color_space:(\S+) color_primaries:(\S+) color_trc:(\S+)")
+# FFmpeg's threads write into one log: a single call's text stays whole, its line and the prefix before it may not.
+_PICTURE = re.compile(r"n: *\d+ pts:[^\n]*? fmt:(\w+) cl:\S+ sar:\S+ s:\S+ i:(\w) ")
+_COLOUR = "color_range", "color_space", "color_primaries", "color_trc"
 _ROTATION = re.compile(r"displaymatrix: rotation of (-?\d+(?:\.\d+)?) degrees")
-_SOUND = re.compile(r"\[Parsed_ashowinfo_\d+ @ \w+\] n:\d+ pts:(-?\d+) .*? channels:(\d+) chlayout:(.*?) rate:(\d+) ")
+_SOUND = re.compile(r"n:\d+ pts:(-?\d+) pts_time:\S+ fmt:\w+ channels:(\d+) chlayout:(.*?) rate:(\d+) ")
+_VIDEO = re.compile(r": Video: (?!wrapped_avframe)([^\n]*)")
+_PROFILE = re.compile(r"\w+ \(([^()/]*)\)")
+_FORMAT = re.compile(r", (\w+)(?:\([^)]*\))?, \d+x\d+")
 _DEPTH = re.compile(r"p(\d{2})(?:le|be)$|^(?:gray|ya)(\d{2})|^(?:rgb|bgr)(48)|^(?:rgba|bgra|argb)(64)")
 _DEPTH_OF_PACKED = {"48": 16, "64": 16}
 _ALPHA = re.compile(r"^(?:yuva|gbrap|rgba|bgra|argb|abgr|ya\d|pal8)")
@@ -115,8 +119,8 @@ def parse_probe(listing: str, log: str, size_bytes: int = 0) -> MediaFacts:
     container, ours = _CONTAINER.search(log), log.rpartition("\nStream mapping:")[2]
     videos = [stream for stream in streams if stream.facts.get("media_type") == "video"]
     best = max(videos, key=lambda stream: len(_shown(stream)), default=None)
-    video = _video(best, videos.index(best), streams.index(best), ours) if best and _shown(best) else None
-    audio = next((_audio(s, index, ours) for index, s in enumerate(streams) if s.is_a("audio")), None)
+    video = _video(best, videos.index(best), ours) if best and _shown(best) else None
+    audio = next((_audio(stream, ours) for stream in streams if stream.is_a("audio")), None)
     if video is None and audio is None:
         raise BadMedia("The file holds neither picture nor sound that could be read.")
     parts = [part for part in (video, audio) if part is not None]
@@ -142,16 +146,17 @@ def _shown(stream: Stream) -> list[Packet]:
     return list({packet.pts: packet for packet in shown}.values())
 
 
-def _video(stream: Stream, number: int, index: int, log: str) -> VideoFacts:
+def _video(stream: Stream, number: int, log: str) -> VideoFacts:
     width, height = (int(side) for side in stream.facts["dimensions"].split("x"))
     if width * height == 0:
         raise BadMedia("The picture has no size: generate or upload the file again.")
     shown = _shown(stream)
     fps, step, variable = _rate(shown, stream.base)
     span = shown[-1].pts + (shown[-1].duration or step) - shown[0].pts
-    pixel_format, scan = _first_picture(log, index)
-    colour = _COLOUR.search(log)
-    range_, matrix, primaries, transfer = (_known(name) for name in colour.groups()) if colour else [""] * 4
+    described = next(islice(_VIDEO.finditer(log), number, None), None)
+    description = described[1] if described else ""
+    pixel_format, scan = _first_picture(log, description)
+    range_, matrix, primaries, transfer = (_colour(name, log) for name in _COLOUR)
     rotation = _ROTATION.search(log)
     return VideoFacts(
         codec=stream.facts["codec_id"],
@@ -165,7 +170,7 @@ def _video(stream: Stream, number: int, index: int, log: str) -> VideoFacts:
         start_seconds=shown[0].pts * stream.base,
         extradata=stream.facts.get("extradata", ""),
         rotation=round(float(rotation[1])) if rotation else 0,
-        profile=_profile(log, index),
+        profile=_profile(description),
         bit_depth=_bit_depth(pixel_format),
         range=range_,
         matrix=matrix,
@@ -211,23 +216,23 @@ def _ratio(text: str) -> Fraction:
     return Fraction(above, below) if above > 0 and below > 0 else Fraction(1)
 
 
-def _first_picture(log: str, index: int) -> tuple[str, str]:
+def _first_picture(log: str, description: str) -> tuple[str, str]:
     """Pixel format and scan (P, T, B) of the first decoded picture; of the stream's description without one."""
-    picture = _PICTURE.search(log)
+    picture, described = _PICTURE.search(log), _FORMAT.search(description)
     if picture:
         return picture[1], picture[2]
-    described = re.search(rf"^  Stream #0:{index}: Video: \w+.*?, (\w+)(?:\([^)]*\))?, \d+x\d+", log, re.M)
     return (described[1] if described else ""), "P"
 
 
-def _profile(log: str, index: int) -> str:
+def _profile(description: str) -> str:
     """`High`, `Main 10`, `LC`; the parentheses behind it hold the container's tag as `avc1 / 0x31637661`."""
-    described = re.search(rf"^  Stream #0:{index}: (?:Video|Audio): \w+ \(([^()/]*)\)", log, re.M)
-    return described[1] if described else ""
+    found = _PROFILE.match(description)
+    return found[1] if found else ""
 
 
-def _known(name: str) -> str:
-    return "" if name in ("unknown", "unspecified", "reserved") else name
+def _colour(name: str, log: str) -> str:
+    found = re.search(rf"{name}:(\w[\w-]*)", log)
+    return found[1] if found and found[1] not in ("unknown", "unspecified", "reserved") else ""
 
 
 def _bit_depth(pixel_format: str) -> int:
@@ -243,12 +248,12 @@ def _has_alpha(stream: Stream, pixel_format: str) -> bool:
     return bool(_ALPHA.match(pixel_format)) and stream.facts["codec_id"] != "mjpeg"
 
 
-def _audio(stream: Stream, index: int, log: str) -> AudioFacts:
+def _audio(stream: Stream, log: str) -> AudioFacts:
     shown = sorted(packet for packet in stream.packets if packet.shown) or stream.packets
     start, end = shown[0].pts * stream.base, max(packet.pts + packet.duration for packet in shown) * stream.base
     layout = stream.facts.get("channel_layout_name", "")
     channels, sample_rate = _LAYOUT_CHANNELS.get(layout, 2), int(stream.facts["sample_rate"])
-    first = _SOUND.search(log)
+    first, described = _SOUND.search(log), re.search(rf": Audio: ({stream.facts['codec_id']}[^\n]*)", log)
     if first:
         channels, layout, sample_rate = int(first[2]), first[3].strip() or layout, int(first[4])
         start = min(max(Fraction(int(first[1]), sample_rate), start), end)
@@ -261,6 +266,6 @@ def _audio(stream: Stream, index: int, log: str) -> AudioFacts:
         duration_seconds=end - start,
         start_seconds=start,
         extradata=stream.facts.get("extradata", ""),
-        profile=_profile(log, index),
+        profile=_profile(described[1]) if described else "",
         head=tuple((packet.pts * stream.base, packet.checksum) for packet in shown[:HEAD_PACKETS]),
     )

@@ -67,6 +67,23 @@ class WholeAudio:
         return WholeAudio(tuple(pieces), self.sample_rate, self.channels, self.begin_seconds, self.seen)
 
 
+def joins_drift(clips: Sequence[MediaFacts]) -> bool:
+    """Whether copied sound would leave its pictures: where a clip has none, or its two do not begin and end as one.
+
+    Up to a frame of the coded sound is the usual rounding of encoders.
+    """
+    return any(_leans(clip) for clip in clips)
+
+
+def _leans(clip: MediaFacts) -> bool:
+    seen, heard = clip.video, clip.audio
+    if seen is None or heard is None:
+        return True
+    start, length = heard.start_seconds - seen.start_seconds, heard.duration_seconds - seen.duration_seconds
+    frame = heard.duration_seconds / heard.packets
+    return abs(start) > frame or abs(start + length) > frame
+
+
 def sound_of_film(
     sources: Sequence[Path], heard: Sequence[MediaFacts], seen: Sequence[MediaFacts], target: Target
 ) -> WholeAudio | None:

@@ -149,7 +149,8 @@ def _join_problems(joins: Sequence[Join]) -> Iterator[str]:
 def _stretches(clips: Sequence[MediaFacts], film: MediaFacts) -> Iterator[str]:
     if film.decoded is None or any(clip.decoded is None for clip in clips):
         return
-    black, silent = list[Interval](), list[Interval]()
+    black: list[Interval] = []
+    silent: list[Interval] = []
     starts = [join.at_seconds for join in _joins(clips, film)]
     for clip, start in zip(clips, starts, strict=False):
         assert clip.decoded is not None
@@ -159,8 +160,8 @@ def _stretches(clips: Sequence[MediaFacts], film: MediaFacts) -> Iterator[str]:
         silent += [_moved(one, offset) for one in quiet]
         # Where a clip's sound begins late or ends early, the film has silence of its own right.
         silent += [_moved(one, offset) for one in _unheard(clip)]
-    yield from (f"{what}" for what in _unexplained("black", film.decoded.black, black))
-    yield from (f"{what}" for what in _unexplained("silent", film.decoded.silent, silent))
+    yield from _unexplained("black", film.decoded.black, black)
+    yield from _unexplained("silent", film.decoded.silent, silent)
 
 
 def _unheard(clip: MediaFacts) -> Iterator[Interval]:
@@ -177,9 +178,12 @@ def _moved(one: Interval, seconds: float) -> Interval:
 def _unexplained(kind: str, found: Sequence[Interval], known: Sequence[Interval]) -> Iterator[str]:
     """Sentences for stretches that the known ones, which may follow one another, do not cover."""
     for one in found:
-        covered = one.start_seconds
-        for other in sorted(known, key=lambda interval: interval.start_seconds):
-            if other.start_seconds <= covered + STRETCH_TOLERANCE_SECONDS:
-                covered = max(covered, other.end_seconds)
-        if covered + STRETCH_TOLERANCE_SECONDS < one.end_seconds:
+        if _covered_until(one.start_seconds, known) + STRETCH_TOLERANCE_SECONDS < one.end_seconds:
             yield f"the film is {kind} from {one.start_seconds:.2f} s to {one.end_seconds:.2f} s, its clips are not"
+
+
+def _covered_until(seconds: float, known: Sequence[Interval]) -> float:
+    for one in sorted(known, key=lambda interval: interval.start_seconds):
+        if one.start_seconds <= seconds + STRETCH_TOLERANCE_SECONDS:
+            seconds = max(seconds, one.end_seconds)
+    return seconds

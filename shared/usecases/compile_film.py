@@ -16,6 +16,7 @@ from shared.domain.jobs import Job, JobStatus
 from shared.domain.storage_keys import compiled_folder
 from shared.media.plan import CompilePlan, plan_compile
 from shared.media.probe import MediaFacts
+from shared.media.sound import joins_drift, sound_of_film
 from shared.media.verification import Verification, verify_film
 from shared.observability import COMPILE_STRATEGY, count, job_fields, logger
 from shared.ports import Clock, MediaStore, Records
@@ -83,10 +84,13 @@ class FilmMaker:
         plan = plan_compile(facts, reencode=bool(job.request.get("reencode")))
         like = [self._conformed(place, clip, number, facts[number], plan) for number, clip in enumerate(clips)]
         target = place.folder / f"film.{job.output_format}"
-        place.encoder.join(like, target)
-        film_facts = place.encoder.verify(target)
         like_facts = facts if plan.strategy == "copy" else [place.encoder.probe(clip) for clip in like]
-        verification = verify_film(like_facts, film_facts)
+        # Re-encoded pictures get the originals' sound, so that it is encoded once and cut to them.
+        encode = plan.strategy == "encode" or joins_drift(facts)
+        whole = sound_of_film(clips, facts, like_facts, plan.target) if encode else None
+        place.encoder.join(like, target, whole_audio=whole)
+        film_facts = place.encoder.verify(target)
+        verification = verify_film(like_facts, film_facts, whole_audio=whole is not None)
         if not verification.ok:
             raise BadMedia(
                 f"The film did not pass its verification: {'; '.join(verification.problems)}.",

@@ -10,7 +10,7 @@ import pytest
 
 from shared.media.plan import plan_compile
 from shared.media.probe import MediaFacts
-from shared.media.sound import MOST_INPUTS, sound_of_film
+from shared.media.sound import MOST_INPUTS, joins_drift, sound_of_film
 from shared.media.verification import Verification, verify_film
 from tests.footage import FFMPEG, clip, encoder, made, packets, picture, tone
 
@@ -124,6 +124,16 @@ def test_times_are_made_even_clip_by_clip(tmp_path: Path, kind: str) -> None:
     assert picture(film).start_seconds == 0
     length = float(picture(encoder().probe(odd)).duration_seconds)
     assert [join.at_seconds for join in proved.joins] == pytest.approx([n * length for n in range(6)], abs=0.005)
+
+
+def test_when_copied_sound_would_leave_its_pictures(tmp_path: Path) -> None:
+    even, mute = clip(tmp_path / "clip-0.mp4"), clip(tmp_path / "clip-1.mp4", sound=None)
+    late = made("-i", even, "-itsoffset", "0.3", "-i", even, "-map", "0:v", "-map", "1:a", "-c", "copy",
+                tmp_path / "late.mp4")  # fmt: skip
+    probed = {path: encoder().probe(path) for path in (even, mute, late)}
+    assert not joins_drift([probed[even]] * 2)
+    assert joins_drift([probed[even], probed[mute]])
+    assert joins_drift([probed[even], probed[late]])
 
 
 def test_a_film_without_any_sound_has_none(tmp_path: Path) -> None:
