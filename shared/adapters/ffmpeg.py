@@ -23,7 +23,8 @@ from shared.media.sound import WholeAudio
 KILLED_BEFORE_DEADLINE_SECONDS = 5.0
 POLL_SECONDS = 0.05
 LOG_BYTES = 4_000_000
-LISTING_BYTES = 200_000_000
+# An hour of 60 pictures a second, each listed as stored and as decoded, with its sound, takes 50 MB.
+LISTING_BYTES = 64_000_000
 REMEDIES = (
     ("File ended prematurely", "The file is cut off: upload or generate it again."),
     ("partial file", "The file is cut off: upload or generate it again."),
@@ -33,13 +34,13 @@ REMEDIES = (
     ("matches no streams", "The file holds no picture."),
     ("not in allowed", "This kind of file is not accepted as media."),
     ("whitelist", "This kind of file is not accepted as media."),
-    ("File too large", "The result would be too large: compile fewer clips."),
+    ("File too large", "The file or its result is too large: use fewer or shorter clips."),
     ("Cannot allocate memory", "The picture is too large to be worked on."),
 )
 CUT_OFF = REMEDIES[:2]
 SEEKABLE = ("mov,mp4", "matroska")
 ENDED_BY: dict[int, str] = {
-    signal.SIGXFSZ: "The result would be too large: compile fewer clips.",
+    signal.SIGXFSZ: "The file or its result is too large: use fewer or shorter clips.",
     signal.SIGXCPU: "The media takes more computing time than it may: use shorter or smaller media.",
     signal.SIGKILL: "The media takes more computing time or memory than it may: use shorter or smaller media.",
 }
@@ -84,15 +85,15 @@ class FfmpegEncoder:
 
     def _probe(self, path: Path, *, sound: bool = True) -> MediaFacts:
         size_bytes = path.stat().st_size
-        facts = parse_probe(*self._run(commands.probe_command(path, sound=sound), path.parent), size_bytes)
+        facts = parse_probe(*self._list(commands.probe_command(path, sound=sound), path.parent), size_bytes)
         if facts.video is None or facts.video.stream == 0:
             return facts
         chosen = commands.probe_command(path, video=facts.video.stream, sound=sound)
-        return parse_probe(*self._run(chosen, path.parent), size_bytes)
+        return parse_probe(*self._list(chosen, path.parent), size_bytes)
 
     def verify(self, path: Path) -> MediaFacts:
         probed = self.probe(path)
-        listing, log = self._run(commands.decode_command(path, probed), path.parent)
+        listing, log = self._list(commands.decode_command(path, probed), path.parent)
         cut_off = next((sentence for mark, sentence in CUT_OFF if mark in log), None)
         if cut_off:
             # Some demuxers take the end of a cut file for its end: no error, exit code 0.
@@ -147,7 +148,12 @@ class FfmpegEncoder:
         self._run(conform_command(clip, facts, like, target, model=model, sps_id=sps_id), target.parent)
         _must_exist(target)
 
-    def _run(self, arguments: Sequence[str], folder: Path) -> tuple[str, str]:
+    def _list(self, arguments: Sequence[str], folder: Path) -> tuple[str, str]:
+        """Like `_run`, of a run that writes a listing only: a file of endless tiny packets must not fill our memory."""
+        most = min(self._limits.file_bytes, LISTING_BYTES)
+        return self._run(arguments, folder, replace(self._limits, file_bytes=most))
+
+    def _run(self, arguments: Sequence[str], folder: Path, limits: Limits | None = None) -> tuple[str, str]:
         """stdout and log of a run. Raises BadMedia with a remedy, Conflict when told to stop."""
         if folder.stat().st_mode & 0o077:
             raise PermissionError("FFmpeg works in a folder that is private (0700) only")
@@ -157,7 +163,7 @@ class FfmpegEncoder:
                 start_new_session=True, close_fds=True, umask=0o077,
             )  # fmt: skip
             try:
-                _limit(process.pid, self._limits, self._seconds_left())
+                _limit(process.pid, limits or self._limits, self._seconds_left())
                 code = self._wait(process)
             finally:
                 _kill(process)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import struct
 import subprocess
 import threading
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -248,3 +250,25 @@ def test_computing_time_is_limited(tmp_path: Path) -> None:
     target = plan_compile([facts], reencode=True).target
     with pytest.raises(BadMedia, match="computing time"):
         encoder(limits=Limits(cpu_seconds=1)).conform(path, facts, target, tmp_path / "like.mp4")
+
+
+def test_more_packets_than_an_hour_can_hold(tmp_path: Path) -> None:
+    """A listing is limited like any file: here to less than this clip's."""
+    path = clip(tmp_path / "clip-0.mp4", seconds=20, size="64x64")
+    assert encoder().probe(path).video is not None
+    with pytest.raises(BadMedia, match="too large"):
+        encoder(limits=Limits(file_bytes=20_000)).probe(path)
+
+
+@pytest.mark.parametrize("container", ["mp4", "mkv", "avi", "ts", "flv", "gif"])
+def test_damage_of_any_kind_is_refused_or_read_and_never_more(tmp_path: Path, container: str) -> None:
+    seen = ("-f", "lavfi", "-i", "testsrc2=s=64x64:d=0.3")
+    whole = made(*seen, tmp_path / f"whole.{container}").read_bytes()
+    chance, path = random.Random(container), tmp_path / "in-0"
+    for _ in range(12):
+        damaged = bytearray(whole)
+        for _ in range(chance.choice((1, 5, 40))):
+            damaged[chance.randrange(len(damaged))] = chance.choice((0, 1, 127, 128, 255))
+        path.write_bytes(damaged)
+        with suppress(BadMedia):
+            assert encoder().verify(path).decoded is not None
