@@ -85,7 +85,7 @@ class Bench:
     @contextmanager
     def workplace(self, job_id: UUID, owner: str) -> Iterator[Place]:
         folder = self.folder / uuid4().hex
-        folder.mkdir()
+        folder.mkdir(mode=0o700)
         yield Place(folder, FfmpegEncoder(FFMPEG, seconds_left=lambda: 60.0, should_stop=lambda: False))
 
 
