@@ -85,8 +85,8 @@ class Bench:
     @contextmanager
     def workplace(self, job_id: UUID, owner: str) -> Iterator[Place]:
         folder = self.folder / uuid4().hex
-        folder.mkdir()
-        yield Place(folder, FfmpegEncoder(FFMPEG, seconds_left=lambda: 60.0, should_stop=lambda: False), lambda: None)
+        folder.mkdir(mode=0o700)
+        yield Place(folder, FfmpegEncoder(FFMPEG, seconds_left=lambda: 60.0, should_stop=lambda: False))
 
 
 @pytest.fixture

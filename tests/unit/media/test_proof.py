@@ -12,8 +12,8 @@ import pytest
 from shared.media.clip import Clip, read_clip
 from shared.media.splice.film import CopiedRange, Splice
 from shared.media.splice.proof import Proof, prove
+from tests.unit.media.cases import JOINS
 from tests.unit.media.films import FileSource, clip, joined
-from tests.unit.media.test_splice import JOINS
 
 
 def made_of(paths: list[Path]) -> tuple[Splice, list[Clip]]:

@@ -1,20 +1,17 @@
-"""Real files, where a folder of them is at hand: VSL_SAMPLE_MEDIA names it, MANIFEST.json in it what is in them."""
+"""The reader and the splice on real files."""
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from shared.domain.errors import BadMedia
 from shared.media.clip import read_clip
 from shared.media.facts import clip_facts
+from tests.sample_media import SHELF, manifest
 from tests.unit.media.films import FileSource, shown, spliced
 
-pytestmark = pytest.mark.needs_shelf
 # The manifest counts pictures as shown through edits that hide some, or that only decoding finds.
 COUNTED_OTHERWISE = {
     "iibbibb_editlist_videoonly.mp4", "sample_edit_list.mp4", "sample_fragmented.mp4", "sample_vvc.mp4",
@@ -22,25 +19,12 @@ COUNTED_OTHERWISE = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def shelf() -> Path:
-    folder = os.environ.get("VSL_SAMPLE_MEDIA")
-    if not folder:
-        pytest.skip("VSL_SAMPLE_MEDIA names no folder of sample media")
-    return Path(folder)
-
-
-def manifest(shelf: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((shelf / "MANIFEST.json").read_text())
-    return found
-
-
-def test_pictures_sizes_and_rates_are_those_a_decoder_finds(shelf: Path) -> None:
+def test_pictures_sizes_and_rates_are_those_a_decoder_finds() -> None:
     checked = 0
-    for told in manifest(shelf)["files"]:
+    for told in manifest()["files"]:
         if not told["file"].endswith((".mp4", ".mov")) or told["file"] in COUNTED_OTHERWISE or not told["video"]:
             continue
-        found, decoded = clip_facts(read_clip(FileSource(shelf / told["file"]))).video, told["video"][0]
+        found, decoded = clip_facts(read_clip(FileSource(SHELF / told["file"]))).video, told["video"][0]
         assert found is not None
         assert (found.codec, found.width, found.height, found.frames) == (
             decoded["codec"], decoded["width"], decoded["height"], decoded["frames"],
@@ -49,10 +33,10 @@ def test_pictures_sizes_and_rates_are_those_a_decoder_finds(shelf: Path) -> None
     assert checked > 20
 
 
-def test_clips_of_one_tool_are_joined_picture_by_picture(shelf: Path, tmp_path: Path) -> None:
+def test_clips_of_one_tool_are_joined_picture_by_picture(tmp_path: Path) -> None:
     joined = 0
-    for job in manifest(shelf)["jobs"]:
-        paths = [shelf / name for name in job.get("inputs", [])]
+    for job in manifest()["jobs"]:
+        paths = [SHELF / name for name in job.get("inputs", [])]
         if not job.get("lossless_join_possible") or any(path.suffix != ".mp4" for path in paths):
             continue
         if "mp3" in job["id"]:
@@ -68,8 +52,8 @@ def test_clips_of_one_tool_are_joined_picture_by_picture(shelf: Path, tmp_path: 
     assert joined >= 2
 
 
-def test_every_file_is_read_or_refused_in_words(shelf: Path) -> None:
-    sentences = [refusal(path) for path in sorted(shelf.iterdir())]
+def test_every_file_is_read_or_refused_in_words() -> None:
+    sentences = [refusal(path) for path in sorted(SHELF.iterdir())]
     assert all(one is None or one.endswith(".") for one in sentences)
     assert None in sentences
 
