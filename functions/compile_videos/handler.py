@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+from fractions import Fraction
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -15,11 +18,20 @@ from shared import bootstrap, config, http, wire
 from shared.domain.errors import InvalidRequest, Mistake
 from shared.domain.jobs import Caller, Job, JobStatus, snapshot
 from shared.usecases.compile_film import FilmMaker
-from shared.usecases.compile_videos import ClipSource, CompileRequest, may_run_inline, request_compile
+from shared.usecases.compile_videos import (
+    INLINE_LIMIT_SECONDS,
+    ClipSource,
+    CompileRequest,
+    may_run_inline,
+    request_compile,
+)
+from shared.usecases.plan_compile import Planner
 from shared.usecases.read_status import present
 
 router = Router()  # type: ignore[no-untyped-call]
 MAX_SERIAL = 2**31 - 1
+RESOLUTION = re.compile(r"([0-9]{2,4})x([0-9]{2,4})")
+RATE = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,3}|/(?:1|1001))?")
 
 
 class ClipBody(wire.Wire):
@@ -32,6 +44,9 @@ class ScriptCompileBody(wire.Wire):
     output_format: Literal["mp4"] = "mp4"
     quality: Literal["source", "high", "medium", "low"] = "source"
     reencode: bool = False
+    resolution: str | None = None
+    fps: float | str | None = None
+    dry_run: bool = False
     webhook_url: Annotated[str, AfterValidator(wire.https_url)] | None = Field(default=None, max_length=2000)
 
 
@@ -46,29 +61,54 @@ def post_script_compile(script_id: str) -> Response[str]:
     caller = http.caller_of(router, "compile")
     body = http.body_of(router, ScriptCompileBody)
     number = http.path_number(script_id, "script")
-    return _compile(_request("POST /api/scripts/{scriptId}/compile", body, script_id=number), caller)
+    request = _request("POST /api/scripts/{scriptId}/compile", body, script_id=number)
+    return _plan(request, caller) if body.dry_run else _compile(request, caller)
 
 
 @router.post("/compile-videos")
 def post_compile() -> Response[str]:
     caller = http.caller_of(router, "compile")
     body = http.body_of(router, CompileBody)
+    request = _of_clips(body)
+    return _plan(request, caller) if body.dry_run else _compile(request, caller)
+
+
+@router.post("/compile-videos/plan")
+def post_plan() -> Response[str]:
+    caller = http.caller_of(router, "compile")
+    return _plan(_of_clips(http.body_of(router, CompileBody)), caller)
+
+
+@router.post("/probe")
+def post_probe() -> Response[str]:
+    caller = http.caller_of(router, "read")
+    request = CompileRequest("POST /probe", clips=[_clip(http.body_of(router, ClipBody), None)])
+    with bootstrap.open_workplace() as place:
+        return http.answer(200, {"success": True, "data": _planner().probe(request, caller, place)})
+
+
+def _plan(request: CompileRequest, caller: Caller) -> Response[str]:
+    with bootstrap.open_workplace() as place:
+        return http.answer(200, {"success": True, "data": _planner().plan(request, caller, place)})
+
+
+def _of_clips(body: CompileBody) -> CompileRequest:
     named = [name for name in ("script_id", "video_ids", "clips") if getattr(body, name) is not None]
     if len(named) != 1:
         problem = "name the clips by exactly one of scriptId, videoIds, clips"
         raise InvalidRequest(f"Please {problem}.", details=[Mistake("clips", problem)])
-    request = _request(
+    return _request(
         "POST /compile-videos", body, script_id=body.script_id,
         video_ids=[_serial(v, f"videoIds.{n}") for n, v in enumerate(body.video_ids or [])],
         clips=[_clip(clip, n) for n, clip in enumerate(body.clips or [])],
     )  # fmt: skip
-    return _compile(request, caller)
 
 
 def _request(route: str, body: ScriptCompileBody, **named: Any) -> CompileRequest:
     return CompileRequest(
         route, output_format=body.output_format, quality=body.quality, reencode=body.reencode,
-        webhook_url=body.webhook_url, idempotency_key=http.idempotency_key(router), **named,
+        size=_size(body.resolution), fps=_fps(body.fps), webhook_url=body.webhook_url,
+        idempotency_key=http.idempotency_key(router), **named,
     )  # fmt: skip
 
 
@@ -78,7 +118,7 @@ def _compile(request: CompileRequest, caller: Caller) -> Response[str]:
         aftermath=bootstrap.aftermath(),
     )  # fmt: skip
     if may_run_inline(job):
-        _film_maker().compile(job.id)
+        _film_maker().compile(job.id, limit_seconds=INLINE_LIMIT_SECONDS)
     bootstrap.status_reader().wait(job.id, caller, http.wait_seconds(router))
     with bootstrap.records().transaction() as tx:
         job = tx.job(caller.account_id, job.id) or job
@@ -113,13 +153,34 @@ def _data(job: Job) -> dict[str, Any]:
     }
 
 
-def _clip(clip: ClipBody, number: int) -> ClipSource:
+def _size(resolution: str | None) -> tuple[int, int] | None:
+    if resolution is None:
+        return None
+    found = RESOLUTION.fullmatch(resolution)
+    if found is None or not all(16 <= int(side) <= 7680 and int(side) % 2 == 0 for side in found.groups()):
+        problem = "must be two even numbers of pixels from 16 to 7680, as 1280x720"
+        raise InvalidRequest(f"resolution {problem}.", details=[Mistake("resolution", problem)])
+    return int(found[1]), int(found[2])
+
+
+def _fps(fps: float | str | None) -> str | None:
+    if fps is None:
+        return None
+    text = str(fps)
+    if RATE.fullmatch(text) is None or not 1 <= Fraction(text) <= 120:
+        problem = "must be 1 to 120 pictures a second, as 25 or 30000/1001"
+        raise InvalidRequest(f"fps {problem}.", details=[Mistake("fps", problem)])
+    return str(Fraction(text).limit_denominator(1001))
+
+
+def _clip(clip: ClipBody, number: int | None) -> ClipSource:
+    path = "clips" if number is None else f"clips.{number}"
     named = [name for name in (clip.video_id, clip.job_id, clip.s3_key) if name is not None]
     if len(named) != 1:
         problem = "name the clip by exactly one of videoId, jobId, s3Key"
-        raise InvalidRequest(f"Please {problem}.", details=[Mistake(f"clips.{number}", problem)])
+        raise InvalidRequest(f"Please {problem}.", details=[Mistake(path, problem)])
     if clip.video_id is not None:
-        return ClipSource(video_id=_serial(clip.video_id, f"clips.{number}.videoId"))
+        return ClipSource(video_id=_serial(clip.video_id, f"{path}.videoId"))
     if clip.s3_key is not None:
         return ClipSource(s3_key=clip.s3_key)
     return ClipSource(job_id=http.path_id(str(clip.job_id), "job"))
@@ -137,7 +198,12 @@ def _film_maker() -> FilmMaker:
     return FilmMaker(
         records=bootstrap.records(), media=bootstrap.media(), clock=bootstrap.clock(),
         aftermath=bootstrap.aftermath(), workplace=bootstrap.workplace, lease_seconds=bootstrap.LEASE_SECONDS,
+        memory_mb=int(os.environ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"]),
     )  # fmt: skip
+
+
+def _planner() -> Planner:
+    return Planner(bootstrap.records(), bootstrap.media(), bootstrap.clock(), _film_maker())
 
 
 def _work(record: Any) -> None:

@@ -35,6 +35,8 @@ KEYED_ROUTES = (
     ("POST", "/api/section-videos/{videoId}/approve", "review"),
     ("POST", "/api/section-videos/{videoId}/reject", "review"),
     ("POST", "/compile-videos", "compile_videos"),
+    ("POST", "/compile-videos/plan", "compile_videos"),
+    ("POST", "/probe", "compile_videos"),
     ("GET", "/api/usage", "account"),
     ("DELETE", "/api/videos/{jobId}", "retention"),
     ("DELETE", "/api/users/{userId}", "retention"),

@@ -40,6 +40,9 @@ class Transaction(Erasures, Protocol):
     def job(self, account_id: UUID, job_id: UUID) -> Job | None:
         """The account's job."""
 
+    def compile_runs(self, strategy: str, limit: int) -> Sequence[tuple[float, float]]:
+        """Seconds reckoned and seconds taken of the stage's last compiles, newest first."""
+
     def lock_job(self, job_id: UUID) -> Job | None:
         """The job of any account, locked until the end; for workers, never for callers."""
 

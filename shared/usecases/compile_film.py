@@ -12,17 +12,21 @@ from uuid import UUID, uuid4
 
 from shared.domain.errors import BadMedia, Conflict, DependencyDown, NotFound
 from shared.domain.jobs import Job, JobStatus
+from shared.domain.messages import JobMessage, body_of
 from shared.domain.storage_keys import compiled_folder
+from shared.media.estimate import Estimate, Reckoning, estimate
 from shared.media.plan import CompilePlan, Wishes
 from shared.observability import COMPILE_STRATEGY, count, job_fields, logger
 from shared.ports import Clock, MediaStore, Records
 from shared.usecases.aftermath import Aftermath
 from shared.usecases.ending import end_job, fail_job
-from shared.usecases.film_work import Film, FilmWork, Work
+from shared.usecases.film import Film, Planned, Work
+from shared.usecases.film_work import FilmWork
 from shared.usecases.inspect_media import Place
 
 # Progress is told at most that often.
 TELL_SECONDS = 1.0
+RUNS_LEARNT_FROM = 50
 
 
 def wishes_of(request: Mapping[str, Any]) -> Wishes:
@@ -56,9 +60,13 @@ class FilmMaker:
     aftermath: Aftermath
     workplace: Callable[[UUID, str], AbstractContextManager[Place]]
     lease_seconds: int
+    memory_mb: int
 
-    def compile(self, job_id: UUID) -> None:
-        """One message of queue `compile`; nothing when the job has ended or another worker has it."""
+    def compile(self, job_id: UUID, *, limit_seconds: float | None = None) -> None:
+        """One message of queue `compile`; nothing when the job has ended or another worker has it.
+
+        A film that will take longer than the limit is left to the queue once that is known.
+        """
         owner = f"compile:{uuid4()}"
         job = self._begin(job_id, owner)
         if job is None:
@@ -67,11 +75,29 @@ class FilmMaker:
             with self.workplace(job_id, owner) as place:
                 teller = _Teller(self.records, self.aftermath, self.clock, job.id, owner)
                 work = FilmWork(self.media, self.clock, place, teller.tell, work_of(job))
-                self._complete(job, owner, work.make())
+                planned = work.plan()
+                if limit_seconds is not None and self.estimate(planned).seconds > limit_seconds:
+                    self._hand_over(job, owner)
+                    return
+                self._complete(job, owner, work.make(planned), planned.reckoning)
         except (BadMedia, NotFound) as error:
             self._fail(job, owner, error.code, error.sentence)
         except Conflict as error:
             logger.info("compile_stopped", extra={**job_fields(job), "reason": error.code})
+
+    def estimate(self, planned: Planned) -> Estimate:
+        """How long it will take, by what such films took on this stage."""
+        with self.records.transaction() as tx:
+            runs = tx.compile_runs(planned.plan.strategy, RUNS_LEARNT_FROM)
+        return estimate(planned.reckoning, runs, self.memory_mb)
+
+    def _hand_over(self, job: Job, owner: str) -> None:
+        with self.records.transaction() as tx:
+            held = tx.lock_job(job.id)
+            if held is not None and held.lease_owner == owner:
+                tx.touch_job(held, lease_owner=None, lease_until=None)
+                tx.announce(held, "compile", body_of(JobMessage(str(held.id))))
+        self.aftermath.of(job)
 
     def _begin(self, job_id: UUID, owner: str) -> Job | None:
         with self.records.transaction() as tx:
@@ -83,7 +109,7 @@ class FilmMaker:
             self.aftermath.of(moved)
         return moved
 
-    def _complete(self, job: Job, owner: str, film: Film) -> None:
+    def _complete(self, job: Job, owner: str, film: Film, reckoning: Reckoning) -> None:
         with self.records.transaction() as tx:
             held = tx.lock_job(job.id)
             if held is None or held.lease_owner != owner:
@@ -92,7 +118,7 @@ class FilmMaker:
                 tx, held, JobStatus.COMPLETED, clock=self.clock, s3_bucket=self.media.bucket, s3_key=film.key,
                 thumbnail_key=film.thumbnail_key, content_type=film.content_type, size_bytes=film.size_bytes,
                 width=film.width, height=film.height, duration_seconds=Decimal(str(round(film.seconds, 3))),
-                progress=100, current_step="storing", actual_cost_usd=Decimal(0), result=_result(job, film),
+                progress=100, current_step="storing", actual_cost_usd=Decimal(0), result=_result(job, film, reckoning),
             )  # fmt: skip
             if ended is not None:
                 upload_ms = int(film.breakdown["upload"] * 1000)
@@ -144,7 +170,7 @@ class _Teller:
             self._aftermath.of(told)
 
 
-def _result(job: Job, film: Film) -> dict[str, Any]:
+def _result(job: Job, film: Film, reckoning: Reckoning) -> dict[str, Any]:
     spent = film.breakdown
     return {
         "strategy": film.plan.strategy,
@@ -152,6 +178,7 @@ def _result(job: Job, film: Film) -> dict[str, Any]:
         "workMs": int(sum(spent.values()) * 1000),
         "breakdown": {name: f"{seconds:.2f}s" for name, seconds in spent.items()},
         "bytesThrough": film.bytes_through,
+        "reckonedSeconds": round(reckoning.seconds, 3),
         "reasons": reasons_of(film.plan),
         "verification": dict(film.verification),
     }

@@ -52,6 +52,8 @@ class CompileRequest:
     output_format: str = "mp4"
     quality: str = "source"
     reencode: bool = False
+    size: tuple[int, int] | None = None
+    fps: str | None = None
     webhook_url: str | None = None
     idempotency_key: str | None = None
     retry_of: UUID | None = None
@@ -65,7 +67,8 @@ class CompileRequest:
         ]
         return cls(
             RETRY_ROUTE, asked["scriptId"], asked["videoIds"], clips, asked["outputFormat"], asked["quality"],
-            asked["reencode"], job.webhook_url, idempotency_key, job.id,
+            asked["reencode"], tuple(asked["size"]) if asked.get("size") else None, asked.get("fps"),
+            job.webhook_url, idempotency_key, job.id,
         )  # fmt: skip
 
 
@@ -81,7 +84,7 @@ def request_compile(
         earlier = _earlier(tx, request, caller)
         if earlier is not None:
             return earlier
-        sources = _sources(tx, request, caller, media)
+        sources = sources_of(tx, request, caller, media)
         written = tx.insert_job(_new_job(request, caller, sources, clock))
         if written is None:
             # Written by another call since it was looked for.
@@ -100,7 +103,8 @@ def may_run_inline(job: Job) -> bool:
     return not job.status.finished and (job.estimated_seconds or 0) <= INLINE_LIMIT_SECONDS
 
 
-def _sources(tx: Transaction, request: CompileRequest, caller: Caller, media: MediaStore) -> list[dict[str, Any]]:
+def sources_of(tx: Transaction, request: CompileRequest, caller: Caller, media: MediaStore) -> list[dict[str, Any]]:
+    """The clips that a request names, as a job's row keeps them. Raises NotFound, Conflict, InvalidRequest."""
     if request.script_id is not None:
         return _of_script(tx, request.script_id, caller)
     clips = [ClipSource(video_id=video_id) for video_id in request.video_ids] or list(request.clips)
@@ -191,8 +195,8 @@ def _new_job(request: CompileRequest, caller: Caller, sources: Sequence[Mapping[
         kind="compile",
         route=request.route,
         idempotency_key=request.idempotency_key,
-        request={**_body(request), "sources": [dict(source) for source in sources]},
-        request_hash=hash_of(_body(request), request.retry_of),
+        request={**body_asked(request), "sources": [dict(source) for source in sources]},
+        request_hash=hash_of(body_asked(request), request.retry_of),
         media_type="video",
         script_id=request.script_id,
         output_format=request.output_format,
@@ -206,11 +210,13 @@ def _new_job(request: CompileRequest, caller: Caller, sources: Sequence[Mapping[
     )
 
 
-def _body(request: CompileRequest) -> dict[str, Any]:
+def body_asked(request: CompileRequest) -> dict[str, Any]:
+    """What was asked for, as a job's row keeps it."""
     return {
         "scriptId": request.script_id, "videoIds": list(request.video_ids),
         "clips": [_named(clip) for clip in request.clips], "webhookUrl": request.webhook_url,
         "outputFormat": request.output_format, "quality": request.quality, "reencode": request.reencode,
+        "size": list(request.size) if request.size else None, "fps": request.fps,
     }  # fmt: skip
 
 
@@ -224,7 +230,7 @@ def _earlier(tx: Transaction, request: CompileRequest, caller: Caller) -> Job | 
     if request.idempotency_key is None:
         return None
     earlier = tx.job_by_key(caller.account_id, request.route, request.idempotency_key)
-    if earlier is not None and earlier.request_hash != hash_of(_body(request), request.retry_of):
+    if earlier is not None and earlier.request_hash != hash_of(body_asked(request), request.retry_of):
         raise Conflict(
             "This Idempotency-Key was used for another body: send a new key for a new request.",
             code="idempotency_conflict",

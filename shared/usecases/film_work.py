@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from shared.domain.errors import BadMedia, NotFound
 from shared.media.clip import Clip
-from shared.media.plan import COPY, ENCODE_ALL, SMART, SPLICE, CompilePlan, ProbedClip, Wishes, needs_facts, plan_film
+from shared.media.estimate import reckon
+from shared.media.plan import COPY, ENCODE_ALL, SMART, SPLICE, CompilePlan, ProbedClip, needs_facts, plan_film
 from shared.media.probe import MediaFacts, VideoFacts
 from shared.media.sound import sound_of_film
 from shared.media.splice.film import payloads_needed
@@ -19,6 +20,7 @@ from shared.media.splice.proof import prove
 from shared.media.splice.refusals import refusals
 from shared.media.verification import verify_film
 from shared.ports import Clock, MediaStore, StoredObject
+from shared.usecases.film import Film, Planned, Work
 from shared.usecases.film_proof import failed, of_decode, of_proof, of_verification
 from shared.usecases.inspect_media import Place
 from shared.usecases.object_source import ObjectSource, open_object
@@ -28,35 +30,6 @@ from shared.usecases.splicing import Progress, WrittenFilm, read_clips, side_by_
 ENGINE = "1"
 T = TypeVar("T")
 CONTENT_TYPES = {"mp4": "video/mp4", "webm": "video/webm"}
-
-
-@dataclass(frozen=True, slots=True)
-class Film:
-    """A film that lies in the bucket, how it was made and what proves it. Times in seconds, sizes in pixels."""
-
-    key: str
-    thumbnail_key: str | None
-    content_type: str
-    size_bytes: int
-    width: int | None
-    height: int | None
-    seconds: float
-    plan: CompilePlan
-    verification: Mapping[str, Any]
-    breakdown: Mapping[str, float]
-    bytes_through: int
-    derived: tuple[StoredObject, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """One film: its sources as the job names them, what is wished for, and where it is to lie (without a suffix)."""
-
-    sources: Sequence[Mapping[str, Any]]
-    wishes: Wishes
-    account_id: str
-    key: str
-    thumbnail_key: str
 
 
 class FilmWork:
@@ -71,7 +44,7 @@ class FilmWork:
         self._paths: dict[int, Path] = {}
         self._derived: list[StoredObject] = []
 
-    def plan(self) -> tuple[CompilePlan, list[ObjectSource], list[ProbedClip]]:
+    def plan(self) -> Planned:
         """What is to be done. Raises NotFound, BadMedia naming the clip, DependencyDown."""
         began = self._clock.monotonic_seconds()
         sources = side_by_side(self._open, self._work.sources)
@@ -83,11 +56,20 @@ class FilmWork:
         if needs_facts(probes, self._work.wishes):
             paths = self._downloaded(sources)
             probes = [replace(probe, facts=self._probed(n, paths[n])) for n, probe in enumerate(probes)]
-        return plan_film(probes, self._work.wishes), sources, probes
+        plan = plan_film(probes, self._work.wishes)
+        return Planned(plan, sources, probes, reckon(plan, probes, [source.size_bytes for source in sources]))
 
-    def make(self) -> Film:
-        """Plans, makes and proves the film; one that is not right is not left in the bucket."""
-        plan, sources, probes = self.plan()
+    def look_closely(self) -> ProbedClip:
+        """The only source, by its index and by FFmpeg. Raises as `plan` does."""
+        (source,) = side_by_side(self._open, self._work.sources)
+        (read,) = read_clips([source])
+        (path,) = self._downloaded([source])
+        facts = self._probed(0, path)
+        return ProbedClip(None if isinstance(read, BadMedia) else read, facts)
+
+    def make(self, planned: Planned) -> Film:
+        """Makes and proves the film; one that is not right is not left in the bucket."""
+        plan, sources, probes = planned.plan, planned.sources, planned.probes
         self._tell("processing", 20)
         try:
             return self._make(plan, sources, probes)

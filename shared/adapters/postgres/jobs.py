@@ -44,6 +44,15 @@ class JobRows(Rows):
         )
         return to_job(row) if row else None
 
+    def compile_runs(self, strategy: str, limit: int) -> Sequence[tuple[float, float]]:
+        rows = self.all(
+            "SELECT (result->>'reckonedSeconds')::float AS reckoned, (result->>'workMs')::float / 1000 AS taken "
+            "FROM vsl.jobs WHERE kind = 'compile' AND status = 'completed' AND result->>'strategy' = %(strategy)s "
+            "AND result ? 'reckonedSeconds' ORDER BY completed_at DESC LIMIT %(limit)s",
+            {"strategy": strategy, "limit": limit},
+        )
+        return [(row["reckoned"], row["taken"]) for row in rows]
+
     def lock_job(self, job_id: UUID) -> Job | None:
         row = self.one(f"SELECT {_COLUMNS} FROM vsl.jobs WHERE id = %(id)s FOR UPDATE", {"id": job_id})
         return to_job(row) if row else None

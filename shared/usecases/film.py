@@ -1,0 +1,51 @@
+"""A film on its way: what it is made of, what is planned, what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shared.media.estimate import Reckoning
+from shared.media.plan import CompilePlan, ProbedClip, Wishes
+from shared.ports import StoredObject
+from shared.usecases.object_source import ObjectSource
+
+
+@dataclass(frozen=True, slots=True)
+class Film:
+    """A film that lies in the bucket, how it was made and what proves it. Times in seconds, sizes in pixels."""
+
+    key: str
+    thumbnail_key: str | None
+    content_type: str
+    size_bytes: int
+    width: int | None
+    height: int | None
+    seconds: float
+    plan: CompilePlan
+    verification: Mapping[str, Any]
+    breakdown: Mapping[str, float]
+    bytes_through: int
+    derived: tuple[StoredObject, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One film: its sources as the job names them, what is wished for, and where it is to lie (without a suffix)."""
+
+    sources: Sequence[Mapping[str, Any]]
+    wishes: Wishes
+    account_id: str
+    key: str
+    thumbnail_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A plan with what it was made from."""
+
+    plan: CompilePlan
+    sources: Sequence[ObjectSource]
+    probes: Sequence[ProbedClip]
+    reckoning: Reckoning
