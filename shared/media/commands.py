@@ -23,7 +23,8 @@ MAX_STREAMS = 64
 _OUR_NAME = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*")
 THUMBNAIL_PIXELS = 640
 QUIET = ["-nostdin", "-hide_banner", "-y", "-max_alloc", str(MAX_ALLOC_BYTES)]
-_FILM = ["-map_metadata", "-1", "-map_chapters", "-1", "-movflags", "+faststart", "-f", "mp4"]
+_FILM = ["-map_metadata", "-1", "-map_chapters", "-1"]
+_CONTAINERS = {".mp4": ["-movflags", "+faststart", "-f", "mp4"], ".webm": ["-f", "webm"]}
 # Without these, names and notes a file's author wrote would stand between the facts in the log.
 _NAMELESS = ["-map_metadata", "-1", "-map_metadata:s", "-1", "-map_chapters", "-1"]
 
@@ -96,7 +97,7 @@ def join_command(script: Path, target: Path) -> list[str]:
     """Joins like clips without re-encoding. `-safe 1` stays: the script holds plain names only."""
     return [
         *QUIET, "-v", "error", *JOINING, "-i", f"file:{script}",
-        "-map", "0:V:0", "-map", "0:a:0?", "-c", "copy", *_FILM, f"file:{target}",
+        "-map", "0:V:0", "-map", "0:a:0?", "-c", "copy", *_FILM, *_CONTAINERS[target.suffix], f"file:{target}",
     ]  # fmt: skip
 
 
@@ -108,7 +109,8 @@ def join_whole_command(script: Path, whole: WholeAudio, target: Path) -> list[st
     return [
         *QUIET, "-v", "error", "-copyts", *JOINING, "-i", f"file:{script}", *_sounds(whole),
         "-filter_complex", sound_graph(whole, 1), "-map", "0:V:0", "-c:v", "copy",
-        "-map", "[sound]", "-c:a", "aac", "-b:a", str(BITS_PER_SECOND), *_FILM, f"file:{target}",
+        "-map", "[sound]", "-c:a", "aac", "-b:a", str(BITS_PER_SECOND), *_FILM, *_CONTAINERS[target.suffix],
+        f"file:{target}",
     ]  # fmt: skip
 
 
@@ -116,7 +118,7 @@ def rewrap_command(clip: Path, video: VideoFacts, target: Path) -> list[str]:
     """Puts a picture into an MP4 of its own, from time 0 on, without re-encoding."""
     return [
         *QUIET, "-v", "error", "-copyts", "-itsoffset", f"{float(-video.start_seconds):.6f}", *reading(clip),
-        "-map", f"0:V:{video.stream}", "-c", "copy", *_FILM, f"file:{target}",
+        "-map", f"0:V:{video.stream}", "-c", "copy", *_FILM, *_CONTAINERS[target.suffix], f"file:{target}",
     ]  # fmt: skip
 
 

@@ -112,7 +112,9 @@ def sound_graph(whole: WholeAudio, first_input: int) -> str:
         source = _silence(whole) if piece.path is None else _heard(piece, whole, next(numbers))
         chains.append(f"{source},apad=whole_len={samples},atrim=end_sample={samples}[s{index}]")
     names = "".join(f"[s{index}]" for index in range(len(chains)))
-    return ";".join([*chains, f"{names}concat=n={len(chains)}:v=0:a=1[sound]"])
+    # Counted in samples from here on: the filters' microseconds would make packets a sample longer or shorter.
+    clock = f"asettb=1/{whole.sample_rate},asetpts=N"
+    return ";".join([*chains, f"{names}concat=n={len(chains)}:v=0:a=1,{clock}[sound]"])
 
 
 def _silence(whole: WholeAudio) -> str:

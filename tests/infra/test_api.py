@@ -33,6 +33,8 @@ KEYED = {
     ("POST", "/api/section-videos/{videoId}/reject"): "review",
     ("POST", "/api/scripts/{scriptId}/compile"): "compile_videos",
     ("POST", "/compile-videos"): "compile_videos",
+    ("POST", "/compile-videos/plan"): "compile_videos",
+    ("POST", "/probe"): "compile_videos",
     ("GET", "/api/usage"): "account",
     ("DELETE", "/api/videos/{jobId}"): "retention",
     ("DELETE", "/api/users/{userId}"): "retention",

@@ -86,7 +86,7 @@ class Bench:
     def workplace(self, job_id: UUID, owner: str) -> Iterator[Place]:
         folder = self.folder / uuid4().hex
         folder.mkdir(mode=0o700)
-        yield Place(folder, FfmpegEncoder(FFMPEG, seconds_left=lambda: 60.0, should_stop=lambda: False))
+        yield Place(folder, FfmpegEncoder(FFMPEG, seconds_left=lambda: 60.0, should_stop=lambda: False), lambda: None)
 
 
 @pytest.fixture
