@@ -21,6 +21,7 @@ FLAGS = (
     "--no-sandbox",  # it has none for root; all it opens here is ours
     "--remote-debugging-pipe",
     "--autoplay-policy=no-user-gesture-required",
+    "--mute-audio",
     "--disable-gpu",
     "--disable-dev-shm-usage",
     "--disable-background-networking",

@@ -1,72 +1,77 @@
-"""Clips whose every picture bears a number that a page can read, each with a tone of its own."""
+"""Films of clips whose every picture bears a number that a page can read, each clip with a tone of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from shared.media.splice.film import Splice
 from tests.unit.media.films import clip, spliced
 
 SIZE = "320x180"
 PICTURES = 15
 NUMBERS_PER_CLIP = 256
-TONES_HZ = (300, 600, 1200)
+TONES_HZ = (300, 600, 1200, 2000)
+# The page reads numbers as so many blocks in a row.
 BITS, BLOCK, HEIGHT = 16, 20, 180
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What a clip is to be like."""
+    """What a clip is like. `heard`: for what part of its pictures it has sound, from its begin on."""
 
     fps: int = 24
-    has_sound: bool = True
+    heard: Fraction = Fraction(1)
     options: str = ""
 
     @property
     def seconds(self) -> Fraction:
+        """How long its pictures are shown."""
         return Fraction(PICTURES, self.fps)
 
 
 @dataclass(frozen=True)
 class Numbered:
-    """A picture of the film: its number, and when it is shown."""
+    """A picture: its number, and from when to when it is shown in the film."""
 
     number: int
-    seconds: Fraction
-    end_seconds: Fraction
+    begin: Fraction
+    end: Fraction
+
+
+@dataclass(frozen=True)
+class Tone:
+    """What is heard for a while; 0 Hz is silence."""
+
+    pitch_hz: int
+    begin: Fraction
+    end: Fraction
 
 
 @dataclass(frozen=True)
 class Film:
-    """A film in a file, and what its clips were."""
+    """A film in a file, and what it has to show, clip by clip, and to sound like."""
 
     path: Path
-    kinds: tuple[Kind, ...]
-    splice: Splice
-
-    @property
-    def begins(self) -> list[Fraction]:
-        """When each clip begins, and at last the end."""
-        return [sum((kind.seconds for kind in self.kinds[:place]), Fraction(0)) for place in range(len(self.kinds) + 1)]
-
-    @property
-    def clips(self) -> list[list[Numbered]]:
-        """The pictures of each clip."""
-        return [
-            [
-                Numbered(_first(place) + n, begin + Fraction(n, kind.fps), begin + Fraction(n + 1, kind.fps))
-                for n in range(PICTURES)
-            ]
-            for place, (kind, begin) in enumerate(zip(self.kinds, self.begins, strict=False))
-        ]
+    seconds: Fraction
+    pictures: tuple[tuple[Numbered, ...], ...]
+    tones: tuple[Tone, ...]
 
 
-def film_of(kinds: tuple[Kind, ...], path: Path) -> Film:
+def film_of(kinds: Sequence[Kind], path: Path) -> Film:
     """Clips of these kinds, made by FFmpeg and spliced."""
-    return Film(path, kinds, spliced([_clip(place, kind) for place, kind in enumerate(kinds)], path))
+    spliced([_clip(place, kind) for place, kind in enumerate(kinds)], path)
+    pictures: list[tuple[Numbered, ...]] = []
+    tones: list[Tone] = []
+    begin = Fraction(0)
+    for place, kind in enumerate(kinds):
+        end, heard_end = begin + kind.seconds, begin + kind.seconds * kind.heard
+        moments = [begin + Fraction(n, kind.fps) for n in range(PICTURES + 1)]
+        pictures.append(tuple(Numbered(_first(place) + n, moments[n], moments[n + 1]) for n in range(PICTURES)))
+        tones += [Tone(TONES_HZ[place], begin, heard_end), Tone(0, heard_end, end)]
+        begin = end
+    return Film(path, begin, tuple(pictures), tuple(tones))
 
 
 def _clip(place: int, kind: Kind) -> Path:
@@ -74,7 +79,7 @@ def _clip(place: int, kind: Kind) -> Path:
         size=SIZE,
         fps=str(kind.fps),
         pictures=PICTURES,
-        sound=float(kind.seconds) if kind.has_sound else None,
+        sound=float(kind.seconds * kind.heard) or None,
         tone=TONES_HZ[place],
         options=f"-vf {','.join(_numbers(_first(place)))} {kind.options}",
     )
