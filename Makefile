@@ -7,7 +7,7 @@ SOURCES := $(wildcard shared functions infra layers/build.py local operate bench
 TYPED := $(wildcard shared functions infra layers/build.py local operate bench app.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down clean logs status demo test check format synth layers accounts stores bench-api campaign fuzz
+.PHONY: help setup up down clean logs status demo test check format synth layers accounts stores bench-api campaign fuzz browser
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -35,6 +35,9 @@ demo: setup ## Run the main job on the local stack and leave the film in out/ (K
 
 test: setup ## Run all tests, file by file in two processes with a local stack each
 	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+
+browser: ## Unpack Debian's Chromium below .local/opt for the tests that play films (they do it by themselves as well)
+	@local/browser.sh
 
 check: setup ## Lint, formatting, types and the rules of the house
 	@$(PYTHON) -m ruff check $(SOURCES)

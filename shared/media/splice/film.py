@@ -18,10 +18,6 @@ from shared.media.splice.sound import FRAME, ClipSound, SoundPlan, Stretch, plan
 from shared.media.splice.tracks import Clock, Placed, picture_track, sound_track
 from shared.media.splice.traits import has_sound, usual_sound
 
-# Silence as long as a few seconds lies beside its clip; less lies in front of all media, so that no join keeps the
-# store from copying two clips in a row without reading them.
-LONG_SILENCE_PACKETS = 128
-
 
 @dataclass(frozen=True, slots=True)
 class CopiedRange:
@@ -142,18 +138,28 @@ def _placed(clips: Sequence[Clip], sources: Sequence[Payload], sound: SoundPlan 
     """Where everything lies, counted from the first byte of the payload, and what it consists of."""
     config = usual_sound(clips)
     frame = silent_frame(config.channel_config) if config else b""
-    silences = [one for one in sound.stretches if one.is_silent] if sound else []
-    short = [one for one in silences if one.packets < LONG_SILENCE_PACKETS]
-    parts: list[tuple[Stretch | int, Piece]] = [(one, Made(frame * one.packets)) for one in short]
+    parts: list[tuple[Stretch | int, Piece]] = []
     for number, (clip, source) in enumerate(zip(clips, sources, strict=True)):
-        mine = [one for one in silences if one.clip == number and one.packets >= LONG_SILENCE_PACKETS]
-        parts += [(one, Made(frame * one.packets)) for one in mine]
+        before, behind = _silences(sound, number)
         first, _ = used_range(clip)
         whole = CopiedRange(number, first, source.length) if source.data is None else Made(source.data)
+        parts += [(one, Made(frame * one.packets)) for one in before]
         parts.append((number, whole))
+        parts += [(one, Made(frame * one.packets)) for one in behind]
     offsets = array("Q", accumulate((piece.length for _, piece in parts), initial=0))
     at = {what: offset for (what, _), offset in zip(parts, offsets, strict=False)}
     return Placed(tuple(sources), at, len(frame)), _joined([piece for _, piece in parts])
+
+
+def _silences(sound: SoundPlan | None, clip: int) -> tuple[list[Stretch], list[Stretch]]:
+    """A clip's silence before and behind its own sound.
+
+    It lies in the file as it is heard: Chromium's demuxer drops a packet of sound that lies before the last one, and
+    all sound after it then comes too early.
+    """
+    mine = [one for one in sound.stretches if one.clip == clip] if sound else []
+    own = next((at for at, one in enumerate(mine) if not one.is_silent), 0)
+    return mine[:own], [one for one in mine[own:] if one.is_silent]
 
 
 def _joined(pieces: Sequence[Piece]) -> list[Piece]:
