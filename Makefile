@@ -7,7 +7,7 @@ SOURCES := $(wildcard shared functions infra layers/build.py local operate bench
 TYPED := $(wildcard shared functions infra layers/build.py local operate bench app.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down clean logs status demo test check format synth layers accounts stores bench-api campaign fuzz browser
+.PHONY: help setup up down clean logs status demo test check format synth layers accounts stores bench-api bench-compile plan campaign fuzz browser
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -58,11 +58,20 @@ layers: setup ## Build the Lambda layers of ARCH (default arm64) into layers/bui
 campaign: setup ## Go on with the long runs of faults and forgeries; results in docs/campaigns.jsonl
 	@POWERTOOLS_METRICS_DISABLED=true $(PYTHON) -m tests.campaigns $(ARGS)
 
+bench-compile: setup ## Our splice beside the reference method, and other ways; a table and docs/benchmarks/compile.jsonl
+	@test -x .local/venv-moviepy/bin/moviepy-is-here || { $(PYTHON) -m venv .local/venv-moviepy && \
+	  .local/venv-moviepy/bin/python -m pip install -qq -r bench/requirements-moviepy.txt && \
+	  touch .local/venv-moviepy/bin/moviepy-is-here && chmod +x .local/venv-moviepy/bin/moviepy-is-here; }
+	@$(PYTHON) -m bench.compile $(ARGS)
+
 fuzz: setup ## Forge clips against the engine for 10 minutes, from where the last run came to; ARGS="--seconds 3600"
 	@$(PYTHON) -m tests.fuzz $(ARGS)
 
 bench-api: setup ## Measure status, webhook and generate on a stack of its own; a table and docs/benchmarks/api.jsonl
 	@$(PYTHON) -m bench.api $(ARGS)
+
+plan: setup ## Say how clips would be joined, at what cost: make plan CLIPS="a.mp4 b.mp4" (files, or ids of section videos)
+	@$(PYTHON) -m local plan $(CLIPS)
 
 accounts: setup ## Accounts of the local stack: make accounts ARGS="list" (see operate/accounts.py)
 	@$(PYTHON) -m local accounts $(ARGS)

@@ -41,6 +41,10 @@ def _run(chosen: argparse.Namespace) -> int:
             return commands.synth(layout, chosen.stage)
         case "demo":
             return commands.demo(layout, chosen.rest)
+        case "plan":
+            from local import plan
+
+            return plan.main(layout, chosen.rest)
         case "accounts" | "stores" as name:
             return commands.operate(layout, name, chosen.rest)
         case name:
@@ -71,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     synth.add_argument("stage")
     for name, text in (
         ("demo", "run the demo"),
+        ("plan", "how clips would be joined"),
         ("accounts", "operate.accounts on the local stack"),
         ("stores", "operate.stores on the local stack"),
     ):

@@ -53,7 +53,7 @@ def _unlike(
     for name, words in names.items():
         others, own = getattr(model, name, None), getattr(clip, name, None)
         if own != others:
-            sentence = _sentence(number, words if kind == "video" else f"sound's {words}", own, others)
+            sentence = _sentence(number, words if kind == "video" else f"sound {words}", own, others)
             yield Mismatch(number, f"{kind}_{name}", severity, sentence, of_ffmpeg=True)
 
 
@@ -84,7 +84,7 @@ def _format(clip: MediaFacts) -> Hashable:
 def _sentence(number: int, words: str, own: object, others: object) -> str:
     if words.endswith("configuration"):
         return f"Clip {number + 1} has another {words} than most of the film."
-    return f"Clip {number + 1}'s {words} is {_shown(own)}, most of the film's {_shown(others)}."
+    return f"Clip {number + 1}: {words} {_shown(own)}, most of the film {_shown(others)}."
 
 
 def _shown(value: object) -> str:

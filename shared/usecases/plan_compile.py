@@ -36,7 +36,7 @@ class Planner:
         with self.records.transaction() as tx:
             sources = sources_of(tx, request, caller, self.media)
         planned = self._planned(sources, wishes_of(body_asked(request)), place)
-        return _shown(sources, planned, self.maker.estimate(planned))
+        return shown_plan(sources, planned, self.maker.estimate(planned))
 
     def probe(self, request: CompileRequest, caller: Caller, place: Place) -> dict[str, Any]:
         """What one clip is. Raises as `plan` does."""
@@ -58,7 +58,8 @@ def _unheard(_step: str, _percent: int) -> None:
     """Nobody waits for a plan long enough to be told how far it has come."""
 
 
-def _shown(sources: Sequence[Mapping[str, Any]], planned: Planned, reckoned: Estimate) -> dict[str, Any]:
+def shown_plan(sources: Sequence[Mapping[str, Any]], planned: Planned, reckoned: Estimate) -> dict[str, Any]:
+    """A plan as callers see it."""
     plan, target = planned.plan, planned.plan.target
     return {
         "strategy": plan.strategy,
