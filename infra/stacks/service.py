@@ -93,6 +93,8 @@ class ServiceStack(Stack):
         for action, resource in (("s3:AbortMultipartUpload", bucket.arn_for_objects("*")),
                                  ("s3:ListBucketMultipartUploads", bucket.bucket_arn)):  # fmt: skip
             made["retention"].add_to_role_policy(aws_iam.PolicyStatement(actions=[action], resources=[resource]))
+        listing = aws_iam.PolicyStatement(actions=["s3:ListBucketMultipartUploads"], resources=[bucket.bucket_arn])
+        made["compile_videos"].add_to_role_policy(listing)
         bucket.grant_read(made["compile_videos"])
         for prefix in ("compiled/*", "derived/*"):
             bucket.grant_put(made["compile_videos"], prefix)

@@ -18,6 +18,7 @@ from shared.ports import Part as SentPart
 from shared.usecases.object_source import ObjectSource
 
 AT_ONCE = 16
+MOST_LEFT = 100
 # Each of these holds up to 13 MiB.
 BYTE_PARTS_AT_ONCE = 3
 READ_BYTES = 8 * 1024**2
@@ -106,6 +107,9 @@ def write_film(
         media.put(key, data, "video/mp4")
         return WrittenFilm(film, 0, data)
     parts = plan_parts(film.head, film.pieces, [source.size_bytes for source in sources])
+    # Of an earlier worker on this film that was killed: nobody else writes here while the lease is ours.
+    for left in media.open_uploads(key, "", MOST_LEFT):
+        media.abort_upload(left)
     upload = media.start_upload(key, "video/mp4")
     try:
         sent = _Sender(media, upload, sources, progress).send(parts)

@@ -1,0 +1,136 @@
+"""A compile killed at any stage is made again by the sweep: one film, complete, with nothing left open beside it."""
+
+from __future__ import annotations
+
+import json
+import threading
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.adapters.s3 import S3MediaStore
+from tests.e2e.bringing import bring
+from tests.e2e.client import Api, pictures
+from tests.faults.observing import Observed, wait_for
+from tests.footage import clip
+
+PICTURES = 48
+
+
+@pytest.fixture(scope="module")
+def large(stack: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, str]]:
+    """Three clips of some 24 MB, so that their film is joined from parts."""
+    folder, api = tmp_path_factory.mktemp("large"), Api(stack["baseUrl"], stack["apiKey"])
+    noise = ("-vf", "noise=alls=60:allf=t", "-g", "24", "-b:v", "96M", "-minrate", "96M", "-bufsize", "48M")
+    paths = [
+        clip(folder / f"{number}.mp4", size="1280x720", seconds=2, hertz=300 + 100 * number, coded=noise)
+        for number in range(3)
+    ]
+    assert sum(path.stat().st_size for path in paths) > 64 * 1024**2
+    return [{"s3Key": bring(api, path)} for path in paths]
+
+
+@pytest.fixture
+def pace(stack: dict[str, Any]) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """How slow the bucket is."""
+
+    def be(settings: dict[str, Any]) -> None:
+        request = urllib.request.Request(
+            f"{stack['s3ControlUrl']}/pace", json.dumps(settings).encode(), {"Content-Type": "application/json"},
+            method="PUT",
+        )  # fmt: skip
+        urllib.request.urlopen(request, timeout=10).close()
+
+    yield be
+    be({})
+
+
+def films(observed: Observed, job: str) -> list[str]:
+    store = S3MediaStore(observed.aws("s3"), observed.stack["bucket"])
+    return [key for key in store.keys("compiled/") if job in key and key.endswith(".mp4")]
+
+
+STAGES = {
+    # What is slow, and what shows that the stage was reached.
+    "while it reads": ({"get": {"firstByteMs": 4000}}, lambda o: o.guard("compile-videos") is not None),
+    "while parts are joined": ({"copy": {"firstByteMs": 4000}}, lambda o: bool(uploads(o))),
+    "while the upload is completed": ({"complete": {"firstByteMs": 4000}}, lambda o: bool(uploads(o))),
+}
+
+
+def uploads(observed: Observed) -> list[Any]:
+    found: list[Any] = observed.aws("s3").list_multipart_uploads(Bucket=observed.stack["bucket"]).get("Uploads", [])
+    return found
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_splice_killed_is_made_again(
+    observed: Observed, large: list[dict[str, str]], stage: str, tmp_path: Path, pace: Callable[..., None]
+) -> None:
+    settings, reached = STAGES[stage]
+    pace(settings)
+    asked = threading.Thread(target=observed.call, args=("POST", "/compile-videos", {"clips": large}))
+    asked.start()
+    wait_for("the job", lambda: running(observed))
+    job = running(observed)
+    wait_for(stage, lambda: reached(observed))
+    observed.kill("compile-videos")
+    pace({})
+    asked.join()
+    assert films(observed, job) == []
+    observed.let_time_pass(job, leases=True)
+
+    assert observed.end(job) == ["completed"]
+
+    assert len(films(observed, job)) == 1
+    assert uploads(observed) == []
+    shown = observed.call("GET", f"/status/{job}")["result"]
+    assert (shown["strategy"], shown["verification"]["ok"]) == ("splice", True)
+    assert len(pictures(shown["originalUrl"], tmp_path)) == 3 * PICTURES
+
+
+def running(observed: Observed) -> str:
+    rows = observed.rows("SELECT id::text FROM vsl.jobs WHERE kind = 'compile' AND status = 'processing'")
+    return str(rows[0]["id"]) if rows else ""
+
+
+def test_a_cancelled_splice_leaves_nothing(
+    observed: Observed, large: list[dict[str, str]], pace: Callable[..., None]
+) -> None:
+    pace({"copy": {"firstByteMs": 6000}})
+    asked = threading.Thread(target=observed.call, args=("POST", "/compile-videos", {"clips": large}))
+    asked.start()
+    wait_for("the upload", lambda: uploads(observed))
+    job = running(observed)
+
+    assert observed.call("POST", f"/jobs/{job}/cancel", {})["httpStatus"] == 200
+    asked.join()
+
+    wait_for("the upload's end", lambda: not uploads(observed))
+    assert (observed.job(job)["status"], films(observed, job)) == ("cancelled", [])
+
+
+def test_a_clip_replaced_between_plan_and_copy_is_noticed(
+    observed: Observed, large: list[dict[str, str]], pace: Callable[..., None]
+) -> None:
+    key = large[2]["s3Key"]
+    s3, bucket = observed.aws("s3"), observed.stack["bucket"]
+    before = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    pace({"copy": {"firstByteMs": 3000}})
+    answers: list[Any] = []
+    asked = threading.Thread(
+        target=lambda: answers.append(observed.call("POST", "/compile-videos", {"clips": large}))
+    )  # fmt: skip
+    asked.start()
+    wait_for("the upload", lambda: uploads(observed))
+    try:
+        s3.put_object(Bucket=bucket, Key=key, Body=before[:-1] + b"x", ContentType="video/mp4")
+        asked.join()
+    finally:
+        s3.put_object(Bucket=bucket, Key=key, Body=before, ContentType="video/mp4")
+
+    assert (answers[0]["httpStatus"], answers[0]["code"]) == (422, "source_changed")
+    assert uploads(observed) == []
