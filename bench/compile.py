@@ -141,7 +141,7 @@ def measure(case: Case, store: Store, folder: Path) -> Iterator[Row]:
     job = {
         "keys": keys, "etags": etags, "bucket": BUCKET, "film": "film.mp4", "client": dict(store.client),
         "ffmpeg": imageio_ffmpeg.get_ffmpeg_exe(), "runs": case.runs, "out": str(out),
-        "files": [str(clip)] * case.clips,
+        "files": [str(clip)] * case.clips, "sizeBytes": clip.stat().st_size,
     }  # fmt: skip
     pictures = case.clips * frames_of(clip)
     for name, settings in (("as it is", {}), ("latency", SLOW)):

@@ -24,10 +24,9 @@ PARALLEL = 8
 
 def reference(job: Job) -> Callable[[], int]:
     """As the method's document has it: fetch all (side by side), FFmpeg's concat demuxer, send the film."""
-    import boto3
     from boto3.s3.transfer import TransferConfig
 
-    client = boto3.client("s3", **job["client"])
+    client = bucket_client(job)
     transfer = TransferConfig(max_concurrency=PARALLEL)
 
     def join() -> int:
@@ -46,9 +45,6 @@ def reference(job: Job) -> Callable[[], int]:
 
 def engine(job: Job) -> Callable[[], int]:
     """The product's own, as its function runs it: plan, splice, proof. Clips were decoded when they came in."""
-    import boto3
-    from botocore.config import Config
-
     from shared.adapters.clock import SystemClock
     from shared.adapters.ffmpeg import FfmpegEncoder
     from shared.adapters.s3 import S3MediaStore
@@ -57,10 +53,9 @@ def engine(job: Job) -> Callable[[], int]:
     from shared.usecases.film_work import FilmWork
     from shared.usecases.inspect_media import Place
 
-    style = Config(signature_version="s3v4", s3={"addressing_style": "path"}, max_pool_connections=24)
-    media = S3MediaStore(boto3.client("s3", **job["client"], config=style), job["bucket"])
+    media = S3MediaStore(bucket_client(job), job["bucket"])
     sources = [
-        {"key": key, "thumbnailKey": "thumbnail.jpg", "decoded": {"etag": etag}}
+        {"key": key, "thumbnailKey": "thumbnail.jpg", "sizeBytes": job["sizeBytes"], "decoded": {"etag": etag}}
         for key, etag in zip(job["keys"], job["etags"], strict=True)
     ]
     encoder = FfmpegEncoder(job["ffmpeg"], seconds_left=lambda: 600.0, should_stop=lambda: False)
@@ -119,6 +114,17 @@ def moviepy(job: Job) -> Callable[[], int]:
         return 0
 
     return join
+
+
+def bucket_client(job: Job) -> Any:
+    """Set up as the product's is; both ways have the same."""
+    import boto3
+    from botocore.config import Config
+
+    style: Any = {"addressing_style": "path", "payload_signing_enabled": False}
+    config = Config(signature_version="s3v4", s3=style, max_pool_connections=24)
+    options: dict[str, Any] = dict(job["client"])
+    return boto3.client("s3", **options, config=config)
 
 
 def demuxed(ffmpeg: str, files: list[Path], film: Path) -> None:

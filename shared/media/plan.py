@@ -53,7 +53,7 @@ class Wishes:
 class ProbedClip:
     """What is known of a clip: its index (None and `fault` for what is no readable MP4), and FFmpeg's word of it.
 
-    FFmpeg is asked only where `needs_facts` says so.
+    FFmpeg is asked only where `plan_splice` finds no plan.
     """
 
     clip: Clip | None
@@ -77,13 +77,17 @@ class CompilePlan:
     container: str = "mp4"
 
 
-def needs_facts(probes: Sequence[ProbedClip], wishes: Wishes) -> bool:
-    """Whether the clips' indexes do not suffice: some cannot be spliced, or something else is wished for."""
-    return bool(_unlike(probes)) or bool(list(_asked(probes, wishes)))
+def plan_splice(probes: Sequence[ProbedClip], wishes: Wishes) -> CompilePlan | None:
+    """The cheapest way, if the clips' indexes allow it and nothing else is wished for. Raises as `plan_film` does."""
+    _check(probes)
+    if _unlike(probes) or list(_asked(probes, wishes)):
+        return None
+    return CompilePlan(SPLICE, 0, None, (), ())
 
 
 def plan_film(probes: Sequence[ProbedClip], wishes: Wishes) -> CompilePlan:
-    """The plan. Raises BadMedia naming a clip without a picture, or a film that is too long."""
+    """The plan of clips that FFmpeg has looked at. Raises BadMedia naming a clip without a picture, or a film that
+    is too long."""
     _check(probes)
     unlike, asked = _unlike(probes), tuple(_asked(probes, wishes))
     if not unlike and not asked:

@@ -171,6 +171,7 @@ def _of_job(job: Job, video_id: int | None) -> dict[str, Any]:
         "seconds": float(job.duration_seconds or 0),
         "format": [job.width, job.height, job.content_type, job.model_id],
         "thumbnailKey": job.thumbnail_key,
+        "sizeBytes": job.size_bytes,
         "decoded": _decoded(job),
     }
 

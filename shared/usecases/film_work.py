@@ -12,18 +12,17 @@ from typing import Any, TypeVar
 from shared.domain.errors import BadMedia, NotFound
 from shared.media.clip import Clip
 from shared.media.estimate import reckon
-from shared.media.plan import COPY, ENCODE_ALL, SMART, SPLICE, CompilePlan, ProbedClip, needs_facts, plan_film
+from shared.media.plan import COPY, ENCODE_ALL, SMART, SPLICE, CompilePlan, ProbedClip, plan_film, plan_splice
 from shared.media.probe import MediaFacts, VideoFacts
 from shared.media.sound import sound_of_film
 from shared.media.splice.film import payloads_needed
-from shared.media.splice.proof import prove
 from shared.media.splice.refusals import refusals
 from shared.media.verification import verify_film
 from shared.ports import Clock, MediaStore, StoredObject
 from shared.usecases.film import Film, Planned, Work
 from shared.usecases.film_proof import failed, of_decode, of_proof, of_verification
 from shared.usecases.inspect_media import Place
-from shared.usecases.object_source import ObjectSource, open_object
+from shared.usecases.object_source import ObjectSource, known_object, open_object
 from shared.usecases.splicing import Progress, WrittenFilm, read_clips, side_by_side, write_film
 
 # Part of every derived object's name: another way of encoding must not find an earlier one's work.
@@ -53,10 +52,11 @@ class FilmWork:
             for read in read_clips(sources)
         ]
         self._spent["download"] += self._clock.monotonic_seconds() - began
-        if needs_facts(probes, self._work.wishes):
+        plan = plan_splice(probes, self._work.wishes)
+        if plan is None:
             paths = self._downloaded(sources)
             probes = [replace(probe, facts=self._probed(n, paths[n])) for n, probe in enumerate(probes)]
-        plan = plan_film(probes, self._work.wishes)
+            plan = plan_film(probes, self._work.wishes)
         return Planned(plan, sources, probes, reckon(plan, probes, [source.size_bytes for source in sources]))
 
     def look_closely(self) -> ProbedClip:
@@ -94,6 +94,10 @@ class FilmWork:
         raise BadMedia("The clips could not be brought to one format: compile them in other parts.")
 
     def _open(self, source: Mapping[str, Any]) -> ObjectSource:
+        """A clip that was decoded when it came in is known by its ETag, which every read holds it to."""
+        decoded = source.get("decoded") or {}
+        if decoded.get("etag") and source.get("sizeBytes"):
+            return ObjectSource(self._media, known_object(source["key"], source["sizeBytes"], decoded["etag"]))
         return open_object(self._media, source["key"])
 
     def _probed(self, number: int, path: Path) -> MediaFacts:
@@ -120,7 +124,7 @@ class FilmWork:
         rewritten = {one.clip for one in payloads_needed(clips)}
         written = self._timed("upload", lambda: write_film(self._media, sources, clips, key, self._progress))
         self._tell("verifying", 92)
-        verification = self._verified(plan, written, sources, clips, rewritten)
+        verification = self._verified(plan, written, sources, rewritten)
         picture = clips[0].picture
         assert picture is not None
         return Film(
@@ -143,11 +147,10 @@ class FilmWork:
         return read + written.splice.size_bytes - written.bytes_copied
 
     def _verified(
-        self, plan: CompilePlan, written: WrittenFilm, sources: Sequence[ObjectSource], clips: Sequence[Clip],
-        rewritten: set[int],
+        self, plan: CompilePlan, written: WrittenFilm, sources: Sequence[ObjectSource], rewritten: set[int],
     ) -> Mapping[str, Any]:  # fmt: skip
         """What was copied was decoded when it came in; what was made or changed here is decoded now."""
-        proof = prove(written.splice, clips)
+        proof = written.proof
         if proof.problems:
             raise failed(proof.problems)
         known = [source.get("decoded") or {} for source in self._work.sources]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from threading import Lock
 
 from shared.domain.errors import BadMedia, NotFound
@@ -31,11 +32,20 @@ class ObjectSource:
         """Fetches a small object in one request; later reads are of memory. Raises as `read` does."""
         self._whole = self._fetch(0, self.size_bytes)
 
+    def held(self, offset: int, length: int) -> memoryview | None:
+        """A range of what is in memory, not copied; None where nothing is."""
+        return None if self._whole is None else memoryview(self._whole)[offset : offset + length]
+
     def _fetch(self, offset: int, length: int) -> bytes:
         data = self._media.read(self.stored.key, offset, min(length, self.size_bytes - offset), self.stored.etag)
         with self._counting:
             self.bytes_read += len(data)
         return data
+
+
+def known_object(key: str, size_bytes: int, etag: str) -> StoredObject:
+    """An object as it was when it was stored here: if it is another by now, reading it says so."""
+    return StoredObject(key, datetime.min.replace(tzinfo=UTC), size_bytes, etag)
 
 
 def open_object(media: MediaStore, key: str) -> ObjectSource:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from threading import Lock, Semaphore
 from typing import TypeVar
 
@@ -13,6 +14,7 @@ from shared.domain.errors import BadMedia, DependencyDown
 from shared.media.clip import Clip, read_clip
 from shared.media.splice.film import CopiedRange, Made, Piece, Splice, payloads_needed, splice
 from shared.media.splice.parts import BytePart, Part, in_memory, plan_parts
+from shared.media.splice.proof import Proof, prove
 from shared.ports import MediaStore, OpenUpload
 from shared.ports import Part as SentPart
 from shared.usecases.object_source import ObjectSource
@@ -53,23 +55,31 @@ class WrittenFilm:
     """A film that lies in the bucket. `data` is all of it where it was small enough to be held."""
 
     splice: Splice
+    proof: Proof
     bytes_copied: int
     data: bytes | None = field(repr=False, default=None)
 
 
 def side_by_side(work: Callable[[T], R], items: Iterable[T], after_each: Callable[[], None] = lambda: None) -> list[R]:
     """Results in order. The first error ends it once what has begun is done; nothing new begins."""
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        futures = [pool.submit(work, item) for item in items]
-        results: list[R] = []
-        try:
-            for future in futures:
-                results.append(future.result())
-                after_each()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    futures = [_threads().submit(work, item) for item in items]
+    results: list[R] = []
+    try:
+        for future in futures:
+            results.append(future.result())
+            after_each()
+    except BaseException:
+        for future in futures:
+            future.cancel()
+        wait(futures)
+        raise
     return results
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    """Kept from film to film, as connections are."""
+    return ThreadPoolExecutor(AT_ONCE, thread_name_prefix="bucket")
 
 
 def read_clips(sources: Sequence[ObjectSource]) -> list[Clip | BadMedia]:
@@ -104,8 +114,11 @@ def write_film(
     progress.begin(film.size_bytes)
     if in_memory(film.size_bytes):
         data = _whole(film, sources, progress)
-        media.put(key, data, "video/mp4")
-        return WrittenFilm(film, 0, data)
+        # The store takes longer to receive a film than it takes to prove it.
+        sending = _threads().submit(media.put, key, data, "video/mp4")
+        proof = prove(film, clips)
+        sending.result()
+        return WrittenFilm(film, proof, 0, data)
     parts = plan_parts(film.head, film.pieces, [source.size_bytes for source in sources])
     # Of an earlier worker on this film that was killed: nobody else writes here while the lease is ours.
     for left in media.open_uploads(key, "", MOST_LEFT):
@@ -119,14 +132,14 @@ def write_film(
         with suppress(DependencyDown):
             media.abort_upload(upload)
         raise
-    return WrittenFilm(film, sum(part.length for part in parts if not isinstance(part, BytePart)))
+    return WrittenFilm(film, prove(film, clips), sum(part.length for part in parts if not isinstance(part, BytePart)))
 
 
 def _whole(film: Splice, sources: Sequence[ObjectSource], progress: Progress) -> bytes:
     pieces = [Made(film.head), *(part for piece in film.pieces for part in _readable(piece))]
 
     def fetched(piece: Piece) -> bytes | memoryview:
-        data = piece.data if isinstance(piece, Made) else _range(sources, piece)
+        data = piece.data if isinstance(piece, Made) else _held(sources, piece)
         progress.add(len(data))
         return data
 
@@ -139,6 +152,12 @@ def _readable(piece: Piece) -> Iterable[Piece]:
         return (piece,)
     starts = range(0, piece.length, READ_BYTES)
     return (CopiedRange(piece.clip, piece.offset + at, min(READ_BYTES, piece.length - at)) for at in starts)
+
+
+def _held(sources: Sequence[ObjectSource], piece: CopiedRange) -> bytes | memoryview:
+    """Not fetched again where the clip is in memory."""
+    data = sources[piece.clip].held(piece.offset, piece.length)
+    return data if data is not None and len(data) == piece.length else _range(sources, piece)
 
 
 def _range(sources: Sequence[ObjectSource], piece: CopiedRange) -> bytes:

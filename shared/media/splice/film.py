@@ -70,8 +70,8 @@ class Splice:
 
 
 def payloads_needed(clips: Sequence[Clip]) -> tuple[CopiedRange, ...]:
-    """What has to be read whole before `splice`: clips whose parameter sets get other ids. Raises CannotSplice."""
-    _check(clips)
+    """What has to be read whole before `splice`: clips whose parameter sets get other ids. For clips without refusals;
+    `splice` itself checks them."""
     changes = shared_sets(clips).changes
     ranges = [(number, used_range(clip)) for number, clip in enumerate(clips) if changes[number] is not None]
     return tuple(CopiedRange(number, first, end - first) for number, (first, end) in ranges)

@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import accumulate
+from itertools import accumulate, count
 
 from shared.domain.errors import BadMedia
 from shared.media.clip import Clip, Picture
@@ -104,33 +104,38 @@ class _Comparison:
 
     def _pictures(self, tables: SampleTables, timescale: int) -> Iterator[str]:
         shown = list(shown_at(tables))
-        expected = [sample for number in range(len(self._clips)) for sample in self._expected(number, timescale)]
-        if len(expected) != len(shown):
-            yield f"it has {len(shown)} pictures where its clips have {len(expected)}"
+        expected = sum(clip.picture.tables.sizes.count for clip in self._clips if clip.picture)
+        if expected != len(shown):
+            yield f"it has {len(shown)} pictures where its clips have {expected}"
             return
         first = min(shown, default=0)
-        sync = set(tables.sync) if tables.sync is not None else None
-        for at, (place, want) in enumerate(zip(_samples(tables), expected, strict=True)):
-            number, offset, size, moment, is_key = want
-            if not self._is_there(place, (number, offset), size):
-                yield f"picture {at + 1} is not the one of clip {number + 1}"
-            elif shown[at] - first != moment:
-                yield f"picture {at + 1} is shown at the wrong time"
-            elif (sync is None or at + 1 in sync) != is_key:
-                yield f"picture {at + 1} is wrongly marked as one to seek to"
+        keys = set(tables.sync) if tables.sync is not None else None
+        film = zip(_samples(tables), shown, count(1), strict=False)
+        for number, clip in enumerate(self._clips):
+            yield from self._clip_pictures(number, clip, film, first, timescale, keys)
 
-    def _expected(self, number: int, timescale: int) -> Iterator[tuple[int, int, int, Fraction, bool]]:
-        """Of each picture of a clip: clip, offset, bytes, when it is shown in the film, whether it is a key picture."""
-        picture = self._clips[number].picture
+    def _clip_pictures(
+        self, number: int, clip: Clip, film: Iterator[tuple[Place, int, int]], first: int, timescale: int,
+        keys: set[int] | None,
+    ) -> Iterator[str]:  # fmt: skip
+        """A clip's pictures beside the next ones of the film; times are compared as whole numbers."""
+        picture = clip.picture
         assert isinstance(picture, Picture)
         assert picture.times is not None
-        sync = set(picture.tables.sync) if picture.tables.sync is not None else None
-        for at, ((offset, size), shown) in enumerate(
-            zip(_samples(picture.tables), shown_at(picture.tables), strict=True)
-        ):
-            own = Fraction(shown - picture.times.first_shown, picture.track.timescale)
-            moment = (self._begins[number] + own) * timescale
-            yield number, offset, size, moment, sync is None or at + 1 in sync
+        own_keys = set(picture.tables.sync) if picture.tables.sync is not None else None
+        own_first, own_scale = picture.times.first_shown, picture.track.timescale
+        begin = first + self._begins[number] * timescale
+        if begin.denominator != 1:
+            yield f"clip {number + 1} begins between two units of its time"
+            return
+        own = zip(_samples(picture.tables), shown_at(picture.tables), count(1), strict=False)
+        for ((offset, size), own_shown, own_at), (place, shown, at) in zip(own, film, strict=False):
+            if not self._is_there(place, (number, offset), size):
+                yield f"picture {at} is not the one of clip {number + 1}"
+            elif (shown - begin.numerator) * own_scale != (own_shown - own_first) * timescale:
+                yield f"picture {at} is shown at the wrong time"
+            elif (keys is None or at in keys) != (own_keys is None or own_at in own_keys):
+                yield f"picture {at} is wrongly marked as one to seek to"
 
     def _is_there(self, place: Place, source: Place, size: int) -> bool:
         """Whether these bytes of the film are those of a clip; of one that was rewritten, whether they were made."""
@@ -156,19 +161,20 @@ class _Comparison:
             return [None] * len(self._clips), ["the sound is missing"] if missing else []
         times = sound_times(sound, sound.tables, self._movie.timescale)
         packets = [_packets(clip) for clip in self._clips]
-        even = {value for count, value in sound.tables.deltas if count} == {AAC_FRAME_SAMPLES}
+        even = {value for samples, value in sound.tables.deltas if samples} == {AAC_FRAME_SAMPLES}
         problems, follows, made_bytes = [] if even else ["its sound is off its grid"], dict[int, int](), 0
         for at, (offset, size) in enumerate(_samples(sound.tables)):
             number, own = self._source(offset) or (-1, 0)
             if number < 0:
                 made_bytes += size
                 continue
-            place, length, moment = packets[number].get(own, (-1, 0, Fraction(0)))
+            place, length = packets[number].get(own, (-1, 0))
             if length != size or follows.get(number, place) != place:
                 problems.append(f"the sound of clip {number + 1} is not whole")
             follows[number] = place + 1
-            film = times.start_seconds + Fraction(at * AAC_FRAME_SAMPLES - times.priming, times.timescale)
-            heard.setdefault(number, float(film - self._begins[number] - moment))
+            if number not in heard:
+                film = times.start_seconds + Fraction(at * AAC_FRAME_SAMPLES - times.priming, times.timescale)
+                heard[number] = float(film - self._begins[number] - _own_moment(self._clips[number], place))
         if len(self._copied) == len(self._clips) and made_bytes != self._made_bytes:
             problems.append("it has another silence than was made for it")
         problems += [
@@ -179,24 +185,28 @@ class _Comparison:
         return [heard.get(number) for number in range(len(self._clips))], problems
 
 
-def _packets(clip: Clip) -> dict[int, tuple[int, int, Fraction]]:
-    """By offset in the clip's file: place among its packets, bytes, and when it is heard after the first picture."""
-    if not has_sound(clip) or not clip.sound or not clip.sound.times or not clip.picture or not clip.picture.times:
+def _packets(clip: Clip) -> dict[int, Place]:
+    """By offset in the clip's file, each packet's place among the others and its bytes."""
+    if not has_sound(clip) or clip.sound is None:
         return {}
+    return {offset: (at, size) for at, (offset, size) in enumerate(_samples(clip.sound.tables))}
+
+
+def _own_moment(clip: Clip, packet: int) -> Fraction:
+    """When a packet is heard in the clip itself, after the clip's first picture."""
+    if clip.sound is None or clip.sound.times is None or clip.picture is None or clip.picture.times is None:
+        return Fraction(0)
     times = clip.sound.times
     begin = times.start_seconds - clip.picture.times.start_seconds
-    return {
-        offset: (at, size, begin + Fraction(at * AAC_FRAME_SAMPLES - times.priming, times.timescale))
-        for at, (offset, size) in enumerate(_samples(clip.sound.tables))
-    }
+    return begin + Fraction(packet * AAC_FRAME_SAMPLES - times.priming, times.timescale)
 
 
 def _samples(tables: SampleTables) -> Iterator[Place]:
     """Offset and bytes of each sample."""
     sizes = iter(tables.sizes.expanded())
-    for offset, count in zip(tables.chunk_offsets, tables.chunk_samples, strict=True):
+    for offset, samples in zip(tables.chunk_offsets, tables.chunk_samples, strict=True):
         at = offset
-        for _ in range(count):
+        for _ in range(samples):
             size = next(sizes)
             yield at, size
             at += size
