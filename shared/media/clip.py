@@ -57,8 +57,11 @@ class Clip:
         return float(self.picture.times.seconds) if self.picture and self.picture.times else 0.0
 
 
-def read_clip(source: ByteSource) -> Clip:
-    """Reads index and key pictures' heads by ranges. Raises BadMp4 for what is no MP4 or has no readable index."""
+def read_clip(source: ByteSource, known: SyncScan | None = None) -> Clip:
+    """Reads index and key pictures' heads by ranges; `known` is what an earlier look at these heads has found.
+
+    Raises BadMp4 for what is no MP4 or has no readable index.
+    """
     file = read_mp4(source)
     tracks = file.movie.tracks
     picture = _first(track for track in tracks if track.handler == PICTURE)
@@ -66,7 +69,7 @@ def read_clip(source: ByteSource) -> Clip:
     left_out = [track for track in tracks if track.faults and track not in (picture, sound)]
     return Clip(
         file,
-        _picture(source, picture, file) if picture else None,
+        _picture(source, picture, file, known) if picture else None,
         _sound(sound, file) if sound else None,
         tuple(dict.fromkeys((*file.faults, *(fault for track in left_out for fault in track.faults)))),
     )
@@ -80,7 +83,7 @@ def _first(tracks: Iterable[Track]) -> Track | None:
     return next(iter([*enabled, *filled, *readable]), None)
 
 
-def _picture(source: ByteSource, track: Track, file: Mp4File) -> Picture:
+def _picture(source: ByteSource, track: Track, file: Mp4File, known: SyncScan | None) -> Picture:
     assert isinstance(track.entry, VisualEntry)
     assert track.tables is not None
     faults = list(track.faults)
@@ -91,7 +94,7 @@ def _picture(source: ByteSource, track: Track, file: Mp4File) -> Picture:
     try:
         config = _config(track.entry)
         if config and times and track.tables.chunk_offsets:
-            scan = scan_heads(source, track.tables, config.length_bytes, _syntax(config))
+            scan = known or scan_heads(source, track.tables, config.length_bytes, _syntax(config))
     except BadMedia as error:
         faults.append(error.code)
     return Picture(track, track.entry, track.tables, config, times, scan, tuple(faults))

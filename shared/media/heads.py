@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Any
 
 from shared.media import hevc
 from shared.media.bits import BadBits
@@ -58,6 +59,21 @@ class SyncScan:
     pps_ids: frozenset[int]
     closed: int
     closed_start: bool
+
+    def kept(self) -> dict[str, Any]:
+        """For a row: whoever reads the same bytes again need not look."""
+        return {
+            "scanned": self.scanned, "withSets": self.with_sets, "sets": sorted(unit.hex() for unit in self.sets),
+            "ppsIds": sorted(self.pps_ids), "closed": self.closed, "closedStart": self.closed_start,
+        }  # fmt: skip
+
+    @classmethod
+    def of(cls, kept: Mapping[str, Any]) -> SyncScan:
+        """What a row has kept."""
+        return cls(
+            kept["scanned"], kept["withSets"], frozenset(bytes.fromhex(unit) for unit in kept["sets"]),
+            frozenset(kept["ppsIds"]), kept["closed"], kept["closedStart"],
+        )  # fmt: skip
 
 
 def head_ranges(tables: SampleTables) -> list[tuple[int, int]]:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from shared.domain.errors import BadMedia, NotFound
 from shared.media.clip import Clip
 from shared.media.estimate import reckon
+from shared.media.heads import SyncScan
 from shared.media.plan import COPY, ENCODE_ALL, SMART, SPLICE, CompilePlan, ProbedClip, plan_film, plan_splice
 from shared.media.probe import MediaFacts, VideoFacts
 from shared.media.sound import sound_of_film
@@ -49,7 +50,7 @@ class FilmWork:
         sources = side_by_side(self._open, self._work.sources)
         probes = [
             ProbedClip(None, None, read.code) if isinstance(read, BadMedia) else ProbedClip(read)
-            for read in read_clips(sources)
+            for read in read_clips(sources, [_heads_of(source) for source in self._work.sources])
         ]
         self._spent["download"] += self._clock.monotonic_seconds() - began
         plan = plan_splice(probes, self._work.wishes)
@@ -261,6 +262,11 @@ class FilmWork:
             return act()
         finally:
             self._spent[what] += self._clock.monotonic_seconds() - began
+
+
+def _heads_of(source: Mapping[str, Any]) -> SyncScan | None:
+    kept = (source.get("decoded") or {}).get("heads")
+    return SyncScan.of(kept) if kept else None
 
 
 def derived_key(account_id: str, source: ObjectSource, plan: CompilePlan, model: Any) -> str:

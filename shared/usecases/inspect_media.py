@@ -13,11 +13,13 @@ from uuid import UUID, uuid4
 from shared.domain.errors import BadMedia, Conflict, NotFound
 from shared.domain.jobs import Job, JobStatus
 from shared.domain.storage_keys import EXTENSIONS, generated_folder, incoming_folder
+from shared.media.clip import read_clip
 from shared.media.probe import MediaFacts
 from shared.observability import job_fields, logger
 from shared.ports import Clock, Encoder, MediaStore, Records
 from shared.usecases.aftermath import Aftermath
 from shared.usecases.ending import end_job, fail_job
+from shared.usecases.object_source import FileSource
 
 Workplace = Callable[[UUID, str], AbstractContextManager["Place"]]
 TEXT = "text/plain"
@@ -125,7 +127,7 @@ class Inspector:
             kept |= {"width": facts.video.width, "height": facts.video.height, "frames": facts.video.frames}
         if not content_type.startswith("image/"):
             kept["duration"] = round(float(facts.duration_seconds), 3)
-            kept["decoded"] = self._decoded(key, facts)
+            kept["decoded"] = {**self._decoded(key, facts), **_heads(source)}
         return kept
 
     def _decoded(self, key: str, facts: MediaFacts) -> dict[str, Any]:
@@ -171,6 +173,15 @@ class Inspector:
                 ended = fail_job(tx, held, code, sentence, clock=self.clock)
         if ended is not None:
             self.aftermath.of(ended)
+
+
+def _heads(path: Path) -> dict[str, Any]:
+    """What stands at the head of an MP4's key pictures: a film that is made of the clip need not look again."""
+    try:
+        picture = read_clip(FileSource(path)).picture
+    except BadMedia:
+        return {}
+    return {"heads": picture.scan.kept()} if picture and picture.scan else {}
 
 
 def _wanted_first(job: Job, items: Sequence[Mapping[str, Any]], text: str | None) -> list[Mapping[str, Any]]:

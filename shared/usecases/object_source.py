@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from threading import Lock
 
 from shared.domain.errors import BadMedia, NotFound
@@ -41,6 +43,24 @@ class ObjectSource:
         with self._counting:
             self.bytes_read += len(data)
         return data
+
+
+@dataclass(frozen=True, slots=True)
+class FileSource:
+    """A file of the workplace, read in ranges."""
+
+    path: Path
+
+    @property
+    def size_bytes(self) -> int:
+        """Its length."""
+        return self.path.stat().st_size
+
+    def read(self, offset: int, length: int) -> bytes:
+        """A range, cut to the file's end."""
+        with self.path.open("rb") as file:
+            file.seek(offset)
+            return file.read(length)
 
 
 def known_object(key: str, size_bytes: int, etag: str) -> StoredObject:

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from shared.domain.errors import BadMedia, DependencyDown
 from shared.media.clip import Clip, read_clip
+from shared.media.heads import SyncScan
 from shared.media.splice.film import CopiedRange, Made, Piece, Splice, payloads_needed, splice
 from shared.media.splice.parts import BytePart, Part, in_memory, plan_parts
 from shared.media.splice.proof import Proof, prove
@@ -82,19 +83,24 @@ def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(AT_ONCE, thread_name_prefix="bucket")
 
 
-def read_clips(sources: Sequence[ObjectSource]) -> list[Clip | BadMedia]:
-    """What each is; for those that are no MP4 the reason. Raises NotFound, DependencyDown, BadMedia for a changed
-    or archived source."""
+def read_clips(
+    sources: Sequence[ObjectSource], known: Sequence[SyncScan | None] | None = None
+) -> list[Clip | BadMedia]:
+    """What each is; for those that are no MP4 the reason. `known`: what was found in the heads of key pictures before.
+
+    Raises NotFound, DependencyDown, BadMedia for a changed or archived source.
+    """
     small = in_memory(sum(source.size_bytes for source in sources))
-    return side_by_side(lambda source: _read(source, small), sources)
+    scans = known or [None] * len(sources)
+    return side_by_side(lambda one: _read(*one, small), zip(sources, scans, strict=True))
 
 
-def _read(source: ObjectSource, whole: bool) -> Clip | BadMedia:
+def _read(source: ObjectSource, known: SyncScan | None, whole: bool) -> Clip | BadMedia:
     if whole:
         # All of it will be needed: one request instead of several.
         source.keep_whole()
     try:
-        return read_clip(source)
+        return read_clip(source, known)
     except BadMedia as error:
         if error.code.startswith("source_"):
             raise

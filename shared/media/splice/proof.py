@@ -6,11 +6,12 @@ film is the same bytes at the right time, under parameter sets that each clip be
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import accumulate, count
+from itertools import accumulate, islice, takewhile
 
 from shared.domain.errors import BadMedia
 from shared.media.clip import Clip, Picture
@@ -24,7 +25,6 @@ from shared.media.timeline import AAC_FRAME_SAMPLES, has_times, picture_times, s
 # Half a packet of AAC at 44.1 kHz, and rounding to the film's units.
 LARGEST_OFFSET_SECONDS = 0.012
 MOST_PROBLEMS = 5
-Place = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +76,14 @@ class _Comparison:
     def __init__(self, film: Splice, clips: Sequence[Clip], movie: Movie) -> None:
         self._clips, self._movie = clips, movie
         self._pieces = film.pieces
-        self._copied = {piece.clip for piece in film.pieces if isinstance(piece, CopiedRange)}
-        self._made_bytes = sum(piece.length for piece in film.pieces if not isinstance(piece, CopiedRange))
         self._starts = list(accumulate((piece.length for piece in film.pieces), initial=len(film.head)))
+        # How far behind its place in its own file everything of a clip lies in the film.
+        self._shifts = {
+            piece.clip: start - piece.offset
+            for piece, start in zip(film.pieces, self._starts, strict=False)
+            if isinstance(piece, CopiedRange)
+        }
+        self._made_bytes = sum(piece.length for piece in film.pieces if not isinstance(piece, CopiedRange))
         seconds = [clip.picture.times.seconds for clip in clips if clip.picture and clip.picture.times]
         self._begins = list(accumulate(seconds, initial=Fraction(0)))
 
@@ -103,55 +108,36 @@ class _Comparison:
         )
 
     def _pictures(self, tables: SampleTables, timescale: int) -> Iterator[str]:
-        shown = list(shown_at(tables))
+        film = _Samples.of(tables)
         expected = sum(clip.picture.tables.sizes.count for clip in self._clips if clip.picture)
-        if expected != len(shown):
-            yield f"it has {len(shown)} pictures where its clips have {expected}"
+        if expected != len(film.places):
+            yield f"it has {len(film.places)} pictures where its clips have {expected}"
             return
-        first = min(shown, default=0)
-        keys = set(tables.sync) if tables.sync is not None else None
-        film = zip(_samples(tables), shown, count(1), strict=False)
+        shown, at = list(shown_at(tables)), 0
+        first, keys = min(shown, default=0), _keys(tables, 0, len(shown))
         for number, clip in enumerate(self._clips):
-            yield from self._clip_pictures(number, clip, film, first, timescale, keys)
+            assert isinstance(clip.picture, Picture)
+            count = clip.picture.tables.sizes.count
+            if not self._are_there(number, film.part(at, count), _Samples.of(clip.picture.tables)):
+                yield f"its pictures {at + 1} to {at + count} are not those of clip {number + 1}"
+            begin = first + self._begins[number] * timescale
+            if not _is_in_time(clip.picture, shown[at : at + count], begin, timescale):
+                yield f"the pictures of clip {number + 1} are shown at the wrong time"
+            if _keys(clip.picture.tables, at, count) != {key for key in keys if at < key <= at + count}:
+                yield f"the pictures of clip {number + 1} are wrongly marked as ones to seek to"
+            at += count
 
-    def _clip_pictures(
-        self, number: int, clip: Clip, film: Iterator[tuple[Place, int, int]], first: int, timescale: int,
-        keys: set[int] | None,
-    ) -> Iterator[str]:  # fmt: skip
-        """A clip's pictures beside the next ones of the film; times are compared as whole numbers."""
-        picture = clip.picture
-        assert isinstance(picture, Picture)
-        assert picture.times is not None
-        own_keys = set(picture.tables.sync) if picture.tables.sync is not None else None
-        own_first, own_scale = picture.times.first_shown, picture.track.timescale
-        begin = first + self._begins[number] * timescale
-        if begin.denominator != 1:
-            yield f"clip {number + 1} begins between two units of its time"
-            return
-        own = zip(_samples(picture.tables), shown_at(picture.tables), count(1), strict=False)
-        for ((offset, size), own_shown, own_at), (place, shown, at) in zip(own, film, strict=False):
-            if not self._is_there(place, (number, offset), size):
-                yield f"picture {at} is not the one of clip {number + 1}"
-            elif (shown - begin.numerator) * own_scale != (own_shown - own_first) * timescale:
-                yield f"picture {at} is shown at the wrong time"
-            elif (keys is None or at in keys) != (own_keys is None or own_at in own_keys):
-                yield f"picture {at} is wrongly marked as one to seek to"
+    def _are_there(self, number: int, film: _Samples, own: _Samples) -> bool:
+        """Whether these are a clip's bytes; of a clip that was rewritten, whether they were made."""
+        if number not in self._shifts:
+            return all(self._is_made(place) for place in film.places)
+        shift = self._shifts[number]
+        return film.sizes == own.sizes and film.places == [place + shift for place in own.places]
 
-    def _is_there(self, place: Place, source: Place, size: int) -> bool:
-        """Whether these bytes of the film are those of a clip; of one that was rewritten, whether they were made."""
-        offset, length = place
-        found = self._source(offset)
-        if source[0] not in self._copied:
-            return found is None
-        return found == source and length == size
-
-    def _source(self, offset: int) -> Place | None:
-        """Clip and offset in its file that a byte of the film is copied from; None for bytes that were made."""
-        number = bisect_right(self._starts, offset) - 1
-        piece = self._pieces[number] if 0 <= number < len(self._pieces) else None
-        if not isinstance(piece, CopiedRange):
-            return None
-        return piece.clip, piece.offset + offset - self._starts[number]
+    def _is_made(self, place: int) -> bool:
+        """Whether a byte of the film stands in no clip's file."""
+        number = bisect_right(self._starts, place) - 1
+        return 0 <= number < len(self._pieces) and not isinstance(self._pieces[number], CopiedRange)
 
     def _sounds(self, sound: Track | None) -> tuple[list[float | None], list[str]]:
         """By clip, how much later its sound is than beside its picture in its own file; and what is wrong."""
@@ -160,22 +146,27 @@ class _Comparison:
             missing = any(has_sound(clip) for clip in self._clips)
             return [None] * len(self._clips), ["the sound is missing"] if missing else []
         times = sound_times(sound, sound.tables, self._movie.timescale)
-        packets = [_packets(clip) for clip in self._clips]
+        film, at, silent_bytes = _Samples.of(sound.tables), 0, 0
         even = {value for samples, value in sound.tables.deltas if samples} == {AAC_FRAME_SAMPLES}
-        problems, follows, made_bytes = [] if even else ["its sound is off its grid"], dict[int, int](), 0
-        for at, (offset, size) in enumerate(_samples(sound.tables)):
-            number, own = self._source(offset) or (-1, 0)
-            if number < 0:
-                made_bytes += size
+        problems = [] if even else ["its sound is off its grid"]
+        for number, clip in enumerate(self._clips):
+            if clip.sound is None or not has_sound(clip) or number not in self._shifts:
                 continue
-            place, length = packets[number].get(own, (-1, 0))
-            if length != size or follows.get(number, place) != place:
-                problems.append(f"the sound of clip {number + 1} is not whole")
-            follows[number] = place + 1
-            if number not in heard:
-                film = times.start_seconds + Fraction(at * AAC_FRAME_SAMPLES - times.priming, times.timescale)
-                heard[number] = float(film - self._begins[number] - _own_moment(self._clips[number], place))
-        if len(self._copied) == len(self._clips) and made_bytes != self._made_bytes:
+            passed = self._made_from(film, at)
+            silent_bytes, at = silent_bytes + sum(film.sizes[at : at + passed]), at + passed
+            own = _Samples.of(clip.sound.tables)
+            same = film.alike(at, own, self._shifts[number])
+            if not same:
+                problems.append(f"the sound of clip {number + 1} is missing")
+                continue
+            moment = times.start_seconds + Fraction(at * AAC_FRAME_SAMPLES - times.priming, times.timescale)
+            heard[number] = float(moment - self._begins[number] - _own_moment(clip))
+            at += same
+        rest = self._made_from(film, at)
+        silent_bytes += sum(film.sizes[at : at + rest])
+        if at + rest < len(film.places):
+            problems.append("it has sound of no clip")
+        if len(self._shifts) == len(self._clips) and silent_bytes != self._made_bytes:
             problems.append("it has another silence than was made for it")
         problems += [
             f"the sound of clip {number + 1} is {offset * 1000:.0f} ms off its picture"
@@ -184,29 +175,59 @@ class _Comparison:
         ]
         return [heard.get(number) for number in range(len(self._clips))], problems
 
-
-def _packets(clip: Clip) -> dict[int, Place]:
-    """By offset in the clip's file, each packet's place among the others and its bytes."""
-    if not has_sound(clip) or clip.sound is None:
-        return {}
-    return {offset: (at, size) for at, (offset, size) in enumerate(_samples(clip.sound.tables))}
+    def _made_from(self, film: _Samples, at: int) -> int:
+        """How many packets from there on stand in no clip's file."""
+        return sum(1 for _ in takewhile(self._is_made, islice(film.places, at, None)))
 
 
-def _own_moment(clip: Clip, packet: int) -> Fraction:
-    """When a packet is heard in the clip itself, after the clip's first picture."""
+@dataclass(frozen=True, slots=True)
+class _Samples:
+    """Where each sample of a track lies, and its bytes."""
+
+    places: list[int]
+    sizes: array[int]
+
+    @classmethod
+    def of(cls, tables: SampleTables) -> _Samples:
+        sizes = tables.sizes.expanded()
+        places: list[int] = []
+        at = 0
+        for offset, samples in zip(tables.chunk_offsets, tables.chunk_samples, strict=True):
+            places += accumulate(sizes[at : at + samples - 1], initial=offset) if samples > 1 else (offset,) * samples
+            at += samples
+        return cls(places, sizes)
+
+    def part(self, at: int, count: int) -> _Samples:
+        """Some in a row."""
+        return _Samples(self.places[at : at + count], self.sizes[at : at + count])
+
+    def alike(self, at: int, own: _Samples, shift: int) -> int:
+        """How many from there on are a clip's first ones, which lie `shift` behind their places in its file."""
+        count = min(len(own.places), len(self.places) - at)
+        part, moved = self.part(at, count), [place + shift for place in own.places[:count]]
+        if part.places == moved and part.sizes == own.sizes[:count]:
+            return count
+        pairs = zip(part.places, moved, part.sizes, own.sizes, strict=False)
+        return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1] and pair[2] == pair[3], pairs))
+
+
+def _is_in_time(picture: Picture, shown: Sequence[int], begin: Fraction, timescale: int) -> bool:
+    """Whether a clip's pictures are shown in the film as in the clip, from `begin` on; compared as whole numbers."""
+    if begin.denominator != 1 or picture.times is None:
+        return False
+    start, first, scale = begin.numerator, picture.times.first_shown, picture.track.timescale
+    own = ((moment - first) * timescale for moment in shown_at(picture.tables))
+    return [(moment - start) * scale for moment in shown] == list(own)
+
+
+def _keys(tables: SampleTables, at: int, count: int) -> set[int]:
+    """Numbers of the samples to seek to, `at` added to each."""
+    return {at + number for number in (tables.sync if tables.sync is not None else range(1, count + 1))}
+
+
+def _own_moment(clip: Clip) -> Fraction:
+    """When a clip's first packet is heard in the clip itself, after its first picture."""
     if clip.sound is None or clip.sound.times is None or clip.picture is None or clip.picture.times is None:
         return Fraction(0)
     times = clip.sound.times
-    begin = times.start_seconds - clip.picture.times.start_seconds
-    return begin + Fraction(packet * AAC_FRAME_SAMPLES - times.priming, times.timescale)
-
-
-def _samples(tables: SampleTables) -> Iterator[Place]:
-    """Offset and bytes of each sample."""
-    sizes = iter(tables.sizes.expanded())
-    for offset, samples in zip(tables.chunk_offsets, tables.chunk_samples, strict=True):
-        at = offset
-        for _ in range(samples):
-            size = next(sizes)
-            yield at, size
-            at += size
+    return times.start_seconds - clip.picture.times.start_seconds - Fraction(times.priming, times.timescale)

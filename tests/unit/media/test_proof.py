@@ -39,7 +39,7 @@ def test_a_film_that_is_its_clips_is_proved(make: Callable[[], list[Path]]) -> N
 def test_clips_in_another_order_are_another_film() -> None:
     film, clips = made_of([clip(tone=200), clip(tone=300)])
 
-    assert "is not the one of clip 1" in prove(film, clips[::-1]).problems[0]
+    assert "are not those of clip 1" in prove(film, clips[::-1]).problems[0]
 
 
 def test_bytes_from_elsewhere_are_found_out() -> None:
@@ -49,7 +49,7 @@ def test_bytes_from_elsewhere_are_found_out() -> None:
         for piece in film.pieces
     )
 
-    assert "is not the one of clip 2" in prove(replace(film, pieces=pieces), clips).problems[0]
+    assert "are not those of clip 2" in prove(replace(film, pieces=pieces), clips).problems[0]
 
 
 @pytest.mark.parametrize("table", [b"stts", b"ctts", b"stsz", b"stsc", b"stco", b"stss"])
