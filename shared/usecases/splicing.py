@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from threading import Lock, Semaphore
@@ -14,7 +14,7 @@ from shared.domain.errors import BadMedia, DependencyDown
 from shared.media.clip import Clip, read_clip
 from shared.media.heads import SyncScan
 from shared.media.splice.film import CopiedRange, Made, Piece, Splice, payloads_needed, splice
-from shared.media.splice.parts import BytePart, Part, in_memory, plan_parts
+from shared.media.splice.parts import SMALLEST_PART_BYTES, BytePart, Part, in_memory, plan_parts
 from shared.media.splice.proof import Proof, prove
 from shared.ports import MediaStore, OpenUpload
 from shared.ports import Part as SentPart
@@ -25,6 +25,9 @@ MOST_LEFT = 100
 # Each of these holds up to 13 MiB.
 BYTE_PARTS_AT_ONCE = 3
 READ_BYTES = 8 * 1024**2
+# Larger films are sent over several connections at once.
+ONE_CONNECTION_BYTES = 12 * 1024**2
+CONNECTIONS = 4
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -120,25 +123,47 @@ def write_film(
     progress.begin(film.size_bytes)
     if in_memory(film.size_bytes):
         data = _whole(film, sources, progress)
+        if len(data) > ONE_CONNECTION_BYTES:
+            return WrittenFilm(film, _sent_in_parts(media, key, data, lambda: prove(film, clips)), 0, data)
         # The store takes longer to receive a film than it takes to prove it.
         sending = _threads().submit(media.put, key, data, "video/mp4")
         proof = prove(film, clips)
         sending.result()
         return WrittenFilm(film, proof, 0, data)
     parts = plan_parts(film.head, film.pieces, [source.size_bytes for source in sources])
+    with _upload(media, key) as upload:
+        media.complete_upload(upload, _Sender(media, upload, sources, progress).send(parts))
+    return WrittenFilm(film, prove(film, clips), sum(part.length for part in parts if not isinstance(part, BytePart)))
+
+
+@contextmanager
+def _upload(media: MediaStore, key: str) -> Iterator[OpenUpload]:
+    """An upload in parts that is not left open, however the block ends."""
     # Of an earlier worker on this film that was killed: nobody else writes here while the lease is ours.
     for left in media.open_uploads(key, "", MOST_LEFT):
         media.abort_upload(left)
     upload = media.start_upload(key, "video/mp4")
     try:
-        sent = _Sender(media, upload, sources, progress).send(parts)
-        media.complete_upload(upload, sent)
+        yield upload
     except BaseException:
         # What cannot be given up now is given up by the minute sweep.
         with suppress(DependencyDown):
             media.abort_upload(upload)
         raise
-    return WrittenFilm(film, prove(film, clips), sum(part.length for part in parts if not isinstance(part, BytePart)))
+
+
+def _sent_in_parts(media: MediaStore, key: str, data: bytes, meanwhile: Callable[[], R]) -> R:
+    """One connection to the store is slower than several; what `meanwhile` answers while they send."""
+    size = max(-(-len(data) // CONNECTIONS), SMALLEST_PART_BYTES)
+    with _upload(media, key) as upload:
+        sending = [
+            _threads().submit(media.upload_part, upload, number, data[at : at + size])
+            for number, at in enumerate(range(0, len(data), size), start=1)
+        ]
+        answer = meanwhile()
+        wait(sending)
+        media.complete_upload(upload, [part.result() for part in sending])
+    return answer
 
 
 def _whole(film: Splice, sources: Sequence[ObjectSource], progress: Progress) -> bytes:
