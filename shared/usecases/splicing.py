@@ -113,13 +113,13 @@ def _read(source: ObjectSource, known: SyncScan | None, whole: bool) -> Clip | B
 def write_film(
     media: MediaStore, sources: Sequence[ObjectSource], clips: Sequence[Clip], key: str, progress: Progress
 ) -> WrittenFilm:
-    """Joins clips that can be spliced. All of the film or none of it is at `key` afterwards, and no upload is open.
+    """Joins clips that have no refusals. All of the film or none of it is at `key` afterwards, and no upload is open.
 
     Raises CannotSplice, NotFound, BadMedia (`source_changed`, `too_many_parts`), DependencyDown.
     """
     needed = payloads_needed(clips)
     payloads = side_by_side(lambda one: (one.clip, _range(sources, one)), needed)
-    film = splice(clips, dict(payloads))
+    film = splice(clips, dict(payloads), checked=True)
     progress.begin(film.size_bytes)
     if in_memory(film.size_bytes):
         data = _whole(film, sources, progress)

@@ -13,7 +13,7 @@ from shared.media.clip import Clip
 from shared.media.h264.config import AvcConfig, build_avc_config
 from shared.media.h264.renumber import CannotRenumber, Renumbering, renumbered_set
 from shared.media.h264.union import Sets, sets_of, united
-from shared.media.splice.payload import Change, used_range
+from shared.media.splice.payload import Change
 
 LARGEST_REWRITE_BYTES = 128 * 1024**2
 
@@ -124,5 +124,6 @@ def _config(clip: Clip) -> AvcConfig:
 
 
 def _bytes(clip: Clip) -> int:
-    first, end = used_range(clip)
-    return end - first
+    """Of its pictures and its sound."""
+    parts = [part for part in (clip.picture, clip.sound) if part is not None]
+    return sum(part.tables.sizes.total for part in parts)
