@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -53,6 +54,11 @@ class Limits:
     memory_bytes: int = 2500 * 1024**2
     file_bytes: int = 8 * 1024**3
     cpu_seconds: int = 5400
+
+
+Tell = Callable[[float], None]
+PROGRESS_BYTES = 1000
+_OUT_TIME = re.compile(rb"out_time_us=([0-9]+)")
 
 
 class FfmpegEncoder:
@@ -143,9 +149,11 @@ class FfmpegEncoder:
 
     def conform(
         self, clip: Path, facts: MediaFacts, like: Target, target: Path, *,
-        model: VideoFacts | None = None, sps_id: int | None = None,
+        model: VideoFacts | None = None, sps_id: int | None = None, tell: Tell | None = None,
     ) -> None:  # fmt: skip
-        self._run(conform_command(clip, facts, like, target, model=model, sps_id=sps_id), target.parent)
+        told = _Told(target.with_suffix(".progress"), tell) if tell else None
+        command = conform_command(clip, facts, like, target, model=model, sps_id=sps_id)
+        self._run([*told.arguments, *command] if told else command, target.parent, told=told)
         _must_exist(target)
 
     def _list(self, arguments: Sequence[str], folder: Path) -> tuple[str, str]:
@@ -153,7 +161,9 @@ class FfmpegEncoder:
         most = min(self._limits.file_bytes, LISTING_BYTES)
         return self._run(arguments, folder, replace(self._limits, file_bytes=most))
 
-    def _run(self, arguments: Sequence[str], folder: Path, limits: Limits | None = None) -> tuple[str, str]:
+    def _run(
+        self, arguments: Sequence[str], folder: Path, limits: Limits | None = None, told: _Told | None = None
+    ) -> tuple[str, str]:
         """stdout and log of a run. Raises BadMedia with a remedy, Conflict when told to stop."""
         if folder.stat().st_mode & 0o077:
             raise PermissionError("FFmpeg works in a folder that is private (0700) only")
@@ -164,7 +174,7 @@ class FfmpegEncoder:
             )  # fmt: skip
             try:
                 _limit(process.pid, limits or self._limits, self._seconds_left())
-                code = self._wait(process)
+                code = self._wait(process, told)
             finally:
                 _kill(process)
             text = _read(log, LOG_BYTES)
@@ -172,14 +182,36 @@ class FfmpegEncoder:
                 raise BadMedia(ENDED_BY.get(-code) or _remedy(text))
             return _read(out, LISTING_BYTES), text
 
-    def _wait(self, process: subprocess.Popen[bytes]) -> int:
+    def _wait(self, process: subprocess.Popen[bytes], told: _Told | None) -> int:
         while True:
+            if told is not None:
+                told.pass_on()
             if self._should_stop():
                 raise Conflict("The job was stopped.", code="stopped")
             if self._seconds_left() < KILLED_BEFORE_DEADLINE_SECONDS:
                 raise Conflict("The invocation's time is over; the job is taken up again.", code="out_of_time")
             with suppress(subprocess.TimeoutExpired):
                 return process.wait(POLL_SECONDS)
+
+
+class _Told:
+    """FFmpeg's own word of how far its output has come, from a file it appends to."""
+
+    def __init__(self, path: Path, tell: Tell) -> None:
+        self._path, self._tell, self._last = path, tell, 0.0
+        self.arguments = ["-progress", f"file:{path}", "-stats_period", "0.5"]
+
+    def pass_on(self) -> None:
+        """Tells of seconds that are new."""
+        if not self._path.exists():
+            return
+        with self._path.open("rb") as file:
+            file.seek(max(self._path.stat().st_size - PROGRESS_BYTES, 0))
+            found = _OUT_TIME.findall(file.read(PROGRESS_BYTES))
+        seconds = int(found[-1]) / 1e6 if found else 0.0
+        if seconds > self._last:
+            self._last = seconds
+            self._tell(seconds)
 
 
 def _limit(pid: int, limits: Limits, seconds_left: float) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -214,7 +214,7 @@ class Encoder(Protocol):
 
     def conform(
         self, clip: Path, facts: MediaFacts, like: Target, target: Path, *,
-        model: VideoFacts | None = None, sps_id: int | None = None,
+        model: VideoFacts | None = None, sps_id: int | None = None, tell: Callable[[float], None] | None = None,
     ) -> None:  # fmt: skip
         """Re-encodes a clip to the size, rate and sound of `like`; with `model`, so that it can be copied next to it,
-        its parameter sets numbered `sps_id` (0 to 31)."""
+        its parameter sets numbered `sps_id` (0 to 31). `tell` hears how many seconds of the result there are."""

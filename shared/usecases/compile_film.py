@@ -76,8 +76,9 @@ class FilmMaker:
                 teller = _Teller(self.records, self.aftermath, self.clock, job.id, owner)
                 work = FilmWork(self.media, self.clock, place, teller.tell, work_of(job))
                 planned = work.plan()
-                if limit_seconds is not None and self.estimate(planned).seconds > limit_seconds:
-                    self._hand_over(job, owner)
+                expected = self.estimate(planned) if limit_seconds is not None else None
+                if expected is not None and limit_seconds is not None and expected.seconds > limit_seconds:
+                    self._hand_over(job, owner, expected)
                     return
                 self._complete(job, owner, work.make(planned), planned.reckoning)
         except (BadMedia, NotFound) as error:
@@ -91,11 +92,13 @@ class FilmMaker:
             runs = tx.compile_runs(planned.plan.strategy, RUNS_LEARNT_FROM)
         return estimate(planned.reckoning, runs, self.memory_mb)
 
-    def _hand_over(self, job: Job, owner: str) -> None:
+    def _hand_over(self, job: Job, owner: str, expected: Estimate) -> None:
+        """To the queue at once, and from now on by what the plan says it takes."""
         with self.records.transaction() as tx:
             held = tx.lock_job(job.id)
             if held is not None and held.lease_owner == owner:
-                tx.touch_job(held, lease_owner=None, lease_until=None)
+                seconds = Decimal(str(expected.seconds))
+                tx.touch_job(held, lease_owner=None, lease_until=None, estimated_seconds=seconds)
                 tx.announce(held, "compile", body_of(JobMessage(str(held.id))))
         self.aftermath.of(job)
 

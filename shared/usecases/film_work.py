@@ -204,10 +204,11 @@ class FilmWork:
         pictures = [clip.video.frames if clip.video else 1 for clip in facts]
         self._progress.begin(sum(pictures[number] for number in plan.encoded))
         conformed = list(sources)
+        before = 0
         for number in plan.encoded:
             conformed[number] = self._derive(plan, number, sources, facts)
-            self._progress.add(pictures[number])
-            self._progress.tell()
+            before += pictures[number]
+            self._progress.reach(before)
         return conformed
 
     def _derive(
@@ -234,9 +235,14 @@ class FilmWork:
     ) -> None:  # fmt: skip
         assert plan.target is not None
         made = self._place.folder / f"like-{number:04d}.mp4"
+        before, fps = self._progress.done, model.fps if model else plan.target.fps
+
+        def tell(seconds: float) -> None:
+            self._progress.reach(before + int(seconds * fps))
+
         path, target = self._downloaded(sources)[number], plan.target
         encoder = self._place.encoder
-        self._timed("ffmpeg", lambda: encoder.conform(path, facts[number], target, made, model=model))
+        self._timed("ffmpeg", lambda: encoder.conform(path, facts[number], target, made, model=model, tell=tell))
         checked = self._timed("ffmpeg", lambda: encoder.verify(made))
         if checked.video is None or checked.video.frames == 0:
             raise BadMedia(f"Clip {number + 1} could not be encoded: generate or upload it again.")

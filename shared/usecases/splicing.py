@@ -49,6 +49,17 @@ class Progress:
         with self._counting:
             self._done += done
 
+    @property
+    def done(self) -> int:
+        """So many by now."""
+        return self._done
+
+    def reach(self, done: int) -> None:
+        """So many are done in all, which never falls; by the thread that waits. Raises what `check` does."""
+        self._check()
+        self._done = max(self._done, done)
+        self.tell()
+
     def tell(self) -> None:
         """Says how far it has come, as a share of 1."""
         self._tell(min(self._done / self._whole, 1.0) if self._whole else 0.0)

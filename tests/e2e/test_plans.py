@@ -11,6 +11,7 @@ import pytest
 
 from tests.e2e.bringing import clips_of
 from tests.e2e.client import Api, fetch, pictures
+from tests.faults.observing import Observed
 from tests.footage import clip, encoder, made
 
 Watch = Callable[[], AbstractContextManager[None]]
@@ -139,3 +140,24 @@ def test_a_file_that_is_no_video_is_named(api: Api, tmp_path: Path, folder: Path
 
     assert "Clip 2" in answer.refuses(422, "bad_media")
     assert "Clip 2" in refused.refuses(422, "bad_media")
+
+
+def test_a_clip_encoded_for_one_film_is_there_for_the_next(api: Api, folder: Path, stack: dict[str, Any]) -> None:
+    like = [clip(folder / f"f{number}.mp4", hertz=200 + number, seconds=2) for number in range(3)]
+    keys = clips_of(api, *like, clip(folder / "odd.mp4", size="320x180"))
+
+    first = film_of(api, {"clips": keys})
+    kept = derived(stack)
+    second = film_of(api, {"clips": [keys[1], keys[3], keys[2]]})
+
+    assert (first["strategy"], second["strategy"]) == ("smart", "smart")
+    assert len(kept) >= 1
+    assert derived(stack) == kept
+
+
+def derived(stack: dict[str, Any]) -> dict[str, Any]:
+    """Clips in a new form, and when each was made."""
+    pages = (
+        Observed(stack).aws("s3").get_paginator("list_objects_v2").paginate(Bucket=stack["bucket"], Prefix="derived/")
+    )
+    return {entry["Key"]: entry["LastModified"] for page in pages for entry in page.get("Contents", [])}
