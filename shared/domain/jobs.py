@@ -7,10 +7,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 SNAPSHOT_FORMAT = 1
+
+# As the database has them.
+JobStep = Literal[
+    "pending", "estimating", "generating", "downloading", "processing", "uploading", "storing", "awaiting_approval"
+]
 
 
 class JobStatus(StrEnum):
@@ -98,7 +103,7 @@ class Job:
     estimated_cost_usd: Decimal = Decimal(0)
     status: JobStatus = JobStatus.PENDING
     response_type: str = "async"
-    current_step: str = "pending"
+    current_step: JobStep = "pending"
     idempotency_key: str | None = None
     progress: int | None = None
     media_type: str | None = None

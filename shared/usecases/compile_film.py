@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from shared.domain.errors import BadMedia, Conflict, DependencyDown, NotFound
-from shared.domain.jobs import Job, JobStatus
+from shared.domain.jobs import Job, JobStatus, JobStep
 from shared.domain.messages import JobMessage, body_of
 from shared.domain.storage_keys import compiled_folder
 from shared.media.estimate import Estimate, Reckoning, estimate
@@ -154,7 +154,7 @@ class _Teller:
         self._job_id, self._owner = job_id, owner
         self._percent, self._told_at = 0, clock.monotonic_seconds()
 
-    def tell(self, step: str, percent: int) -> None:
+    def tell(self, step: JobStep, percent: int) -> None:
         now = self._clock.monotonic_seconds()
         if percent <= self._percent or now - self._told_at < TELL_SECONDS:
             return
@@ -163,7 +163,7 @@ class _Teller:
         with suppress(DependencyDown):
             self._write(step, percent)
 
-    def _write(self, step: str, percent: int) -> None:
+    def _write(self, step: JobStep, percent: int) -> None:
         with self._records.transaction() as tx:
             held = tx.lock_job(self._job_id)
             told = None

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from shared.domain.errors import BadMedia, NotFound
+from shared.domain.jobs import JobStep
 from shared.media.clip import Clip
 from shared.media.estimate import reckon
 from shared.media.heads import SyncScan
@@ -36,7 +37,7 @@ class FilmWork:
     """Follows plans. `tell(step, percent)` hears how far it has come; the place's `check` stops it."""
 
     def __init__(
-        self, media: MediaStore, clock: Clock, place: Place, tell: Callable[[str, int], None], work: Work
+        self, media: MediaStore, clock: Clock, place: Place, tell: Callable[[JobStep, int], None], work: Work
     ) -> None:
         self._media, self._clock, self._place, self._tell, self._work = media, clock, place, tell, work
         self._spent = {"download": 0.0, "ffmpeg": 0.0, "upload": 0.0}
@@ -124,7 +125,7 @@ class FilmWork:
         key = f"{self._work.key}.mp4"
         rewritten = {one.clip for one in payloads_needed(clips)}
         written = self._timed("upload", lambda: write_film(self._media, sources, clips, key, self._progress))
-        self._tell("verifying", 92)
+        self._tell("storing", 92)
         verification = self._verified(plan, written, sources, rewritten)
         picture = clips[0].picture
         assert picture is not None
@@ -175,7 +176,7 @@ class FilmWork:
         assert plan.target is not None
         whole = sound_of_film(paths, facts, facts, plan.target) if plan.whole_sound else None
         self._timed("ffmpeg", lambda: self._place.encoder.join(paths, target, whole_audio=whole))
-        self._tell("verifying", 80)
+        self._tell("storing", 80)
         film = self._timed("ffmpeg", lambda: self._place.encoder.verify(target))
         verification = verify_film(facts, film, whole_audio=whole is not None)
         if not verification.ok:
