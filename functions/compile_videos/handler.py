@@ -41,7 +41,7 @@ class ClipBody(wire.Wire):
 
 
 class ScriptCompileBody(wire.Wire):
-    output_format: Literal["mp4"] = "mp4"
+    output_format: Literal["mp4"] | None = None
     quality: Literal["source", "high", "medium", "low"] = "source"
     reencode: bool = False
     resolution: str | None = None
@@ -148,7 +148,7 @@ def _data(job: Job) -> dict[str, Any]:
         "duration": job.result["workMs"],
         "strategy": job.result["strategy"],
         "breakdown": job.result["breakdown"],
-        "outputs": [{"url": result["originalUrl"], "format": job.output_format, "fileSize": job.size_bytes}],
+        "outputs": [{"url": result["originalUrl"], "format": job.output_format or "mp4", "fileSize": job.size_bytes}],
         "verification": job.result["verification"],
     }
 

@@ -41,12 +41,14 @@ SPLICE, COPY, SMART, ENCODE_ALL = "splice", "copy", "smart", "encode"
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What was asked for: everything encoded anew, a ceiling of quality, a size in pixels, a rate."""
+    """What was asked for: everything encoded anew, a ceiling of quality, a size in pixels, a rate, a container
+    (None: the one that all clips have, else MP4)."""
 
     reencode: bool = False
     quality: str = "source"
     size: tuple[int, int] | None = None
     fps: Fraction | None = None
+    container: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ def plan_film(probes: Sequence[ProbedClip], wishes: Wishes) -> CompilePlan:
         raise ValueError("clips that cannot be spliced are probed by FFmpeg before they are planned")
     mismatches = (*asked, *unlike, *_differences(facts))
     refused = ((SPLICE, tuple(one.sentence for one in (*asked, *unlike))),)
-    copied = None if asked else _copy(facts, mismatches, refused)
+    copied = None if asked else _copy(facts, mismatches, refused, wishes)
     if copied is not None:
         return copied
     reasons = tuple(one.sentence for one in mismatches if one.severity == ENCODE)
@@ -175,6 +177,7 @@ def _copy(
     facts: Sequence[MediaFacts],
     mismatches: tuple[Mismatch, ...],
     refused: tuple[tuple[str, tuple[str, ...]], ...],
+    wishes: Wishes,
 ) -> CompilePlan | None:
     """FFmpeg joins pictures that are alike in all it looks at, whatever their containers and sounds are."""
     model = majority(facts)
@@ -183,7 +186,7 @@ def _copy(
     container = "webm" if all("webm" in clip.container for clip in facts) else "mp4"
     heard = any(clip.audio is not None for clip in facts)
     alike = sounds_alike(facts)
-    if container == "webm" and not alike:
+    if container == "webm" and (not alike or wishes.container == "mp4"):
         return None
     # Players follow a WebM's timestamps, whatever lies between them; of an MP4 many count samples.
     whole = container == "mp4" and heard and not (alike and not joins_drift(facts))

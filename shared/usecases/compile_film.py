@@ -37,6 +37,7 @@ def wishes_of(request: Mapping[str, Any]) -> Wishes:
         quality=request.get("quality", "source"),
         size=(size[0], size[1]) if size else None,
         fps=Fraction(fps) if fps else None,
+        container=request.get("outputFormat"),
     )
 
 
@@ -121,7 +122,8 @@ class FilmMaker:
                 tx, held, JobStatus.COMPLETED, clock=self.clock, s3_bucket=self.media.bucket, s3_key=film.key,
                 thumbnail_key=film.thumbnail_key, content_type=film.content_type, size_bytes=film.size_bytes,
                 width=film.width, height=film.height, duration_seconds=Decimal(str(round(film.seconds, 3))),
-                progress=100, current_step="storing", actual_cost_usd=Decimal(0), result=_result(job, film, reckoning),
+                progress=100, current_step="storing", output_format=film.plan.container, actual_cost_usd=Decimal(0),
+                result=_result(job, film, reckoning),
             )  # fmt: skip
             if ended is not None:
                 upload_ms = int(film.breakdown["upload"] * 1000)

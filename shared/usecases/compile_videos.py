@@ -49,7 +49,7 @@ class CompileRequest:
     script_id: int | None = None
     video_ids: Sequence[int] = ()
     clips: Sequence[ClipSource] = ()
-    output_format: str = "mp4"
+    output_format: str | None = None
     quality: str = "source"
     reencode: bool = False
     size: tuple[int, int] | None = None

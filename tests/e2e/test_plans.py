@@ -161,3 +161,16 @@ def derived(stack: dict[str, Any]) -> dict[str, Any]:
         Observed(stack).aws("s3").get_paginator("list_objects_v2").paginate(Bucket=stack["bucket"], Prefix="derived/")
     )
     return {entry["Key"]: entry["LastModified"] for page in pages for entry in page.get("Contents", [])}
+
+
+def test_webm_stays_webm_unless_an_mp4_is_asked_for(api: Api, folder: Path) -> None:
+    source = clip(folder / "w.mp4", sound=None)
+    webm = made("-i", source, "-c:v", "libvpx", "-b:v", "200k", folder / "w.webm")
+    clips = clips_of(api, webm, webm)
+
+    kept = film_of(api, {"clips": clips})
+    asked = film_of(api, {"clips": clips, "outputFormat": "mp4"})
+
+    assert (kept["strategy"], asked["strategy"]) == ("copy", "encode")
+    assert ["webm" in kept["compiledVideoUrl"], "webm" in asked["compiledVideoUrl"]] == [True, False]
+    assert [film["outputs"][0]["format"] for film in (kept, asked)] == ["webm", "mp4"]
