@@ -23,6 +23,8 @@ INLINE_LIMIT_SECONDS = 20
 DELAY_OF_INLINE_SECONDS = 30
 DEADLINE = timedelta(minutes=30)
 MOST_CLIPS = 200
+# Until the film is planned: clips of another container may make it another.
+DEFAULT_FORMAT = "mp4"
 COPY_SECONDS_PER_FILM_SECOND = Decimal("0.1")
 ENCODE_SECONDS_PER_FILM_SECOND = Decimal("1.0")
 # Of a file nobody has looked into yet, the length is guessed by its size.
@@ -200,7 +202,7 @@ def _new_job(request: CompileRequest, caller: Caller, sources: Sequence[Mapping[
         request_hash=hash_of(body_asked(request), request.retry_of),
         media_type="video",
         script_id=request.script_id,
-        output_format=request.output_format,
+        output_format=request.output_format or DEFAULT_FORMAT,
         estimated_seconds=1 + film_seconds * pace,
         webhook_url=request.webhook_url,
         retry_of=request.retry_of,
