@@ -69,9 +69,10 @@ class RunwayProvider:
         body = {"model": request["version"], **sent}
         path = "/v1/image_to_video" if "promptImage" in sent else "/v1/text_to_video"
         answer = self._call(lambda sdk, kind: sdk.post(path, cast_to=kind, body=body), ProviderRefused)
-        if not isinstance(answer, dict) or not _ID.fullmatch(str(answer.get("id"))):
+        task_id = answer.get("id") if isinstance(answer, dict) else None
+        if not isinstance(task_id, str) or not _ID.fullmatch(task_id):
             raise AnswerLost("The provider's answer to a create cannot be read.")
-        return Prediction(id=answer["id"], status="running", provider_status="pending")
+        return Prediction(id=task_id, status="running", provider_status="pending")
 
     def find(self, request: Mapping[str, Any], webhook_url: str, since: datetime) -> Prediction | None:  # noqa: ARG002
         """Raises AnswerLost, always."""
@@ -188,12 +189,12 @@ def _json_of(response: httpx.Response) -> Any:
 
 
 def _refusal(status: int, headers: Mapping[str, str], reason: str, absent: type[ProductError]) -> ProductError:
-    if status in (429, 503):
-        # 503 is how Runway sheds load, and safe to send again (https://docs.dev.runwayml.com/api-details/errors).
+    if status == 429:
         told = headers.get("retry-after", "")
         seconds = min(int(told), LONGEST_WAIT_SECONDS) if _SECONDS.fullmatch(told) else THROTTLED_SECONDS
-        code = "provider_throttled" if status == 429 else None
-        return ProviderBusy(f"The provider takes no more for now ({status}).", code=code, retry_after_seconds=seconds)
+        return ProviderBusy("The provider throttles our calls.", code="provider_throttled", retry_after_seconds=seconds)
+    # Runway calls 502 to 504 safe to send again (https://docs.dev.runwayml.com/api-details/errors), but a proxy on the
+    # way gives them too, when the connection behind it broke after the request was passed on.
     if status < 400 or status >= 500 or status == 408:
         return AnswerLost(f"The provider answered {status}.")
     if status == 404 and absent is NotFound:
