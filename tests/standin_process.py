@@ -25,9 +25,10 @@ FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
 
 @dataclass
 class StandIn:
-    """The stand-in as a process on a port and a state folder that outlive it."""
+    """The stand-in as a process on a port and a state folder that outlive it; without a token it takes any."""
 
     state: Path
+    token: str | None = None
     port: int = 0
     process: subprocess.Popen[bytes] | None = None
     http: httpx.Client = field(init=False)
@@ -45,6 +46,7 @@ class StandIn:
 
     def start(self) -> None:
         command = [sys.executable, "-m", "local.provider", "--port", str(self.port), "--state", str(self.state)]
+        command += ["--token", self.token] if self.token else []
         self.process = subprocess.Popen(command)
         wait_for(self._answers)
 
@@ -90,9 +92,9 @@ def wait_for(condition: Callable[[], Any], seconds: float = 20) -> None:
 
 
 @contextmanager
-def running(state: Path) -> Iterator[StandIn]:
+def running(state: Path, token: str | None = None) -> Iterator[StandIn]:
     """Started, and ended with the block."""
-    standin = StandIn(state)
+    standin = StandIn(state, token)
     try:
         standin.start()
         yield standin

@@ -25,7 +25,7 @@ class ApiError(Exception):
     def __init__(self, status: int, title: str, detail: str, **extra: Any) -> None:
         super().__init__(detail)
         self.status = status
-        self.body = {"title": title, "detail": detail, "status": status} | extra
+        self.body: dict[str, Any] = {"title": title, "detail": detail, "status": status} | extra
 
 
 def not_found() -> ApiError:
@@ -36,6 +36,11 @@ def invalid(problems: Sequence[InvalidField]) -> ApiError:
     detail = "".join(f"- {problem.field}: {problem.description}\n" for problem in problems)
     fields = [{"type": p.type, "field": p.field, "description": p.description} for p in problems]
     return ApiError(422, "Input validation failed", detail, invalid_fields=fields)
+
+
+def problem(body: Mapping[str, Any], status: int) -> web.Response:
+    """A refusal with the media type of RFC 9457, which Replicate gives its own."""
+    return web.json_response(dict(body), status=status, content_type="application/problem+json")
 
 
 def throttled(seconds: int) -> web.Response:
@@ -79,11 +84,9 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
     try:
         return await handler(request)
     except ApiError as error:
-        return web.json_response(error.body, status=error.status)
+        return problem(error.body, error.status)
     except web.HTTPError as error:
-        return web.json_response(
-            {"title": error.reason, "detail": error.reason, "status": error.status}, status=error.status
-        )
+        return problem({"title": error.reason, "detail": error.reason, "status": error.status}, error.status)
 
 
 def gate(token: str | None) -> Middleware:

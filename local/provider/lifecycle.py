@@ -13,7 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from local.provider.models import HARDWARE_USD_PER_SECOND, MODELS, Model
+from local.provider.models import HARDWARE_USD_PER_SECOND, Model, by_key
 from local.provider.plans import Plan, TextPlan, VideoPlan, billed_units, plan_for, usage_of
 from local.provider.predictions import (
     RETENTION_SECONDS,
@@ -110,6 +110,7 @@ class Runner:
 
     async def _outcome(self, prediction: Prediction) -> Outcome:
         steering, began = prediction.steering, time.monotonic()
+        await asyncio.sleep(steering.throttle_seconds or 0)
         if steering.abort:
             await asyncio.sleep(steering.seconds or 0)
             return Outcome("aborted", error="The deadline passed before the prediction could start")
@@ -117,7 +118,7 @@ class Runner:
             self._start(prediction)
             await asyncio.sleep(steering.seconds or 0)
             return Outcome("failed", error=steering.failure, logs=f"Error: {steering.failure}\n")
-        model = MODELS[prediction.model]
+        model = by_key(prediction.model)
         plan = plan_for(model, with_defaults(model, prediction.input), steering)
         folder = secrets.token_urlsafe(30)
         async with self._slots:
@@ -136,7 +137,7 @@ class Runner:
         return await self._shop.renderer.render(plan, self._shop.media / folder, image)
 
     def _succeeded(self, prediction: Prediction, plan: Plan, folder: str, names: list[str]) -> Outcome:
-        model = MODELS[prediction.model]
+        model = by_key(prediction.model)
         self._spoil(prediction.steering.output, [self._shop.media / folder / name for name in names])
         pieces = text_pieces(plan) if isinstance(plan, TextPlan) else self._links(prediction, folder, names)
         output = _shaped(model, pieces, prediction.steering.output)

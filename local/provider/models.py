@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Literal
 
@@ -239,25 +239,37 @@ LLAMA = Model(
     ("5a6809ca6288247d06daf6365557e5e429063f32a21146b2a807c682652136b8",), many_outputs=True,
 )  # fmt: skip
 
-# Runway's, made by the same renderer; Replicate's API cannot call it, for it has no version there.
-RUNWAY_GEN4 = Model(
-    "runway", "gen4_turbo", "video", False, "Image to video",
-    Price("video_second", {"": "0.05"}),
-    (
-        Parameter("prompt", description="Text prompt"), Parameter("image", required=True, is_uri=True), SEED,
-        Parameter("ratio", required=True, choices=RUNWAY_RATIOS),
-        Parameter("duration", "integer", 10, minimum=2, maximum=10),
-    ),
-    (),
-)  # fmt: skip
-
 MODELS: Mapping[str, Model] = {
     model.key: model
     for model in (
         FLUX_SCHNELL, SDXL, STABLE_VIDEO_DIFFUSION, SEEDANCE_LITE, WAN_FAST, MINIMAX_VIDEO, VEO_FAST, MUSICGEN, LLAMA,
-        RUNWAY_GEN4,
     )
 }  # fmt: skip
+"""Replicate's by `owner/name`."""
+
+
+def _runway(name: str, usd: str, *required: str) -> Model:
+    """Runway's, made by the same renderer: fields as in Runway's API, priced by the second."""
+    fields = (
+        Parameter("image", is_uri=True), Parameter("prompt"), Parameter("ratio", choices=RUNWAY_RATIOS), SEED,
+        Parameter("duration", "integer", 10, minimum=2, maximum=10),
+    )  # fmt: skip
+    parameters = tuple(replace(field, required=field.name in required) for field in fields)
+    return Model("runway", name, "video", False, "Video", Price("video_second", {"": usd}), parameters, ())
+
+
+RUNWAY_MODELS: Mapping[str, Model] = {
+    model.name: model
+    for model in (
+        _runway("gen4_turbo", "0.05", "image", "ratio"), _runway("gen4.5", "0.12", "prompt", "ratio", "duration"),
+    )
+}  # fmt: skip
+"""Runway's by the name its API has for them; Replicate's API does not show them."""
+
+
+def by_key(key: str) -> Model:
+    """Any model, by its `owner/name`. Raises KeyError."""
+    return MODELS[key] if key in MODELS else RUNWAY_MODELS[key.removeprefix("runway/")]
 
 
 def by_version(version: str) -> Model | None:

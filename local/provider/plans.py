@@ -122,9 +122,9 @@ def billed_units(model: Model, usage: Mapping[str, float]) -> Decimal:
 
 def _video(model: Model, values: Mapping[str, Any], caption: str) -> VideoPlan:
     plan = VideoPlan(caption, model.key, (1024, 576), Fraction(24), 24, None, model.encoding)
-    if model is models.RUNWAY_GEN4:
+    if model.owner == "runway":
         width, height = map(int, str(values["ratio"]).split(":"))
-        return replace(plan, size=(width, height), frames=int(values["duration"]) * 24, image=values["image"])
+        return replace(plan, size=(width, height), frames=int(values["duration"]) * 24, image=values.get("image"))
     if model is models.SEEDANCE_LITE:
         size, frames = _seedance_size(values), int(values["duration"]) * 24
         return replace(plan, size=size, frames=frames, image=values.get("image"))

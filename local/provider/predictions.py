@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from local.provider.models import MODELS
 from local.provider.steering import Steering, steering_of
 
 Status = Literal["starting", "processing", "succeeded", "failed", "canceled", "aborted"]
@@ -22,11 +23,11 @@ RETENTION_SECONDS = 3600.0
 PAGE_SIZE = 100
 _DOWNWARD = """
 SELECT * FROM predictions WHERE seq < ? AND seq > ? AND created_at >= ? AND created_at < ?
-ORDER BY seq DESC LIMIT ?
+AND model NOT LIKE 'runway/%' ORDER BY seq DESC LIMIT ?
 """
 _UPWARD = """
 SELECT * FROM predictions WHERE seq < ? AND seq > ? AND created_at >= ? AND created_at < ?
-ORDER BY seq ASC LIMIT ?
+AND model NOT LIKE 'runway/%' ORDER BY seq ASC LIMIT ?
 """
 
 
@@ -99,23 +100,16 @@ class Predictions:
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
 
-    def add(self, new: NewPrediction, now: float) -> Prediction:
-        prediction_id = new_id()
+    def add(self, new: NewPrediction, now: float, prediction_id: str | None = None) -> Prediction:
+        prediction_id = prediction_id or new_id()
         self._database.execute(
             "INSERT INTO predictions (id, model, version, input, webhook, webhook_events, directives, deadline,"
             " status, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'starting', ?)",
             (
-                prediction_id,
-                new.model,
-                new.version,
-                json.dumps(new.input),
-                new.webhook,
-                json.dumps(new.webhook_events),
-                json.dumps(dict(new.directives)),
-                new.deadline,
-                now,
+                prediction_id, new.model, new.version, json.dumps(new.input), new.webhook,
+                json.dumps(new.webhook_events), json.dumps(dict(new.directives)), new.deadline, now,
             ),
-        )
+        )  # fmt: skip
         return self.get(prediction_id)
 
     def get(self, prediction_id: str) -> Prediction:
@@ -161,6 +155,14 @@ class Predictions:
             ),
         )
         return done.rowcount == 1
+
+    def bill(self, prediction_id: str, usd: float) -> None:
+        """Charges another sum for an ended prediction."""
+        self._database.execute("UPDATE predictions SET billed_usd = ? WHERE id = ?", (usd, prediction_id))
+
+    def expire_now(self, prediction_id: str) -> None:
+        """What an ended prediction made is to go."""
+        self._database.execute("UPDATE predictions SET expires_at = 0 WHERE id = ?", (prediction_id,))
 
     def expire_due(self, now: float) -> list[str]:
         """Removes inputs, outputs and logs whose time is over; returns the folders to delete."""
@@ -223,6 +225,7 @@ def new_id() -> str:
 def as_json(prediction: Prediction, base_url: str) -> dict[str, Any]:
     """Replicate's prediction object."""
     link = f"{base_url}/v1/predictions/{prediction.id}"
+    urls = {"get": link, "cancel": f"{link}/cancel", "web": f"{base_url}/p/{prediction.id}"}
     shown: dict[str, Any] = {
         "id": prediction.id,
         "model": prediction.model,
@@ -238,13 +241,19 @@ def as_json(prediction: Prediction, base_url: str) -> dict[str, Any]:
         "started_at": moment(prediction.started_at),
         "completed_at": moment(prediction.completed_at),
         "metrics": _metrics(prediction),
-        "urls": {"get": link, "cancel": f"{link}/cancel", "web": f"{base_url}/p/{prediction.id}"},
+        "urls": urls | _stream(prediction, base_url),
     }
     if prediction.deadline is not None:
         shown["deadline"] = moment(prediction.deadline)
     if prediction.webhook and prediction.steering.webhook_shown:
         shown |= {"webhook": prediction.webhook, "webhook_events_filter": list(prediction.webhook_events)}
     return shown
+
+
+def _stream(prediction: Prediction, base_url: str) -> dict[str, str]:
+    """Only a language model's output comes in pieces."""
+    pieces = MODELS[prediction.model].kind == "text"
+    return {"stream": f"{base_url}/v1/streams/{prediction.id}"} if pieces else {}
 
 
 def moment(seconds: float | None) -> str | None:

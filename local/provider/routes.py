@@ -12,9 +12,9 @@ from typing import Any
 
 from aiohttp import web
 
-from local.provider.answers import ApiError, not_found, throttled
+from local.provider.answers import ApiError, not_found, problem, throttled
 from local.provider.creation import model_of_path, new_prediction, wait_seconds
-from local.provider.models import Model
+from local.provider.models import MODELS, Model
 from local.provider.predictions import PAGE_SIZE, NewPrediction, Prediction, Window, as_json
 from local.provider.schemas import openapi_schema
 from local.provider.service import SERVICE, Service
@@ -22,6 +22,11 @@ from local.provider.sources import data_uri
 from local.provider.steering import steering_of
 
 THROTTLE_SECONDS = 2
+REFUSALS = {
+    "402": ("Insufficient credit", "You have insufficient credit to run this model. Go to your billing page."),
+    "429": ("Too many requests", ""),
+    "500": ("Internal server error", "An unexpected error occurred."),
+}
 _COG_VERSION = "0.16.9"
 _VERSION_DATE = "2025-08-01T12:00:00.000000Z"
 
@@ -64,12 +69,12 @@ async def list_predictions(request: web.Request) -> web.Response:
 
 @routes.get("/v1/predictions/{id}")
 async def get_prediction(request: web.Request) -> web.Response:
-    return _shown(request.app[SERVICE], _prediction(request))
+    return _shown(request.app[SERVICE], prediction_of(request))
 
 
 @routes.post("/v1/predictions/{id}/cancel")
 async def cancel_prediction(request: web.Request) -> web.Response:
-    service, prediction = request.app[SERVICE], _prediction(request)
+    service, prediction = request.app[SERVICE], prediction_of(request)
     service.runner.cancel(prediction.id)
     return _shown(service, service.predictions.get(prediction.id))
 
@@ -77,24 +82,27 @@ async def cancel_prediction(request: web.Request) -> web.Response:
 @routes.get("/v1/models/{owner}/{name}")
 async def get_model(request: web.Request) -> web.Response:
     model = model_of_path(request.match_info["owner"], request.match_info["name"])
-    base_url = request.app[SERVICE].settings.base_url
-    return web.json_response(
-        {
-            "url": f"{base_url}/{model.key}",
-            "owner": model.owner,
-            "name": model.name,
-            "description": model.description,
-            "visibility": "public",
-            "is_official": model.official,
-            "github_url": None,
-            "paper_url": None,
-            "license_url": None,
-            "run_count": 1,
-            "cover_image_url": None,
-            "default_example": None,
-            "latest_version": _version_json(model, model.versions[0]),
-        }
-    )
+    return web.json_response(model_json(model, request.app[SERVICE].settings.base_url))
+
+
+def model_json(model: Model, base_url: str) -> dict[str, Any]:
+    """Replicate's model object."""
+    return {
+        "url": f"{base_url}/{model.key}",
+        "owner": model.owner,
+        "name": model.name,
+        "description": model.description,
+        "visibility": "public",
+        "is_official": model.official,
+        "github_url": None,
+        "paper_url": None,
+        "license_url": None,
+        "run_count": 1,
+        "cover_image_url": None,
+        "default_example": None,
+        "created_at": _VERSION_DATE,
+        "latest_version": _version_json(model, model.versions[0]),
+    }
 
 
 @routes.get("/v1/models/{owner}/{name}/versions")
@@ -121,9 +129,8 @@ async def _create(request: web.Request, model: Model | None) -> web.StreamRespon
     service = request.app[SERVICE]
     new = new_prediction(await _json_object(request), request.headers, service.switches(), model)
     steering = steering_of(new.directives)
-    refusal = _REFUSALS.get(steering.answer or "")
-    if refusal and service.predictions.answer_once(_once_key(new, str(steering.answer))):
-        return refusal()
+    if steering.answer in REFUSALS and service.predictions.answer_once(_once_key(new, steering.answer)):
+        return throttled(THROTTLE_SECONDS) if steering.answer == "429" else _refused(steering.answer)
     prediction = service.predictions.add(new, time.time())
     service.runner.submit(prediction)
     if steering.webhook == "early":
@@ -132,7 +139,9 @@ async def _create(request: web.Request, model: Model | None) -> web.StreamRespon
         return _cut(request)
     if seconds := wait_seconds(request.headers.get("Prefer")):
         await service.runner.wait(prediction.id, seconds)
-        return await _waited(service, prediction)
+        answer = await _waited(service, prediction)
+        answer.headers["Preference-Applied"] = f"wait={seconds:g}"
+        return answer
     return web.json_response(as_json(prediction, service.settings.base_url), status=201)
 
 
@@ -170,19 +179,9 @@ def _cut(request: web.Request) -> web.Response:
     return web.Response()
 
 
-def _broken() -> web.Response:
-    return web.json_response(
-        {"title": "Internal server error", "detail": "An unexpected error occurred.", "status": 500}, status=500
-    )
-
-
-def _unpaid() -> web.Response:
-    title, detail = "Insufficient credit", "You have insufficient credit to run this model."
-    return web.json_response({"title": title, "detail": detail, "status": 402}, status=402)
-
-
-# What a create is answered once instead of being done.
-_REFUSALS = {"429": lambda: throttled(THROTTLE_SECONDS), "500": _broken, "402": _unpaid}
+def _refused(status: str) -> web.Response:
+    title, detail = REFUSALS[status]
+    return problem({"title": title, "detail": detail, "status": int(status)}, int(status))
 
 
 def _once_key(new: NewPrediction, answer: str) -> str:
@@ -199,13 +198,17 @@ async def _json_object(request: web.Request) -> dict[str, Any]:
     return body
 
 
-def _prediction(request: web.Request) -> Prediction:
+def prediction_of(request: web.Request) -> Prediction:
+    """Replicate's, by the path. Raises 404."""
     service = request.app[SERVICE]
     service.expire()
     try:
-        return service.predictions.get(request.match_info["id"])
+        prediction = service.predictions.get(request.match_info["id"])
     except KeyError:
         raise not_found() from None
+    if prediction.model not in MODELS:
+        raise not_found()
+    return prediction
 
 
 def _shown(service: Service, prediction: Prediction) -> web.Response:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from local.provider import control, delivery, files, routes, runway
+from local.provider import control, delivery, files, listings, routes, runway, streaming
 from local.provider.answers import errors_as_json, gate
 from local.provider.service import SERVICE, Settings, running
 
@@ -20,7 +20,7 @@ def application(settings: Settings) -> web.Application:
             yield
 
     app = web.Application(middlewares=[errors_as_json, gate(settings.token)], client_max_size=files.MAX_UPLOAD_BYTES)
-    for part in (routes, files, delivery, control, runway):
+    for part in (routes, listings, streaming, files, delivery, control, runway):
         app.add_routes(part.routes)
     app.cleanup_ctx.append(service_life)
     return app

@@ -1,9 +1,9 @@
 """Faults and shapes on demand: directives in a prompt steer one prediction, switches steer all.
 
 `[name]` or `[name=value]` with: seconds=N, fail, fail=message, abort, webhook=lost|doubled|early|late,
-answer=lost|429|500|402, size=WxH, fps=N or N/M, duration=N, sound=none|mono|stereo|48000,
-output=html|truncated|gone|huge|cut|data|object, expire=N, shown=no. A directive wins over a switch of the same name.
-With on=owner/name the prompt's directives count for that model alone.
+answer=lost|402|429|500, size=WxH, fps=N or N/M, duration=N, sound=none|mono|stereo|48000,
+output=html|truncated|gone|huge|cut|data|object, expire=N, shown=no, throttle=N (seconds before it starts).
+A directive wins over a switch of the same name. With on=owner/name the prompt's directives count for that model alone.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import Any, TypeVar
 
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "webhook": ("lost", "doubled", "early", "late"),
-    "answer": ("lost", "429", "500", "402"),
+    "answer": ("lost", "402", "429", "500"),
     "sound": ("none", "mono", "stereo", "48000"),
     "output": ("html", "truncated", "gone", "huge", "cut", "data", "object"),
     "shown": ("yes", "no"),
 }
-NAMES = ("seconds", "fail", "abort", "size", "fps", "duration", "expire", "on", *CHOICES)
+NAMES = ("seconds", "fail", "abort", "size", "fps", "duration", "expire", "throttle", "on", *CHOICES)
 DEFAULT_FAILURE = "The model could not generate a result for this input"
 
 _DIRECTIVE = re.compile(rf"\[({'|'.join(NAMES)})(?:=([^\[\]]*))?\]")
@@ -49,6 +49,7 @@ class Steering:
     output: str | None = None
     expire_seconds: float | None = None
     webhook_shown: bool = True
+    throttle_seconds: float | None = None
 
 
 def directives(prompt: str, model: str) -> dict[str, str]:
@@ -96,6 +97,7 @@ def steering_of(given: Mapping[str, str]) -> Steering:
         output=given.get("output"),
         expire_seconds=_read(given, "expire", _seconds),
         webhook_shown=given.get("shown") != "no",
+        throttle_seconds=_read(given, "throttle", _throttle),
     )
 
 
@@ -116,6 +118,10 @@ def _within(value: float, low: float, high: float) -> float:
 
 def _seconds(text: str) -> float:
     return _within(float(text), 0, 86_400)
+
+
+def _throttle(text: str) -> float:
+    return _seconds(text or "2")
 
 
 def _duration(text: str) -> float:

@@ -1,86 +1,126 @@
 """Runway over its official SDK, version 5.24.0. Contract: https://docs.dev.runwayml.com/api (2024-11-06).
 
 The SDK would repeat a create by itself, without a key that makes it safe: retries are off. It does not escape ids,
-and its types know today's statuses only: tasks are read as plain JSON.
+its types know today's statuses only, and its wait never ends for a cancelled task: tasks are read as plain JSON.
 """
 
 from __future__ import annotations
 
+import json
 import re
+import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from shared.domain.errors import AnswerLost, NotFound, ProductError, ProviderBusy, ProviderRefused
 from shared.ports import Prediction
 
 if TYPE_CHECKING:
+    import httpx
     from runwayml import RunwayML
 
+    Act = Callable[[RunwayML, type[httpx.Response]], httpx.Response]
+
+READ_TRIES = 3
 THROTTLED_SECONDS = 10
 LONGEST_WAIT_SECONDS = 900
 LONGEST_ERROR = 500
+# Runway tells no seconds of its work: any above 0 say that it charged for it.
+CHARGED_SECONDS = 1.0
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+_TOKEN = re.compile(r"[\x21-\x7e]+", re.ASCII)
+_SECONDS = re.compile(r"[0-9]{1,9}", re.ASCII)
 # Tasks' statuses in the words all providers share here; a new one is a task that runs.
 _ENDS = {"SUCCEEDED": "succeeded", "FAILED": "failed", "CANCELLED": "canceled"}
 # https://docs.dev.runwayml.com/errors/task-failures: what the input is to blame for is never tried again.
-_INPUT_FAULTS = ("SAFETY", "INPUT", "ASSET")
+_INPUT_FAULTS = frozenset(("SAFETY", "ASSET"))
+# No credit, no right, no such model.
 _UNAVAILABLE = (402, 403, 404)
+_INPUTS = {"image": "promptImage", "prompt": "promptText", "ratio": "ratio", "duration": "duration", "seed": "seed"}
 
 
 class RunwayProvider:
-    """Implements `Provider`. `token` is asked before every call, as it may be rotated."""
+    """Implements `Provider`. `token` is asked before every call, as it may be rotated.
 
-    def __init__(self, token: Callable[[], str], base_url: str, *, timeout_seconds: float = 30.0) -> None:
-        self._token, self._base_url, self._timeout_seconds = token, base_url, timeout_seconds
+    `base_url` is https, or http on loopback. No connection outlives its call, as for Replicate.
+    """
+
+    def __init__(
+        self,
+        token: Callable[[], str],
+        base_url: str,
+        *,
+        timeout_seconds: float = 30.0,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        url = urlsplit(base_url)
+        if url.scheme != "https" and url.hostname not in ("127.0.0.1", "::1", "localhost"):
+            raise ValueError("The provider's base URL must be https: the token goes there.")
+        self._token, self._base_url, self._timeout_seconds, self._sleep = token, base_url, timeout_seconds, sleep
 
     def create(self, request: Mapping[str, Any], webhook_url: str, cancel_after_seconds: int) -> Prediction:  # noqa: ARG002
-        """`request` is `{"version": model, "input": {prompt?, image, ratio, duration?, seed?}}`."""
+        """`request` is `{"version": model, "input": {prompt?, image?, ratio, duration?, seed?}}`."""
         given = request["input"]
-        body = {
-            "model": request["version"], "promptImage": given.get("image"), "promptText": given.get("prompt"),
-            "ratio": given.get("ratio"), "duration": given.get("duration"), "seed": given.get("seed"),
-        }  # fmt: skip
-        sent = {name: value for name, value in body.items() if value is not None}
-        answer = self._call(
-            lambda client: client.post("/v1/image_to_video", cast_to=object, body=sent), ProviderRefused
-        )
-        if not isinstance(answer, dict) or not _ID.fullmatch(str(answer.get("id"))):
+        sent = {theirs: given[ours] for ours, theirs in _INPUTS.items() if given.get(ours) not in (None, "")}
+        body = {"model": request["version"], **sent}
+        path = "/v1/image_to_video" if "promptImage" in sent else "/v1/text_to_video"
+        answer = self._call(lambda sdk, kind: sdk.post(path, cast_to=kind, body=body), ProviderRefused)
+        task_id = answer.get("id") if isinstance(answer, dict) else None
+        if not isinstance(task_id, str) or not _ID.fullmatch(task_id):
             raise AnswerLost("The provider's answer to a create cannot be read.")
-        return Prediction(id=answer["id"], status="running", provider_status="pending")
+        return Prediction(id=task_id, status="running", provider_status="pending")
 
     def find(self, request: Mapping[str, Any], webhook_url: str, since: datetime) -> Prediction | None:  # noqa: ARG002
-        """Runway lists no tasks: what became of a call without an answer cannot be found out."""
-        return None
+        """Raises AnswerLost, always."""
+        raise AnswerLost("Runway lists no tasks: what became of this call cannot be found out.")
 
     def get(self, provider_id: str) -> Prediction:
-        """Raises NotFound, ProviderRefused, ProviderBusy."""
+        """Raises NotFound, ProviderRefused (our token), ProviderBusy (ask again)."""
         path = f"/v1/tasks/{_checked(provider_id)}"
-        try:
-            answer = self._call(lambda client: client.get(path, cast_to=object), NotFound)
-        except AnswerLost as error:
-            raise ProviderBusy(error.sentence) from None
+        answer = self._ask(lambda sdk, kind: sdk.get(path, cast_to=kind))
         if not isinstance(answer, dict) or not isinstance(answer.get("status"), str):
             raise ProviderBusy("The provider does not answer as it should; ask again.")
         return to_prediction(provider_id, answer)
 
-    def cancel(self, provider_id: str) -> None:
-        """Raises NotFound, ProviderRefused, ProviderBusy."""
-        path = f"/v1/tasks/{_checked(provider_id)}"
-        try:
-            self._call(lambda client: client.delete(path, cast_to=object), NotFound)
-        except AnswerLost as error:
-            raise ProviderBusy(error.sentence) from None
+    def cancel(self, provider_id: str) -> Prediction | None:
+        """What the task had come to, for once stopped it cannot be read; None when it had ended.
 
-    def _call(self, act: Callable[[RunwayML], Any], absent: type[ProductError]) -> Any:
+        Runway refunds what had not begun to run. Raises NotFound, ProviderRefused, ProviderBusy.
+        """
+        seen = self.get(provider_id)
+        if seen.status != "running":
+            return None
+        # Not there any more: an earlier DELETE did it, whose answer was lost.
+        with suppress(NotFound):
+            self._ask(lambda sdk, kind: sdk.delete(f"/v1/tasks/{provider_id}", cast_to=kind))
+        charged = None if seen.provider_status in ("pending", "throttled") else CHARGED_SECONDS
+        return replace(seen, status="canceled", provider_status="canceled", predict_seconds=charged)
+
+    def _ask(self, act: Act) -> Any:
+        """Of a task: harmless to repeat."""
+        for number in range(READ_TRIES):
+            if number:
+                self._sleep(0.2 * 2**number)
+            try:
+                return self._call(act, NotFound)
+            except AnswerLost:
+                continue
+        raise ProviderBusy("The provider does not answer as it should; ask again.")
+
+    def _call(self, act: Act, absent: type[ProductError]) -> Any:
+        """One request, once: JSON, or None. Raises ProviderBusy when it did not leave, AnswerLost when it may have."""
         import httpx
         from runwayml import APIConnectionError, APIStatusError, RunwayML
 
-        timeout = httpx.Timeout(self._timeout_seconds, connect=5.0)
-        token = self._token()
+        token, url, timeout = self._checked_token(), self._base_url, self._timeout
         try:
-            with RunwayML(api_key=token, base_url=self._base_url, max_retries=0, timeout=timeout) as client:
-                return act(client)
+            with self._bare() as bare:
+                sdk = RunwayML(api_key=token, base_url=url, max_retries=0, timeout=timeout, http_client=bare)
+                return _json_of(act(sdk, httpx.Response))
         except APIStatusError as error:
             raise _refusal(error.status_code, error.response.headers, _reason(error.body, token), absent) from None
         except APIConnectionError as error:
@@ -88,9 +128,28 @@ class RunwayProvider:
                 raise ProviderBusy("The provider cannot be reached.") from None
             raise AnswerLost("The provider's answer did not arrive.") from None
 
+    def _bare(self) -> httpx.Client:
+        import httpx
+
+        # Else a .netrc file would replace the token, and proxies of the environment would see it.
+        return httpx.Client(timeout=self._timeout, trust_env=False, follow_redirects=False)
+
+    @property
+    def _timeout(self) -> httpx.Timeout:
+        import httpx
+
+        return httpx.Timeout(self._timeout_seconds, connect=min(5.0, self._timeout_seconds))
+
+    def _checked_token(self) -> str:
+        # A token that no header can hold would end up in the exception of the HTTP library.
+        token = self._token().strip()
+        if not _TOKEN.fullmatch(token):
+            raise ProviderRefused("The provider's token is empty or malformed; set it again.")
+        return token
+
 
 def to_prediction(provider_id: str, task: Mapping[str, Any]) -> Prediction:
-    """A task as all providers' answers are read here."""
+    """A task as all providers' answers are read here. Fields that are missing, new or odd are never an error."""
     status = _ENDS.get(task["status"], "running")
     code = str(task.get("failureCode") or "")
     outputs = task.get("output")
@@ -101,8 +160,8 @@ def to_prediction(provider_id: str, task: Mapping[str, Any]) -> Prediction:
         outputs=tuple(url for url in outputs if isinstance(url, str)) if isinstance(outputs, list) else (),
         error=_failure(task, code) if status == "failed" else None,
         progress=_percent(task.get("progress")),
-        predict_seconds=_charged(task.get("cost")),
-        retryable=status == "failed" and not code.startswith(_INPUT_FAULTS),
+        predict_seconds=CHARGED_SECONDS if _credits(task.get("cost")) > 0 else None,
+        retryable=status == "failed" and not _INPUT_FAULTS & set(code.split(".")),
     )
 
 
@@ -113,21 +172,30 @@ def _failure(task: Mapping[str, Any], code: str) -> str:
 def _percent(progress: Any) -> int | None:
     if isinstance(progress, bool) or not isinstance(progress, (int, float)):
         return None
-    return int(min(max(progress, 0), 1) * 100)
+    return round(min(max(progress, 0), 1) * 100)
 
 
-def _charged(cost: Any) -> float | None:
-    """Above 0 when credits were charged; Runway tells no seconds."""
-    credits_ = cost.get("credits") if isinstance(cost, dict) else None
-    return float(credits_) if isinstance(credits_, (int, float)) and credits_ > 0 else None
+def _credits(cost: Any) -> float:
+    """What was charged; 0 where it is not told."""
+    told = cost.get("credits") if isinstance(cost, dict) else None
+    return float(told) if isinstance(told, (int, float)) else 0.0
+
+
+def _json_of(response: httpx.Response) -> Any:
+    try:
+        return json.loads(response.content)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _refusal(status: int, headers: Mapping[str, str], reason: str, absent: type[ProductError]) -> ProductError:
     if status == 429:
         told = headers.get("retry-after", "")
-        seconds = min(int(told), LONGEST_WAIT_SECONDS) if told.isdigit() else THROTTLED_SECONDS
+        seconds = min(int(told), LONGEST_WAIT_SECONDS) if _SECONDS.fullmatch(told) else THROTTLED_SECONDS
         return ProviderBusy("The provider throttles our calls.", code="provider_throttled", retry_after_seconds=seconds)
-    if status >= 500 or status == 408:
+    # Runway calls 502 to 504 safe to send again (https://docs.dev.runwayml.com/api-details/errors), but a proxy on the
+    # way gives them too, when the connection behind it broke after the request was passed on.
+    if status < 400 or status >= 500 or status == 408:
         return AnswerLost(f"The provider answered {status}.")
     if status == 404 and absent is NotFound:
         return NotFound("The provider knows no such task.")
@@ -136,8 +204,17 @@ def _refusal(status: int, headers: Mapping[str, str], reason: str, absent: type[
 
 
 def _reason(body: Any, token: str) -> str:
-    told = body.get("error") or body.get("detail") or body.get("message") if isinstance(body, dict) else body
-    return " ".join(str(told or "no reason given").split()).replace(token, "***")[:LONGEST_ERROR]
+    """The `error` of Runway's body, and where it names them the fields that are wrong."""
+    told = body.get("error") if isinstance(body, dict) else body
+    issues = body.get("issues") if isinstance(body, dict) else None
+    named = [_issue(issue) for issue in issues if isinstance(issue, dict)] if isinstance(issues, list) else []
+    text = "; ".join([str(told or "no reason given"), *named])
+    return " ".join(text.split()).replace(token, "***")[:LONGEST_ERROR]
+
+
+def _issue(issue: Mapping[str, Any]) -> str:
+    path = issue.get("path")
+    return f"{'.'.join(map(str, path)) if isinstance(path, list) else 'body'}: {issue.get('message')}"
 
 
 def _checked(provider_id: str) -> str:

@@ -176,8 +176,8 @@ class Provider(Protocol):
     def get(self, provider_id: str) -> Prediction:
         """Reads a prediction. Raises NotFound."""
 
-    def cancel(self, provider_id: str) -> None:
-        """Asks the provider to stop; a finished prediction is no error."""
+    def cancel(self, provider_id: str) -> Prediction | None:
+        """Asks the provider to stop; a finished prediction is no error. Its end, where it cannot be read afterwards."""
 
 
 @dataclass(frozen=True, slots=True)

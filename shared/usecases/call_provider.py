@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from shared.domain.errors import PROVIDER_ERROR, AnswerLost, NotFound, ProviderBusy, ProviderRefused
-from shared.domain.messages import CallAccepted, CallRejected, CallUnresolved, ProviderCall, Report
+from shared.domain.messages import CallAccepted, CallRejected, CallUnresolved, PredictionSeen, ProviderCall, Report
 from shared.observability import logger
 from shared.ports import Inside, MediaStore, Prediction, Provider, Reports
 
@@ -23,8 +23,9 @@ def call_provider(
 ) -> None:
     """One message of queue `calls`. Raises DependencyDown when the inside or the queue does not answer."""
     if message.action == "cancel":
-        if message.providerId is not None:
-            _cancel(provider, message.providerId)
+        stopped = _cancel(provider, message.providerId) if message.providerId is not None else None
+        if stopped is not None:
+            reports.send(_end_of(message, stopped))
         return
     claim = inside.ask({"action": "claim_call", "jobId": message.jobId, "attemptId": message.attemptId})
     if claim["verdict"] not in ("go", "resolve"):
@@ -73,8 +74,14 @@ def _accepted(message: ProviderCall, prediction: Prediction) -> Report:
     return CallAccepted(message.jobId, message.attemptId, prediction.id, prediction.provider_status)
 
 
-def _cancel(provider: Provider, provider_id: str) -> None:
+def _cancel(provider: Provider, provider_id: str) -> Prediction | None:
     try:
-        provider.cancel(provider_id)
+        return provider.cancel(provider_id)
     except NotFound:
         logger.info("cancel_of_unknown_prediction")
+        return None
+
+
+def _end_of(message: ProviderCall, stopped: Prediction) -> Report:
+    ids = (message.jobId, message.attemptId)
+    return PredictionSeen(*ids, stopped.id, stopped.provider_status, predictSeconds=stopped.predict_seconds)

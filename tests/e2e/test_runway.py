@@ -51,7 +51,7 @@ def test_progress_of_a_task_is_the_jobs(api: Api, words: str) -> None:
 
 
 def test_a_refused_prompt_fails_once_and_costs_nothing(api: Api, predictions: Predictions, words: str) -> None:
-    job_id = ask(api, f"{words} [fail=Safety: not allowed]")
+    job_id = ask(api, f"{words} [fail=SAFETY.INPUT.TEXT: not allowed]")
 
     job = api.ended(job_id)
 

@@ -63,8 +63,8 @@ class Outside:
     def get(self, provider_id: str) -> Prediction:
         return self.create({"input": provider_id}, "", 0)
 
-    def cancel(self, provider_id: str) -> None:
-        self._answered(provider_id)
+    def cancel(self, provider_id: str) -> Prediction | None:
+        return self._answered(provider_id)
 
     def fetch(self, url: str, folder: Path) -> Fetched:
         path = folder / uuid4().hex
@@ -171,6 +171,14 @@ def test_a_cancel_of_what_the_provider_has_forgotten_is_no_error() -> None:
     outside = Outside({}, NotFound("Gone."))
 
     assert (outside.call(action="cancel", providerId="p1"), outside.asked) == (None, ["p1"])
+
+
+def test_the_end_that_a_cancel_tells_is_reported() -> None:
+    outside = Outside({}, made(status="canceled", provider_status="canceled", predict_seconds=1.0))
+
+    report = outside.call(action="cancel", providerId="p1")
+
+    assert report == PredictionSeen(JOB, ATTEMPT, "p1", "canceled", predictSeconds=1.0)
 
 
 def storing(media_type: str, **facts: Any) -> Outside:
