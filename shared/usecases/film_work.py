@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -117,6 +118,7 @@ class FilmWork:
             self._media.download(sources[number].stored.key, path)
             return path
 
+        _check_room(sum(sources[number].size_bytes for number in missing), self._place.folder)
         paths = self._timed("download", lambda: side_by_side(fetch, missing))
         self._paths |= dict(zip(missing, paths, strict=True))
         return [self._paths[number] for number in range(len(sources))]
@@ -269,6 +271,17 @@ class FilmWork:
             return act()
         finally:
             self._spent[what] += self._clock.monotonic_seconds() - began
+
+
+def _check_room(size_bytes: int, folder: Path) -> None:
+    """Refused before anything is fetched: what FFmpeg makes of the clips takes about as much room again."""
+    room = shutil.disk_usage(folder).free
+    if 2 * size_bytes > room:
+        raise BadMedia(
+            f"The clips hold {size_bytes // 10**6} MB, and to encode or rejoin them there is room for "
+            f"{room // 2 // 10**6} MB: compile fewer at once, or clips alike enough to be spliced.",
+            code="too_large",
+        )
 
 
 def _heads_of(source: Mapping[str, Any]) -> SyncScan | None:

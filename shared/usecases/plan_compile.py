@@ -105,12 +105,13 @@ def _seconds(probe: ProbedClip) -> float:
 
 
 def _probe(probe: ProbedClip) -> dict[str, Any]:
-    """By FFmpeg where it was asked, which knows all containers; else by the clip's own index."""
-    if probe.facts is not None:
-        return _of_facts(probe.facts)
-    if probe.clip is None:
+    """By FFmpeg where it was asked, which knows all containers; of an MP4 its index too, which knows edits and GOPs."""
+    if probe.facts is None and probe.clip is None:
         raise BadMedia("The file cannot be read: upload or generate it again.")
-    return {_camel(name): _plain(value) for name, value in asdict(clip_facts(probe.clip)).items()}
+    index = _plain(asdict(clip_facts(probe.clip))) if probe.clip is not None else None
+    if probe.facts is None:
+        return dict(index or {})
+    return _of_facts(probe.facts) | {"index": index}
 
 
 def _of_facts(facts: MediaFacts) -> dict[str, Any]:

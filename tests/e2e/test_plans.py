@@ -92,6 +92,10 @@ def test_a_clip_is_probed(api: Api, folder: Path) -> None:
     assert (video["width"], video["height"], abs(video["rotation"])) == (320, 180, 90)
     assert (video["displayWidth"], video["displayHeight"]) == (180, 320)
     assert found["seconds"] == pytest.approx(1, abs=0.05)
+    index = found["index"]
+    assert (index["video"]["gop"], index["video"]["mirrored"]) == ("closed", False)
+    assert index["headerSeconds"] == pytest.approx(index["seconds"], abs=0.1)
+    assert {edit["handler"] for edit in index["edits"]} <= {"vide", "soun"}
 
 
 def test_a_size_and_a_rate_are_granted(api: Api, folder: Path, tmp_path: Path) -> None:
