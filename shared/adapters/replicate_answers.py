@@ -55,6 +55,14 @@ def wait_seconds(response: httpx.Response, detail: str) -> int:
     return min(max(told, 1), LONGEST_WAIT_SECONDS)
 
 
+def rate_of(response: httpx.Response) -> tuple[int | None, int | None]:
+    """Calls left until the limit is filled up again, and in how many seconds that is; None where it is not said."""
+    told = [_seconds(response.headers.get(f"ratelimit-{name}"), None) for name in ("remaining", "reset")]
+    if None in told:
+        return None, None
+    return told[0], min(told[1] or 0, LONGEST_WAIT_SECONDS)
+
+
 def cursor_of(following: Any) -> str | None:
     """Of a page's `next` only the cursor: the token goes to our base URL and nowhere else."""
     if not isinstance(following, str):

@@ -10,12 +10,20 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from shared.adapters.replicate_answers import THROTTLED_SECONDS, cursor_of, detail_of, object_of, wait_seconds
+from shared.adapters.replicate_answers import (
+    THROTTLED_SECONDS,
+    cursor_of,
+    detail_of,
+    object_of,
+    rate_of,
+    wait_seconds,
+)
 from shared.adapters.replicate_models import ReplicateModels
 from shared.adapters.replicate_prediction import created_at, is_answer_to, is_prediction, to_prediction
 from shared.domain.errors import (
@@ -75,9 +83,11 @@ class ReplicateProvider:
             response = self._ask(found, request, webhook_url, cancel_after_seconds)
         self._refuse_client_error(response, absent=ProviderRefused)
         try:
-            return to_prediction(object_of(response))
+            made = to_prediction(object_of(response))
         except ValueError:
             raise AnswerLost(f"The provider's answer to a create cannot be read ({response.status_code}).") from None
+        remaining, reset_seconds = rate_of(response)
+        return replace(made, rate_remaining=remaining, rate_reset_seconds=reset_seconds)
 
     def find(self, request: Mapping[str, Any], webhook_url: str, since: datetime) -> Prediction | None:
         """By the `webhook` it shows; else the only one of this input and model made around `since`."""

@@ -42,12 +42,15 @@ class JobMessage:
 
 @dataclass(frozen=True, slots=True)
 class CallAccepted:
-    """Report: the provider made the prediction `providerId`."""
+    """Report: the provider made the prediction `providerId`; of its limit `rateRemaining` calls are left until it is
+    filled up again in `rateResetSeconds`, None where it does not say."""
 
     jobId: str
     attemptId: str
     providerId: str
     providerStatus: str
+    rateRemaining: int | None = None
+    rateResetSeconds: int | None = None
     type: Literal["call.accepted"] = "call.accepted"
 
 

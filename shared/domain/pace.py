@@ -64,6 +64,16 @@ class Pace:
         until = max(now + timedelta(seconds=retry_after_seconds), self.blocked_until or now)
         return replace(self._at(now), rate_per_second=slower, tokens=0.0, blocked_until=until, failures=0)
 
+    def told(self, now: datetime, remaining: int, reset_seconds: float) -> Pace:
+        """After an answer that says how many calls are left until its limit is filled up again."""
+        if remaining <= 0:
+            until = max(now + timedelta(seconds=reset_seconds), self.blocked_until or now)
+            return replace(self._at(now), tokens=0.0, blocked_until=until)
+        fastest, _ = LIMITS[self.provider]
+        bearable = min(max(remaining / max(reset_seconds, 1.0), SLOWEST_PER_SECOND), fastest)
+        at = self._at(now)
+        return replace(at, tokens=min(at.tokens, remaining), rate_per_second=bearable)
+
     def failed(self, now: datetime) -> Pace:
         """After no answer, or one that says the provider itself is in trouble."""
         failures = self.failures + 1
@@ -75,4 +85,6 @@ class Pace:
 
     def _filled(self, now: datetime) -> float:
         _, burst = LIMITS[self.provider]
-        return min(self.tokens + (now - self.filled_at).total_seconds() * self.rate_per_second, burst)
+        # Two functions' clocks may differ: one that is behind must not take tokens away.
+        passed_seconds = max((now - self.filled_at).total_seconds(), 0.0)
+        return min(self.tokens + passed_seconds * self.rate_per_second, burst)

@@ -142,7 +142,8 @@ class Prediction:
     """What a provider says of one call. `status` is one of running, succeeded, failed, canceled, aborted.
 
     `retryable` says of one that failed whether the same call may succeed later; `logs` is their end, redacted;
-    `tokens`, `images` and `media_seconds` are what the provider says it billed.
+    `tokens`, `images` and `media_seconds` are what the provider says it billed. `rate_*`: of its limit, how many calls
+    are left until it is filled up again, and in how many seconds that is.
     """
 
     id: str
@@ -159,6 +160,8 @@ class Prediction:
     tokens: int | None = None
     images: int | None = None
     media_seconds: float | None = None
+    rate_remaining: int | None = None
+    rate_reset_seconds: int | None = None
 
 
 class Provider(Protocol):

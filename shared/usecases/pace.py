@@ -60,7 +60,10 @@ def learn(tx: Transaction, attempt: Attempt, report: Report, *, clock: Clock) ->
     now = clock.now()
     pace = tx.lock_pace(attempt.provider, now)
     if isinstance(report, CallAccepted):
-        tx.save_pace(pace.answered(now))
+        pace = pace.answered(now)
+        if report.rateRemaining is not None and report.rateResetSeconds is not None:
+            pace = pace.told(now, report.rateRemaining, report.rateResetSeconds)
+        tx.save_pace(pace)
     elif isinstance(report, CallUnresolved):
         tx.save_pace(pace.failed(now))
     elif report.code == PROVIDER_ERROR:

@@ -195,6 +195,8 @@ def _broken(observed: Observed, job: str, prompt: str, in_doubt: bool) -> bool:
             # Left by an inspector killed after its commit; its queue delivers again after the visibility timeout.
             observed.send("inspect", {"jobId": job})
         observed.assert_settled(job, predictions=len(made))
+        if not in_doubt:
+            assert observed.paid_usd(job) == round(sum(prediction["billedUsd"] for prediction in made), 6)
     except AssertionError as error:
         print(f"violation: {job} {prompt!r} {end}: {str(error)[:1500]}", flush=True)
         return True

@@ -269,3 +269,20 @@ def test_the_sdk_is_imported_only_when_it_is_needed() -> None:
     )
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("headers", "told"),
+    [
+        ({"ratelimit-remaining": "41", "ratelimit-reset": "7"}, (41, 7)),
+        ({"ratelimit-remaining": "0", "ratelimit-reset": "9999"}, (0, 900)),
+        ({"ratelimit-remaining": "many", "ratelimit-reset": "7"}, (None, None)),
+        ({"ratelimit-remaining": "41"}, (None, None)),
+        ({}, (None, None)),
+    ],
+)
+def test_an_accepted_create_says_how_many_calls_are_left(headers: dict[str, str], told: Any) -> None:
+    with scripted(always(reply(201, json.dumps(MADE).encode(), **headers))) as server:
+        made = create(server.origin)
+
+    assert (made.rate_remaining, made.rate_reset_seconds) == told

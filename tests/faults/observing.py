@@ -235,6 +235,14 @@ class Observed:
         listed = self.aws("s3").list_objects_v2(Bucket=self.stack["bucket"], Prefix=f"incoming/{job_id}/")
         return [entry["Key"] for entry in listed.get("Contents", [])]
 
+    def paid_usd(self, job_id: str) -> float:
+        """What the ledger says a job has cost."""
+        (sum_,) = self.rows(
+            "SELECT coalesce(sum(amount_usd), 0) AS usd FROM vsl.cost_ledger WHERE job_id = %(job)s "
+            "AND entry = 'actual'", job=job_id,
+        )  # fmt: skip
+        return float(sum_["usd"])
+
     def assert_settled(self, job_id: str, predictions: int = 1) -> None:
         """The invariants of a job that has ended: it ended once, was paid once, and left nothing behind."""
         names = [row["name"] for row in self.rows("SELECT name FROM vsl.job_events WHERE job_id = %(job)s", job=job_id)]

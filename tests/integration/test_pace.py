@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from uuid import UUID, uuid4
 
 import pytest
 
 from shared.domain.errors import RateLimited
 from shared.domain.jobs import Caller
-from shared.domain.messages import CallRejected, CallUnresolved
+from shared.domain.messages import CallAccepted, CallRejected, CallUnresolved
 from shared.usecases.manage_accounts import act
 from tests.integration.inside import World
 from tests.memory import MemoryClock, MemoryKeys, MemoryQueue
@@ -127,3 +128,12 @@ def test_an_account_with_too_much_unfinished_is_refused_and_nothing_is_written(w
 
     assert refused.value.retry_after_seconds
     assert world.sql("SELECT count(*) FROM vsl.jobs WHERE account_id = %s", world.caller.account_id) == [(2,)]
+
+
+def test_the_pace_is_learnt_from_what_an_accepted_call_says_is_left(world: World) -> None:
+    first, *others = write(world, 4)
+    assert verdict(world, first) == "go"
+    world.settler.take(CallAccepted(str(first[0]), str(first[1]), first[0].hex[:26], "starting", 2, 60))
+
+    assert [verdict(world, ids) for ids in others] == ["go", "go", "wait"]
+    assert world.sql("SELECT round(rate_per_second::numeric, 2) FROM vsl.provider_pace") == [(Decimal("0.10"),)]

@@ -77,3 +77,26 @@ def test_one_answer_between_failures_keeps_the_breaker_closed() -> None:
         pace = pace.failed(START).answered(START)
 
     assert pace.wait_seconds(START) == 0
+
+
+def test_the_rate_is_what_the_provider_says_is_left() -> None:
+    pace = Pace.fresh("replicate", START)
+
+    assert pace.told(START, 30, 60).rate_per_second == 0.5
+    assert leave(pace.told(START, 3, 60), 3, START).wait_seconds(START) > 0
+    assert pace.told(START, 599, 1).rate_per_second == 10
+    assert pace.throttled(START, 0).told(START, 599, 60).rate_per_second == pytest.approx(599 / 60)
+
+
+def test_with_nothing_left_everybody_waits_for_the_reset() -> None:
+    pace = Pace.fresh("replicate", START).told(START, 0, 25)
+
+    assert pace.wait_seconds(after(24)) >= 1
+    assert pace.wait_seconds(after(26)) == 0
+
+
+def test_a_clock_that_is_behind_takes_no_tokens_away() -> None:
+    pace = Pace.fresh("replicate", after(600)).taken(after(600))
+
+    assert pace.wait_seconds(START) == 0
+    assert leave(pace, 5, START).tokens > 10
