@@ -49,7 +49,7 @@ def engine(job: Job) -> Callable[[], int]:
     from shared.adapters.ffmpeg import FfmpegEncoder
     from shared.adapters.s3 import S3MediaStore
     from shared.media.clip import read_clip
-    from shared.media.plan import Wishes
+    from shared.media.target import Wishes
     from shared.usecases.film import Work
     from shared.usecases.film_work import FilmWork
     from shared.usecases.inspect_media import Place

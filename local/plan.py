@@ -25,7 +25,7 @@ from shared.adapters.clock import SystemClock
 from shared.adapters.ffmpeg import FfmpegEncoder
 from shared.domain.errors import ProductError
 from shared.media.estimate import estimate
-from shared.media.plan import Wishes
+from shared.media.target import Wishes
 from shared.ports import StoredObject
 from shared.usecases.film import Work
 from shared.usecases.film_work import FilmWork

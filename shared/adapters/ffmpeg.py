@@ -8,17 +8,19 @@ import resource
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
+from typing import IO
 
+from shared.adapters.ffmpeg_pipes import Pipes
 from shared.domain.errors import BadMedia, Conflict, DependencyDown
 from shared.media import commands
 from shared.media.conform import conform_command
 from shared.media.probe import MediaFacts, VideoFacts, parse_probe, with_decoded
-from shared.media.sound import WholeAudio
+from shared.media.sound import SoundPiece, samples_of
+from shared.media.streams import MediaInput, MediaResult, Write
 from shared.media.target import Target
 
 KILLED_BEFORE_DEADLINE_SECONDS = 5.0
@@ -39,7 +41,6 @@ REMEDIES = (
     ("Cannot allocate memory", "The picture is too large to be worked on."),
 )
 CUT_OFF = REMEDIES[:2]
-SEEKABLE = ("mov,mp4", "matroska")
 ENDED_BY: dict[int, str] = {
     signal.SIGXFSZ: "The file or its result is too large: use fewer or shorter clips.",
     signal.SIGXCPU: "The media takes more computing time than it may: use shorter or smaller media.",
@@ -79,27 +80,27 @@ class FfmpegEncoder:
         self._ffmpeg, self._seconds_left, self._should_stop = ffmpeg, seconds_left, should_stop
         self._limits = limits
 
-    def probe(self, path: Path) -> MediaFacts:
+    def probe(self, source: MediaInput) -> MediaFacts:
         try:
-            return self._probe(path)
+            return self._probe(source)
         except BadMedia:
             # A sound track without a codec, or an empty one, must not hide a picture.
-            facts = self._probe(path, sound=False)
+            facts = self._probe(source, sound=False)
             if facts.video is None:
                 raise
             return facts
 
-    def _probe(self, path: Path, *, sound: bool = True) -> MediaFacts:
-        size_bytes = path.stat().st_size
-        facts = parse_probe(*self._list(commands.probe_command(path, sound=sound), path.parent), size_bytes)
+    def _probe(self, source: MediaInput, *, sound: bool = True) -> MediaFacts:
+        size_bytes = source.stat().st_size if isinstance(source, Path) else source.size_bytes
+        facts = parse_probe(*self._list(commands.probe_command(source, sound=sound), source), size_bytes)
         if facts.video is None or facts.video.stream == 0:
             return facts
-        chosen = commands.probe_command(path, video=facts.video.stream, sound=sound)
-        return parse_probe(*self._list(chosen, path.parent), size_bytes)
+        chosen = commands.probe_command(source, video=facts.video.stream, sound=sound)
+        return parse_probe(*self._list(chosen, source), size_bytes)
 
-    def verify(self, path: Path) -> MediaFacts:
-        probed = self.probe(path)
-        listing, log = self._list(commands.decode_command(path, probed), path.parent)
+    def verify(self, source: MediaInput) -> MediaFacts:
+        probed = self.probe(source)
+        listing, log = self._list(commands.decode_command(source, probed), source)
         cut_off = next((sentence for mark, sentence in CUT_OFF if mark in log), None)
         if cut_off:
             # Some demuxers take the end of a cut file for its end: no error, exit code 0.
@@ -109,83 +110,74 @@ class FfmpegEncoder:
             raise BadMedia("No picture of the file can be decoded: generate or upload it again.")
         return facts
 
-    def thumbnail(self, path: Path, target: Path) -> None:
-        self._run(commands.thumbnail_command(path, target), path.parent)
-        _must_exist(target)
+    def thumbnail(self, source: MediaInput, target: Path) -> None:
+        self._run(commands.thumbnail_command(source, target), source, target)
 
-    def join(self, clips: Sequence[Path], target: Path, *, whole_audio: WholeAudio | None = None) -> None:
+    def join(self, clips: Sequence[Path], target: Path) -> None:
         if any(clip.parent != target.parent for clip in clips):
             raise ValueError("clips lie beside the film: its script holds plain names")
         script = target.with_suffix(".ffconcat")
-        if whole_audio is None:
-            script.write_text(commands.join_list(clips), "utf8")
-            self._run(commands.join_command(script, target), target.parent)
-        else:
-            pairs = [self._seekable(*pair, target) for pair in enumerate(zip(clips, whole_audio.seen, strict=True))]
-            script.write_text(commands.join_list(*zip(*pairs, strict=True)), "utf8")
-            gathered = self._gathered(whole_audio, target)
-            self._run(commands.join_whole_command(script, gathered, target), target.parent)
-        _must_exist(target)
+        script.write_text(commands.join_list(clips), "utf8")
+        self._run(commands.join_command(script, target), script, target)
 
-    def _seekable(self, number: int, pair: tuple[Path, MediaFacts], target: Path) -> tuple[Path, MediaFacts]:
-        """As it is where FFmpeg finds a file's first picture by its time; else its picture in an MP4 of its own."""
-        clip, facts = pair
-        if facts.video is None or (facts.container.startswith(SEEKABLE) and facts.video.stream == 0):
-            return pair
-        own = target.with_name(f"{target.stem}-picture-{number}.mp4")
-        self._run(commands.rewrap_command(clip, facts.video, own), target.parent)
-        _must_exist(own)
-        return own, replace(facts, video=replace(facts.video, start_seconds=Fraction(0)))
+    def rewrap(
+        self, clip: MediaInput, facts: MediaFacts, result: MediaResult, *, sound: bool, tell: Tell | None = None
+    ) -> None:
+        if facts.video is None:
+            raise ValueError("a clip without a picture cannot be rewrapped")
+        self._run(commands.rewrap_command(clip, facts.video, result, sound=sound), clip, result, tell=tell)
 
-    def _gathered(self, whole: WholeAudio, target: Path) -> WholeAudio:
-        """As it is where one FFmpeg can read all pieces; else of lossless files, each made of many pieces."""
-        groups = whole.groups()
-        if len(groups) == 1:
-            return whole
-        files = [target.with_name(f"{target.stem}-sound-{number}.flac") for number in range(len(groups))]
-        for group, file in zip(groups, files, strict=True):
-            self._run(commands.sound_command(group, file), target.parent)
-        return whole.of_files(files)
+    def whole_sound(
+        self, pieces: Sequence[SoundPiece], sample_rate: int, channels: int, result: MediaResult, *,
+        tell: Tell | None = None,
+    ) -> None:  # fmt: skip
+        source = _RawSound(self._run, pieces, sample_rate, channels)
+        self._run(commands.whole_sound_command(sample_rate, channels, result), source, result, tell=tell)
 
     def conform(
-        self, clip: Path, facts: MediaFacts, like: Target, target: Path, *,
+        self, clip: MediaInput, facts: MediaFacts, like: Target, result: MediaResult, *,
         model: VideoFacts | None = None, sps_id: int | None = None, tell: Tell | None = None,
     ) -> None:  # fmt: skip
-        told = _Told(target.with_suffix(".progress"), tell) if tell else None
-        command = conform_command(clip, facts, like, target, model=model, sps_id=sps_id)
-        self._run([*told.arguments, *command] if told else command, target.parent, told=told)
-        _must_exist(target)
+        command = conform_command(clip, facts, like, result, model=model, sps_id=sps_id)
+        self._run(command, clip, result, tell=tell)
 
-    def _list(self, arguments: Sequence[str], folder: Path) -> tuple[str, str]:
+    def _list(self, arguments: Sequence[str], source: MediaInput) -> tuple[str, str]:
         """Like `_run`, of a run that writes a listing only: a file of endless tiny packets must not fill our memory."""
         most = min(self._limits.file_bytes, LISTING_BYTES)
-        return self._run(arguments, folder, replace(self._limits, file_bytes=most))
+        return self._run(arguments, source, limits=replace(self._limits, file_bytes=most))
 
     def _run(
-        self, arguments: Sequence[str], folder: Path, limits: Limits | None = None, told: _Told | None = None
-    ) -> tuple[str, str]:
-        """stdout and log of a run. Raises BadMedia with a remedy, Conflict when told to stop."""
-        if folder.stat().st_mode & 0o077:
-            raise PermissionError("FFmpeg works in a folder that is private (0700) only")
-        with tempfile.TemporaryFile(dir=folder) as out, tempfile.TemporaryFile(dir=folder) as log:
+        self, arguments: Sequence[str], source: MediaInput | None, result: MediaResult | None = None, *,
+        limits: Limits | None = None, tell: Tell | None = None,
+    ) -> tuple[str, str]:  # fmt: skip
+        """stdout and log of a run. Raises BadMedia with a remedy, Conflict when told to stop, what a pipe's end met."""
+        with _work_folder(source, result) as folder, _files(folder) as (out, log):
+            told = _Told(folder / "told.progress", tell)
+            stream = None if isinstance(source, Path) else source
+            takes = None if isinstance(result, Path) else result
             process = subprocess.Popen(
-                [self._ffmpeg, *arguments], stdin=subprocess.DEVNULL, stdout=out, stderr=log, cwd=folder, env={},
-                start_new_session=True, close_fds=True, umask=0o077,
+                [self._ffmpeg, *told.arguments, *arguments], stdin=subprocess.PIPE if stream else subprocess.DEVNULL,
+                stdout=subprocess.PIPE if takes else out, stderr=log, cwd=folder, env={}, start_new_session=True,
+                close_fds=True, umask=0o077,
             )  # fmt: skip
+            pipes = Pipes(process, stream, takes)
             try:
                 _limit(process.pid, limits or self._limits, self._seconds_left())
-                code = self._wait(process, told)
+                code = self._wait(process, told, pipes)
             finally:
                 _kill(process)
+            pipes.finish()
             text = _read(log, LOG_BYTES)
             if code != 0:
                 raise BadMedia(ENDED_BY.get(-code) or _remedy(text))
+            if isinstance(result, Path):
+                _must_exist(result)
             return _read(out, LISTING_BYTES), text
 
-    def _wait(self, process: subprocess.Popen[bytes], told: _Told | None) -> int:
+    def _wait(self, process: subprocess.Popen[bytes], told: _Told, pipes: Pipes) -> int:
         while True:
-            if told is not None:
-                told.pass_on()
+            told.pass_on()
+            pipes.check()
             if self._should_stop():
                 raise Conflict("The job was stopped.", code="stopped")
             if self._seconds_left() < KILLED_BEFORE_DEADLINE_SECONDS:
@@ -194,16 +186,53 @@ class FfmpegEncoder:
                 return process.wait(POLL_SECONDS)
 
 
+@contextmanager
+def _work_folder(*near: MediaInput | MediaResult | None) -> Iterator[Path]:
+    """Where it works: beside the file it reads or writes, or in a folder of its own."""
+    beside = next((one.parent for one in near if isinstance(one, Path)), None)
+    if beside is None:
+        with tempfile.TemporaryDirectory(prefix="ffmpeg-") as own:
+            yield Path(own)
+        return
+    if beside.stat().st_mode & 0o077:
+        raise PermissionError("FFmpeg works in a folder that is private (0700) only")
+    yield beside
+
+
+@contextmanager
+def _files(folder: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
+    """For what it writes on stdout and for its log."""
+    with tempfile.TemporaryFile(dir=folder) as out, tempfile.TemporaryFile(dir=folder) as log:
+        yield out, log
+
+
+@dataclass(frozen=True, slots=True)
+class _RawSound:
+    """The pieces' samples in a row, each made by a run of its own while the next run reads them: a `Stream`."""
+
+    run: Callable[..., object]
+    pieces: Sequence[SoundPiece]
+    sample_rate: int
+    channels: int
+    size_bytes: int = 0
+
+    def pour(self, write: Write) -> None:
+        for piece, samples in zip(self.pieces, samples_of(self.pieces, self.sample_rate), strict=True):
+            if samples:
+                self.run(commands.sound_command(piece, samples, self.sample_rate, self.channels), piece.source, write)
+
+
 class _Told:
     """FFmpeg's own word of how far its output has come, from a file it appends to."""
 
-    def __init__(self, path: Path, tell: Tell) -> None:
+    def __init__(self, path: Path, tell: Tell | None) -> None:
+        path.unlink(missing_ok=True)
         self._path, self._tell, self._last = path, tell, 0.0
-        self.arguments = ["-progress", f"file:{path}", "-stats_period", "0.5"]
+        self.arguments = ["-progress", f"file:{path}", "-stats_period", "0.5"] if tell else []
 
     def pass_on(self) -> None:
         """Tells of seconds that are new."""
-        if not self._path.exists():
+        if self._tell is None or not self._path.exists():
             return
         with self._path.open("rb") as file:
             file.seek(max(self._path.stat().st_size - PROGRESS_BYTES, 0))

@@ -1,4 +1,5 @@
-"""FFmpeg's arguments. Inputs are our own files by absolute `file:` names; no user's text ever gets in here."""
+"""FFmpeg's arguments. Inputs are our own files by absolute `file:` names, or what comes through standard input; no
+user's text ever gets in here."""
 
 from __future__ import annotations
 
@@ -8,7 +9,8 @@ from pathlib import Path
 
 from shared.media.decoded import DARK_PIXEL, SHORTEST_STRETCH_SECONDS, SILENT_BELOW
 from shared.media.probe import MediaFacts, VideoFacts
-from shared.media.sound import BITS_PER_SECOND, WholeAudio, sound_graph
+from shared.media.sound import BITS_PER_SECOND, SoundPiece, sound_graph
+from shared.media.streams import MediaInput, MediaResult
 
 FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,mpegts,wav,mp3,flac,ogg,aac,"
@@ -23,13 +25,18 @@ MAX_STREAMS = 64
 _OUR_NAME = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*")
 THUMBNAIL_PIXELS = 640
 QUIET = ["-nostdin", "-hide_banner", "-y", "-max_alloc", str(MAX_ALLOC_BYTES)]
-_FILM = ["-map_metadata", "-1", "-map_chapters", "-1"]
+NAMELESS_FILM = ["-map_metadata", "-1", "-map_chapters", "-1"]
+AAC = ["-c:a", "aac", "-b:a", str(BITS_PER_SECOND)]
+# Of a pipe the index cannot be put in front afterwards: it comes in pieces. The first tells when things begin.
+_IN_PIECES = ["-movflags", "+delay_moov+default_base_moof", "-frag_duration", "8000000", "-f", "mp4", "pipe:1"]
+# Sound between two runs: nothing is lost and every sample counts.
+_RAW_SOUND = ["-f", "f32le", "-c:a", "pcm_f32le"]
 _CONTAINERS = {".mp4": ["-movflags", "+faststart", "-f", "mp4"], ".webm": ["-f", "webm"]}
 # Without these, names and notes a file's author wrote would stand between the facts in the log.
 _NAMELESS = ["-map_metadata", "-1", "-map_metadata:s", "-1", "-map_chapters", "-1"]
 
 
-def probe_command(source: Path, *, video: int = 0, sound: bool = True) -> list[str]:
+def probe_command(source: MediaInput, *, video: int = 0, sound: bool = True) -> list[str]:
     """Lists all packets on stdout; describes the first picture of `video` and the first sound in the log."""
     heard, shown = (["-map", "0:a:0?"] if sound else []), f"0:V:{video}?"
     return [
@@ -40,7 +47,7 @@ def probe_command(source: Path, *, video: int = 0, sound: bool = True) -> list[s
     ]  # fmt: skip
 
 
-def decode_command(source: Path, facts: MediaFacts) -> list[str]:
+def decode_command(source: MediaInput, facts: MediaFacts) -> list[str]:
     """One pass: lists stored packets and decoded frames on stdout, dark and silent stretches in the log.
 
     An error of the decoder ends it. Frames are passed on without a copy or a checksum of their pixels.
@@ -65,7 +72,7 @@ def decode_command(source: Path, facts: MediaFacts) -> list[str]:
     ]  # fmt: skip
 
 
-def thumbnail_command(source: Path, target: Path) -> list[str]:
+def thumbnail_command(source: MediaInput, target: Path) -> list[str]:
     """One JPEG out of the first frames, at most 640 pixels across."""
     scale = f"scale='min({THUMBNAIL_PIXELS},iw)':-2:flags=bicubic"
     return [
@@ -74,68 +81,55 @@ def thumbnail_command(source: Path, target: Path) -> list[str]:
     ]  # fmt: skip
 
 
-def join_list(clips: Sequence[Path], facts: Sequence[MediaFacts] = ()) -> str:
-    """The concat script: relative names of our own making in the folder the script lies in.
-
-    With `facts` each clip begins with its first picture and lasts as long as its pictures do, so that the next one
-    follows without a gap whatever the clip's sound, container or edit list says.
-    """
-    lines = ["ffconcat version 1.0"]
-    for number, clip in enumerate(clips):
+def join_list(clips: Sequence[Path]) -> str:
+    """The concat script: relative names of our own making in the folder the script lies in."""
+    for clip in clips:
         if not _OUR_NAME.fullmatch(clip.name):
             raise ValueError("clip files are named by us: letters, digits, dash and dot")
-        lines.append(f"file {clip.name}")
-        video = facts[number].video if facts else None
-        if video is not None:
-            # Without the first line a file's priming sound, which begins before zero, would move its pictures.
-            lines.append(f"inpoint {float(video.start_seconds):.6f}")
-            lines.append(f"duration {float(video.duration_seconds):.6f}")
-    return "\n".join(lines) + "\n"
+    return "".join(["ffconcat version 1.0\n", *(f"file {clip.name}\n" for clip in clips)])
 
 
 def join_command(script: Path, target: Path) -> list[str]:
     """Joins like clips without re-encoding. `-safe 1` stays: the script holds plain names only."""
     return [
         *QUIET, "-v", "error", *JOINING, "-i", f"file:{script}",
-        "-map", "0:V:0", "-map", "0:a:0?", "-c", "copy", *_FILM, *_CONTAINERS[target.suffix], f"file:{target}",
+        "-map", "0:V:0", "-map", "0:a:0?", "-c", "copy", *NAMELESS_FILM, *writing(target),
     ]  # fmt: skip
 
 
-def join_whole_command(script: Path, whole: WholeAudio, target: Path) -> list[str]:
-    """Joins the pictures of like clips without re-encoding and gives them one sound made of all their sounds.
-
-    The script's times stand (`-copyts`): sound that begins before the first picture would move it.
-    """
+def rewrap_command(clip: MediaInput, video: VideoFacts, result: MediaResult, *, sound: bool) -> list[str]:
+    """Puts a picture, and its sound where wanted (AAC, framed in any way), into an MP4 without re-encoding."""
+    heard = ["-map", "0:a:0?", "-bsf:a", "aac_adtstoasc"] if sound else []
     return [
-        *QUIET, "-v", "error", "-copyts", *JOINING, "-i", f"file:{script}", *_sounds(whole),
-        "-filter_complex", sound_graph(whole, 1), "-map", "0:V:0", "-c:v", "copy",
-        "-map", "[sound]", "-c:a", "aac", "-b:a", str(BITS_PER_SECOND), *_FILM, *_CONTAINERS[target.suffix],
-        f"file:{target}",
+        *QUIET, "-v", "error", *reading(clip), "-map", f"0:V:{video.stream}", *heard, "-c", "copy", *NAMELESS_FILM,
+        *writing(result),
     ]  # fmt: skip
 
 
-def rewrap_command(clip: Path, video: VideoFacts, target: Path) -> list[str]:
-    """Puts a picture into an MP4 of its own, from time 0 on, without re-encoding."""
+def sound_command(piece: SoundPiece, samples: int, sample_rate: int, channels: int) -> list[str]:
+    """A piece of sound as raw samples on stdout."""
+    inputs = [] if piece.source is None else ["-vn", *reading(piece.source)]
+    graph = sound_graph(piece, samples, sample_rate, channels)
+    return [*QUIET, "-v", "error", *inputs, "-filter_complex", graph, "-map", "[sound]", *_RAW_SOUND, "pipe:1"]
+
+
+def whole_sound_command(sample_rate: int, channels: int, result: MediaResult) -> list[str]:
+    """Encodes raw samples from standard input into an MP4 of their own."""
     return [
-        *QUIET, "-v", "error", "-copyts", "-itsoffset", f"{float(-video.start_seconds):.6f}", *reading(clip),
-        "-map", f"0:V:{video.stream}", "-c", "copy", *_FILM, *_CONTAINERS[target.suffix], f"file:{target}",
+        *QUIET, "-v", "error", "-protocol_whitelist", "pipe", "-f", "f32le", "-ar", str(sample_rate),
+        "-ch_layout", "mono" if channels == 1 else "stereo", "-i", "pipe:0", *AAC, *writing(result),
     ]  # fmt: skip
 
 
-def sound_command(whole: WholeAudio, target: Path) -> list[str]:
-    """Makes one lossless sound file of a group of pieces."""
+def reading(source: MediaInput) -> list[str]:
+    """A file may name no other protocol than its own: what comes through a pipe can open no file at all."""
+    protocol, name = ("file", f"file:{source}") if isinstance(source, Path) else ("pipe", "pipe:0")
     return [
-        *QUIET, "-v", "error", *_sounds(whole), "-filter_complex", sound_graph(whole, 0), "-map", "[sound]",
-        "-c:a", "flac", "-compression_level", "0", "-f", "flac", f"file:{target}",
+        "-protocol_whitelist", protocol, "-format_whitelist", FORMATS, "-max_pixels", str(MAX_PIXELS),
+        "-max_streams", str(MAX_STREAMS), "-i", name,
     ]  # fmt: skip
 
 
-def _sounds(whole: WholeAudio) -> list[str]:
-    return [word for piece in whole.pieces if piece.path is not None for word in ("-vn", *reading(piece.path))]
-
-
-def reading(source: Path) -> list[str]:
-    return [
-        "-protocol_whitelist", "file", "-format_whitelist", FORMATS, "-max_pixels", str(MAX_PIXELS),
-        "-max_streams", str(MAX_STREAMS), "-i", f"file:{source}",
-    ]  # fmt: skip
+def writing(result: MediaResult) -> list[str]:
+    """An MP4 or WebM as a file, by its suffix; an MP4 in pieces on stdout."""
+    return [*_CONTAINERS[result.suffix], f"file:{result}"] if isinstance(result, Path) else _IN_PIECES

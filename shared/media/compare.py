@@ -1,16 +1,20 @@
-"""Why two clips cannot share a track, and which format most of a film has."""
+"""Why clips cannot share a track, and which format most of a film has."""
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from shared.media.clip import Clip
 from shared.media.probe import AudioFacts, MediaFacts, VideoFacts
+from shared.media.splice.refusals import Refusal, refusals
 
 # What a mismatch costs: its clip is encoded anew, all sound is, or nothing.
 ENCODE, SOUND, NOTE = "encode", "sound", "note"
+SPLICED_CODECS = ("h264", "hevc")
 _VIDEO = {
     "codec": "codec", "width": "width", "height": "height", "sar": "pixel aspect", "pixel_format": "pixel format",
     "rotation": "rotation", "extradata": "decoder configuration", "transfer": "colours", "interlaced": "interlacing",
@@ -30,6 +34,51 @@ class Mismatch:
     severity: str
     sentence: str
     of_ffmpeg: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ProbedClip:
+    """What is known of a clip: its index (None and `fault` for what is no readable MP4), and FFmpeg's word of it.
+
+    FFmpeg is asked only where `plan_splice` finds no plan.
+    """
+
+    clip: Clip | None
+    facts: MediaFacts | None = None
+    fault: str | None = None
+
+
+def unlike(probes: Sequence[ProbedClip]) -> tuple[Mismatch, ...]:
+    """Why the clips cannot be spliced as they are: because of their pictures, or of their sound alone."""
+    numbers = [number for number, probe in enumerate(probes) if probe.clip is not None]
+    clips = [probe.clip for probe in probes if probe.clip is not None]
+    unread = (
+        Mismatch(number, probe.fault or "not_mp4", ENCODE, f"Clip {number + 1} is no MP4 that can be spliced.")
+        for number, probe in enumerate(probes) if probe.clip is None
+    )  # fmt: skip
+    found = refusals(clips) if clips else ()
+    of_pictures = refusals(clips, whole_sound=True) if found else ()
+    return (
+        *unread,
+        *(_mismatch(one, numbers, ENCODE) for one in of_pictures),
+        *(_mismatch(one, numbers, SOUND) for one in (_of_sounds(clips, found) if found else ())),
+    )
+
+
+def _of_sounds(clips: Sequence[Clip], found: Sequence[Refusal]) -> Iterator[Refusal]:
+    """What is wrong with the sound of each, and of all beside each other."""
+    for number, clip in enumerate(clips):
+        of_picture = refusals([clip], whole_sound=True)
+        yield from (replace(one, clip=number) for one in refusals([clip]) if one not in of_picture)
+    yield from (one for one in found if one.code in ("audio_differs", "audio_rate"))
+
+
+def _mismatch(one: Refusal, numbers: Sequence[int], severity: str) -> Mismatch:
+    """With the clip's number among all that were asked for."""
+    if one.clip is None:
+        return Mismatch(None, one.code, severity, one.sentence)
+    number = numbers[one.clip]
+    return Mismatch(number, one.code, severity, re.sub(r"^Clip \d+", f"Clip {number + 1}", one.sentence))
 
 
 def differences(number: int, model: MediaFacts, clip: MediaFacts) -> Iterator[Mismatch]:
@@ -60,6 +109,17 @@ def _unlike(
 def is_copied_by_ffmpeg(model: MediaFacts, clip: MediaFacts) -> bool:
     """Whether FFmpeg can put the clip's pictures behind the model's without touching them."""
     return all(one.severity != ENCODE for one in differences(0, model, clip))
+
+
+def can_be_spliced(clip: MediaFacts) -> bool:
+    """Whether its pictures can be spliced once they lie in an MP4."""
+    return clip.video is not None and clip.video.codec in SPLICED_CODECS
+
+
+def is_plain_aac(clip: MediaFacts) -> bool:
+    """Whether its sound can be spliced once it lies in an MP4; a stream does not always tell the profile at once."""
+    sound = clip.audio
+    return sound is not None and sound.codec == "aac" and sound.profile in ("LC", "") and sound.channels <= 2
 
 
 def sounds_alike(facts: Sequence[MediaFacts]) -> bool:

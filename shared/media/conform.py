@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from pathlib import Path
 
-from shared.media.commands import QUIET, reading
+from shared.media.commands import AAC, NAMELESS_FILM, QUIET, reading, writing
 from shared.media.probe import MediaFacts, VideoFacts
-from shared.media.sound import BITS_PER_SECOND, SoundPiece, WholeAudio, sound_graph
+from shared.media.sound import piece_of, sound_graph
+from shared.media.streams import MediaInput, MediaResult
 from shared.media.target import Target
 
 HIGHEST_SPS_ID = 31
@@ -21,7 +21,7 @@ _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 
 def conform_command(
-    clip: Path, facts: MediaFacts, target: Target, result: Path, *,
+    clip: MediaInput, facts: MediaFacts, target: Target, result: MediaResult, *,
     model: VideoFacts | None = None, sps_id: int | None = None,
 ) -> list[str]:  # fmt: skip
     """Re-encodes a clip to the target. Its picture starts at 0 and lasts a whole number of frames, its sound as long.
@@ -34,19 +34,29 @@ def conform_command(
         raise ValueError("a clip without a picture cannot be conformed")
     if sps_id is not None and not 0 <= sps_id <= HIGHEST_SPS_ID:
         raise ValueError("SPS ids go from 0 to 31")
-    fps = model.fps if model is not None else target.fps
-    frames = max(round(video.duration_seconds * fps), 1)
+    fps, frames = conformed_rate(target, model), conformed_pictures(video, target, model)
     graph = f"[0:V:{video.stream}]{picture_filter(video, target, fps, model)}[picture]"
-    sound = _sound(clip, facts, target, frames / fps)
-    if sound is not None:
-        graph += f";{sound_graph(sound, 0)}"
+    sound = []
+    if target.sample_rate is not None:
+        samples = round(frames / fps * target.sample_rate)
+        graph += ";" + sound_graph(piece_of(clip, facts, frames / fps), samples, target.sample_rate, target.channels)
+        sound = ["-map", "[sound]", *AAC]
     decoder = ["-c:v", _ALPHA_DECODERS[video.codec]] if video.alpha and video.codec in _ALPHA_DECODERS else []
     return [
         *QUIET, "-v", "error", *decoder, *reading(clip), "-filter_complex", graph,
         "-map", "[picture]", "-frames:v", str(frames), *_encoder(fps, model, sps_id),
-        *(["-map", "[sound]", "-c:a", "aac", "-b:a", str(BITS_PER_SECOND)] if sound is not None else []),
-        "-map_metadata", "-1", "-map_chapters", "-1", "-f", "mp4", f"file:{result}",
+        *sound, *NAMELESS_FILM, *writing(result),
     ]  # fmt: skip
+
+
+def conformed_rate(target: Target, model: VideoFacts | None) -> Fraction:
+    """Pictures a second of the result."""
+    return model.fps if model is not None else target.fps
+
+
+def conformed_pictures(video: VideoFacts, target: Target, model: VideoFacts | None) -> int:
+    """How many pictures the result has."""
+    return max(round(video.duration_seconds * conformed_rate(target, model)), 1)
 
 
 def picture_filter(video: VideoFacts, target: Target, fps: Fraction, model: VideoFacts | None) -> str:
@@ -97,12 +107,3 @@ def _encoder(fps: Fraction, model: VideoFacts | None, sps_id: int | None) -> lis
         *(["-x264-params", f"sps-id={sps_id}"] if sps_id is not None else []),
         "-fps_mode", "cfr", "-video_track_timescale", str(timescale),
     ]  # fmt: skip
-
-
-def _sound(clip: Path, facts: MediaFacts, target: Target, seconds: Fraction) -> WholeAudio | None:
-    if target.sample_rate is None:
-        return None
-    piece = SoundPiece(None, Fraction(0), seconds)
-    if facts.audio is not None and facts.video is not None:
-        piece = SoundPiece(clip, facts.audio.start_seconds - facts.video.start_seconds, seconds)
-    return WholeAudio((piece,), target.sample_rate, target.channels)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from statistics import median, quantiles
 
-from shared.media.plan import COPY, SPLICE, CompilePlan, ProbedClip
+from shared.media.compare import ProbedClip
+from shared.media.plan import COPY, SPLICE, CompilePlan
 from shared.media.splice.parts import SMALLEST_PART_BYTES, in_memory
 
 # Of a function with two processors, before anything was measured on the stage itself.

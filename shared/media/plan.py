@@ -6,67 +6,47 @@ the odd clips alone are encoded, like the others, and all are spliced. `encode`:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from shared.domain.errors import BadMedia
-from shared.media.clip import Clip
 from shared.media.compare import (
     ENCODE,
     NOTE,
+    SOUND,
     Mismatch,
+    ProbedClip,
+    can_be_spliced,
     differences,
     is_copied_by_ffmpeg,
+    is_plain_aac,
     majority,
     sounds_alike,
+    unlike,
 )
 from shared.media.facts import clip_facts
 from shared.media.probe import MediaFacts
-from shared.media.sound import joins_drift
 from shared.media.splice.refusals import refusals
-from shared.media.target import Target
+from shared.media.target import SHORTEST_SIDE, Target, Wishes, target_of, usual_rate
 
 LONGEST_FILM_SECONDS = 3600
 # Beyond this share of pictures to encode, joining them with copies saves nothing (smart-join measurements).
 MOST_ENCODED_SHARE = 0.5
-# `quality` is a ceiling for the shorter side, in pixels.
-SHORTEST_SIDE = {"high": 1080, "medium": 720, "low": 480}
-COMMON_RATES = (
-    *(Fraction(rate) for rate in (16, 24, 25, 30, 48, 50, 60)),
-    *(Fraction(rate, 1001) for rate in (24000, 30000, 60000)),
-)
+Refused = tuple[tuple[str, tuple[str, ...]], ...]
 SPLICE, COPY, SMART, ENCODE_ALL = "splice", "copy", "smart", "encode"
-
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """What was asked for: everything encoded anew, a ceiling of quality, a size in pixels, a rate, a container
-    (None: the one that all clips have, else MP4)."""
-
-    reencode: bool = False
-    quality: str = "source"
-    size: tuple[int, int] | None = None
-    fps: Fraction | None = None
-    container: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ProbedClip:
-    """What is known of a clip: its index (None and `fault` for what is no readable MP4), and FFmpeg's word of it.
-
-    FFmpeg is asked only where `plan_splice` finds no plan.
-    """
-
-    clip: Clip | None
-    facts: MediaFacts | None = None
-    fault: str | None = None
+# What another MP4 of the same pictures does not have any more.
+MENDED_BY_REWRAPPING = {
+    "fragmented", "no_parameter_sets", "several_payloads", "chunks_overlap", "no_times", "odd_composition", "odd_edits",
+    "late_picture", "timescale",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class CompilePlan:
-    """`encoded` are the clips that are encoded anew, `model` the one they become like. `refused`: cheaper ways and
-    why not. `whole_sound`: the sound of all clips becomes one that is encoded anew. `container` is mp4 or webm.
+    """`encoded` are the clips that are encoded anew, `model` the one they become like; `rewrapped` those whose
+    pictures are put into an MP4 of their own. `refused`: cheaper ways and why not. `whole_sound`: the sound of all
+    clips becomes one that is encoded anew. `container` is mp4 or webm.
     """
 
     strategy: str
@@ -74,15 +54,16 @@ class CompilePlan:
     target: Target | None
     encoded: tuple[int, ...]
     mismatches: tuple[Mismatch, ...]
-    refused: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    refused: Refused = ()
     whole_sound: bool = False
     container: str = "mp4"
+    rewrapped: tuple[int, ...] = ()
 
 
 def plan_splice(probes: Sequence[ProbedClip], wishes: Wishes) -> CompilePlan | None:
     """The cheapest way, if the clips' indexes allow it and nothing else is wished for. Raises as `plan_film` does."""
     _check(probes)
-    if _unlike(probes) or list(_asked(probes, wishes)):
+    if unlike(probes) or list(_asked(probes, wishes)):
         return None
     return CompilePlan(SPLICE, 0, None, (), ())
 
@@ -91,19 +72,55 @@ def plan_film(probes: Sequence[ProbedClip], wishes: Wishes) -> CompilePlan:
     """The plan of clips that FFmpeg has looked at. Raises BadMedia naming a clip without a picture, or a film that
     is too long."""
     _check(probes)
-    unlike, asked = _unlike(probes), tuple(_asked(probes, wishes))
-    if not unlike and not asked:
+    odd = (*_asked(probes, wishes), *unlike(probes))
+    if not odd:
         return CompilePlan(SPLICE, 0, None, (), ())
+    found = _Found(probes, wishes, _facts(probes), odd)
+    return _copy(found) or _smart(found, _why_not_copied(found))
+
+
+def dearer_plan(plan: CompilePlan, probes: Sequence[ProbedClip], wishes: Wishes) -> CompilePlan | None:
+    """What to do when that plan's clips did not fit together once they were made; None where nothing is left."""
+    found = _Found(probes, wishes, _facts(probes), (*_asked(probes, wishes), *unlike(probes)))
+    if plan.strategy == COPY:
+        return _smart(found, "The clips do not fit together when rewrapped.")
+    return _encode(found, plan.refused) if plan.strategy == SMART else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a plan is made from. `odd`: what is wished for and what forbids to splice."""
+
+    probes: Sequence[ProbedClip]
+    wishes: Wishes
+    facts: Sequence[MediaFacts]
+    odd: tuple[Mismatch, ...]
+
+    @property
+    def mismatches(self) -> tuple[Mismatch, ...]:
+        """All of them, those that FFmpeg sees too."""
+        return (*self.odd, *_differences(self.facts))
+
+    @property
+    def refused(self) -> Refused:
+        """Why they are not spliced as they are."""
+        return ((SPLICE, tuple(one.sentence for one in self.odd)),)
+
+    @property
+    def odd_pictures(self) -> dict[int, set[str]]:
+        """By clip, what forbids to splice its pictures."""
+        odd: dict[int, set[str]] = {}
+        for one in self.odd:
+            if one.clip is not None and one.severity == ENCODE:
+                odd.setdefault(one.clip, set()).add(one.name)
+        return odd
+
+
+def _facts(probes: Sequence[ProbedClip]) -> list[MediaFacts]:
     facts = [probe.facts for probe in probes if probe.facts is not None]
     if len(facts) != len(probes):
         raise ValueError("clips that cannot be spliced are probed by FFmpeg before they are planned")
-    mismatches = (*asked, *unlike, *_differences(facts))
-    refused = ((SPLICE, tuple(one.sentence for one in (*asked, *unlike))),)
-    copied = None if asked else _copy(facts, mismatches, refused, wishes)
-    if copied is not None:
-        return copied
-    reasons = tuple(one.sentence for one in mismatches if one.severity == ENCODE)
-    return _smart(probes, facts, mismatches, (*refused, (COPY, reasons)), wishes)
+    return facts
 
 
 def _check(probes: Sequence[ProbedClip]) -> None:
@@ -119,25 +136,6 @@ def _check(probes: Sequence[ProbedClip]) -> None:
             raise BadMedia(f"Clip {number + 1} has no picture: leave it out or name a video.", code="no_picture")
     if seconds > LONGEST_FILM_SECONDS:
         raise BadMedia("The film would be longer than an hour: compile it in parts.", code="film_too_long")
-
-
-def _unlike(probes: Sequence[ProbedClip]) -> tuple[Mismatch, ...]:
-    """Why the clips cannot be spliced as they are."""
-    unread = [
-        Mismatch(number, probe.fault or "not_mp4", ENCODE, f"Clip {number + 1} is no MP4 that can be spliced.")
-        for number, probe in enumerate(probes)
-        if probe.clip is None
-    ]
-    read = [(number, probe.clip) for number, probe in enumerate(probes) if probe.clip is not None]
-    found = refusals([clip for _, clip in read]) if read else ()
-    numbers = [number for number, _ in read]
-    return (
-        *unread,
-        *(
-            Mismatch(None if one.clip is None else numbers[one.clip], one.code, ENCODE, one.sentence)
-            for one in found
-        ),
-    )  # fmt: skip
 
 
 def _asked(probes: Sequence[ProbedClip], wishes: Wishes) -> Iterator[Mismatch]:
@@ -160,11 +158,11 @@ def _asked(probes: Sequence[ProbedClip], wishes: Wishes) -> Iterator[Mismatch]:
 def _shape(probe: ProbedClip) -> tuple[tuple[int, int] | None, Fraction | None]:
     """Size in pixels as shown, and rate by the usual ones."""
     if probe.facts is not None and probe.facts.video is not None:
-        return probe.facts.video.shown_size, _common(probe.facts.video.fps)
+        return probe.facts.video.shown_size, usual_rate(probe.facts.video.fps)
     video = clip_facts(probe.clip).video if probe.clip is not None else None
     if video is None:
         return None, None
-    return (video.display_width, video.display_height), _common(video.fps) if video.fps else None
+    return (video.display_width, video.display_height), usual_rate(video.fps) if video.fps else None
 
 
 def _differences(facts: Sequence[MediaFacts]) -> Iterator[Mismatch]:
@@ -173,56 +171,71 @@ def _differences(facts: Sequence[MediaFacts]) -> Iterator[Mismatch]:
         yield from differences(number, facts[model], clip)
 
 
-def _copy(
-    facts: Sequence[MediaFacts],
-    mismatches: tuple[Mismatch, ...],
-    refused: tuple[tuple[str, tuple[str, ...]], ...],
-    wishes: Wishes,
-) -> CompilePlan | None:
-    """FFmpeg joins pictures that are alike in all it looks at, whatever their containers and sounds are."""
-    model = majority(facts)
-    if not all(is_copied_by_ffmpeg(facts[model], clip) for clip in facts):
+def _copy(found: _Found) -> CompilePlan | None:
+    """Pictures that only lie in the wrong file, or beside the wrong sound, stay as they are."""
+    facts, odd = found.facts, found.odd_pictures
+    if found.wishes.container != "mp4" and all("webm" in clip.container for clip in facts):
+        return _webm(found)
+    if any(one.clip is None for one in found.odd) or not all(
+        _is_mended(found.probes[n], names) for n, names in odd.items()
+    ):
         return None
-    container = "webm" if all("webm" in clip.container for clip in facts) else "mp4"
-    heard = any(clip.audio is not None for clip in facts)
-    alike = sounds_alike(facts)
-    if container == "webm" and (not alike or wishes.container == "mp4"):
+    model = next((number for number in range(len(facts)) if number not in odd), majority(facts))
+    if not all(can_be_spliced(facts[n]) and is_copied_by_ffmpeg(facts[model], facts[n]) for n in odd):
         return None
-    # Players follow a WebM's timestamps, whatever lies between them; of an MP4 many count samples.
-    whole = container == "mp4" and heard and not (alike and not joins_drift(facts))
-    notes = tuple(
-        one if one.clip is None or one.severity != ENCODE else Mismatch(one.clip, one.name, NOTE, one.sentence)
-        for one in mismatches
-    )
-    return CompilePlan(COPY, model, target_of(facts, model=model), (), notes, refused, whole, container)
+    whole, target = _needs_whole_sound(found, odd), target_of(facts, model=model)
+    notes = _as_notes(found.mismatches)
+    return CompilePlan(COPY, model, target, (), notes, found.refused, whole, rewrapped=tuple(sorted(odd)))
 
 
-def _smart(
-    probes: Sequence[ProbedClip],
-    facts: Sequence[MediaFacts],
-    mismatches: tuple[Mismatch, ...],
-    refused: tuple[tuple[str, tuple[str, ...]], ...],
-    wishes: Wishes,
-) -> CompilePlan:
-    odd = _odd(probes, mismatches)
-    why_not = _why_not_smart(probes, facts, odd)
-    model = next((number for number in range(len(probes)) if number not in odd), majority(facts))
-    if why_not is None:
-        target = target_of(facts, model=model)
-        return CompilePlan(SMART, model, target, tuple(sorted(odd)), mismatches, refused)
-    model = majority(facts)
-    everything = tuple(range(len(probes)))
-    target = target_of(facts, wishes, model)
-    return CompilePlan(ENCODE_ALL, model, target, everything, mismatches, (*refused, (SMART, (why_not,))))
+def _webm(found: _Found) -> CompilePlan | None:
+    """FFmpeg joins a WebM's pictures and sounds as they are. Players follow its timestamps, not its samples."""
+    facts, model = found.facts, majority(found.facts)
+    if not sounds_alike(facts) or not all(is_copied_by_ffmpeg(facts[model], clip) for clip in facts):
+        return None
+    target, notes = target_of(facts, model=model), _as_notes(found.mismatches)
+    return CompilePlan(COPY, model, target, (), notes, found.refused, container="webm")
 
 
-def _odd(probes: Sequence[ProbedClip], mismatches: Sequence[Mismatch]) -> set[int]:
-    """Clips that something forbids to copy; what only differs from the majority by FFmpeg's lights may be spliced."""
-    spliced = {number for number, probe in enumerate(probes) if probe.clip is not None}
-    return {
-        one.clip for one in mismatches
-        if one.clip is not None and one.severity == ENCODE and (one.clip not in spliced or not one.of_ffmpeg)
-    }  # fmt: skip
+def _as_notes(mismatches: Iterable[Mismatch]) -> tuple[Mismatch, ...]:
+    """Where nothing is encoded, what would forbid something cheaper is only worth knowing."""
+    return tuple(replace(one, severity=NOTE) if one.severity == ENCODE else one for one in mismatches)
+
+
+def _is_mended(probe: ProbedClip, names: set[str]) -> bool:
+    """Whether a clip's pictures can be spliced once they lie in an MP4 of their own."""
+    return probe.clip is None or names <= MENDED_BY_REWRAPPING
+
+
+def _needs_whole_sound(found: _Found, rewrapped: Collection[int]) -> bool:
+    """Where one clip's sound cannot stand in one track with the others' as it is."""
+    heard = [clip for clip in found.facts if clip.audio is not None]
+    if any(one.severity == SOUND for one in found.odd):
+        return True
+    return bool(rewrapped) and bool(heard) and not (sounds_alike(heard) and is_plain_aac(heard[0]))
+
+
+def _why_not_copied(found: _Found) -> str:
+    reasons = [one.sentence for one in found.mismatches if one.severity == ENCODE]
+    return reasons[0] if reasons else "The clips cannot be copied."
+
+
+def _smart(found: _Found, why_not_copied: str) -> CompilePlan:
+    refused = (*found.refused, (COPY, (why_not_copied,)))
+    odd = set(found.odd_pictures)
+    why_not = _why_not_smart(found.probes, found.facts, odd)
+    if why_not is not None:
+        return _encode(found, (*refused, (SMART, (why_not,))))
+    model = next(number for number in range(len(found.probes)) if number not in odd)
+    target = target_of(found.facts, model=model)
+    whole = any(one.severity == SOUND and one.clip not in odd for one in found.odd)
+    return CompilePlan(SMART, model, target, tuple(sorted(odd)), found.mismatches, refused, whole)
+
+
+def _encode(found: _Found, refused: Refused) -> CompilePlan:
+    model, everything = majority(found.facts), tuple(range(len(found.probes)))
+    target = target_of(found.facts, found.wishes, model)
+    return CompilePlan(ENCODE_ALL, model, target, everything, found.mismatches, refused)
 
 
 def _why_not_smart(probes: Sequence[ProbedClip], facts: Sequence[MediaFacts], odd: set[int]) -> str | None:
@@ -237,34 +250,3 @@ def _why_not_smart(probes: Sequence[ProbedClip], facts: Sequence[MediaFacts], od
     pictures = [clip.video.frames if clip.video else 0 for clip in facts]
     share = sum(pictures[number] for number in odd) / max(sum(pictures), 1)
     return f"{share:.0%} of the pictures would be encoded anyway." if share > MOST_ENCODED_SHARE else None
-
-
-def target_of(facts: Sequence[MediaFacts], wishes: Wishes = Wishes(), model: int | None = None) -> Target:
-    """What clips are brought to: what is wished for, else the format of the model or of most of the film."""
-    model = majority(facts) if model is None else model
-    video = facts[model].video
-    assert video is not None
-    width, height = wishes.size or _under_ceiling(video.shown_size, wishes.quality)
-    sounds = [clip.audio for clip in facts if clip.audio is not None]
-    model_sound = facts[model].audio or (sounds[0] if sounds else None)
-    return Target(
-        width=max(width // 2 * 2, 16),
-        height=max(height // 2 * 2, 16),
-        fps=wishes.fps or _common(video.fps),
-        sample_rate=model_sound.sample_rate if model_sound else None,
-        channels=min(model_sound.channels, 2) if model_sound else 0,
-    )
-
-
-def _under_ceiling(size: tuple[int, int], quality: str) -> tuple[int, int]:
-    shorter = min(size)
-    ceiling = SHORTEST_SIDE.get(quality, shorter)
-    if shorter <= ceiling:
-        return size
-    return round(size[0] * ceiling / shorter), round(size[1] * ceiling / shorter)
-
-
-def _common(fps: Fraction) -> Fraction:
-    """The nearest usual rate within half a percent: measured rates carry rounding of the time base."""
-    near = min(COMMON_RATES, key=lambda rate: abs(rate - fps))
-    return near if abs(near - fps) < fps / 200 else fps.limit_denominator(1001)

@@ -1,9 +1,32 @@
-"""What the clips of a film are brought to."""
+"""What is wished for of a film, and what its clips are brought to."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+
+from shared.media.compare import majority
+from shared.media.probe import MediaFacts
+
+# `quality` is a ceiling for the shorter side, in pixels.
+SHORTEST_SIDE = {"high": 1080, "medium": 720, "low": 480}
+COMMON_RATES = (
+    *(Fraction(rate) for rate in (16, 24, 25, 30, 48, 50, 60)),
+    *(Fraction(rate, 1001) for rate in (24000, 30000, 60000)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What was asked for: everything encoded anew, a ceiling of quality, a size in pixels, a rate, a container
+    (None: the one that all clips have, else MP4)."""
+
+    reencode: bool = False
+    quality: str = "source"
+    size: tuple[int, int] | None = None
+    fps: Fraction | None = None
+    container: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,3 +38,34 @@ class Target:
     fps: Fraction
     sample_rate: int | None
     channels: int
+
+
+def target_of(facts: Sequence[MediaFacts], wishes: Wishes = Wishes(), model: int | None = None) -> Target:
+    """What clips are brought to: what is wished for, else the format of the model or of most of the film."""
+    model = majority(facts) if model is None else model
+    video = facts[model].video
+    assert video is not None
+    width, height = wishes.size or _under_ceiling(video.shown_size, wishes.quality)
+    sounds = [clip.audio for clip in facts if clip.audio is not None]
+    model_sound = facts[model].audio or (sounds[0] if sounds else None)
+    return Target(
+        width=max(width // 2 * 2, 16),
+        height=max(height // 2 * 2, 16),
+        fps=wishes.fps or usual_rate(video.fps),
+        sample_rate=model_sound.sample_rate if model_sound else None,
+        channels=min(model_sound.channels, 2) if model_sound else 0,
+    )
+
+
+def _under_ceiling(size: tuple[int, int], quality: str) -> tuple[int, int]:
+    shorter = min(size)
+    ceiling = SHORTEST_SIDE.get(quality, shorter)
+    if shorter <= ceiling:
+        return size
+    return round(size[0] * ceiling / shorter), round(size[1] * ceiling / shorter)
+
+
+def usual_rate(fps: Fraction) -> Fraction:
+    """The nearest usual rate within half a percent: measured rates carry rounding of the time base."""
+    near = min(COMMON_RATES, key=lambda rate: abs(rate - fps))
+    return near if abs(near - fps) < fps / 200 else fps.limit_denominator(1001)

@@ -15,7 +15,8 @@ from shared.domain.messages import Report
 
 if TYPE_CHECKING:
     from shared.media.probe import MediaFacts, VideoFacts
-    from shared.media.sound import WholeAudio
+    from shared.media.sound import SoundPiece
+    from shared.media.streams import MediaInput, MediaResult
     from shared.media.target import Target
 
 
@@ -201,23 +202,39 @@ class Downloader(Protocol):
 
 
 class Encoder(Protocol):
-    """FFmpeg, kept in. Raises BadMedia with a reason."""
+    """FFmpeg, kept in. Raises BadMedia with a reason, Conflict when told to stop, what a stream raises.
 
-    def probe(self, path: Path) -> MediaFacts:
+    It reads files of the workplace or streams, and writes files or hands over an MP4 in pieces as it comes. `tell`
+    hears how many seconds of the result there are.
+    """
+
+    def probe(self, source: MediaInput) -> MediaFacts:
         """What the file is, from its packets, not its headers."""
 
-    def verify(self, path: Path) -> MediaFacts:
+    def verify(self, source: MediaInput) -> MediaFacts:
         """Probes and decodes the whole file; frames counted are frames decoded."""
 
-    def thumbnail(self, path: Path, target: Path) -> None:
+    def thumbnail(self, source: MediaInput, target: Path) -> None:
         """Writes a JPEG of at most 640 pixels across."""
 
-    def join(self, clips: Sequence[Path], target: Path, *, whole_audio: WholeAudio | None = None) -> None:
-        """Joins like clips without re-encoding; with `whole_audio` their sounds become one that is encoded anew."""
+    def join(self, clips: Sequence[Path], target: Path) -> None:
+        """Joins like clips without re-encoding."""
+
+    def rewrap(
+        self, clip: MediaInput, facts: MediaFacts, result: MediaResult, *, sound: bool,
+        tell: Callable[[float], None] | None = None,
+    ) -> None:  # fmt: skip
+        """A clip's picture, with its sound or without, in an MP4 of its own; nothing is encoded."""
+
+    def whole_sound(
+        self, pieces: Sequence[SoundPiece], sample_rate: int, channels: int, result: MediaResult, *,
+        tell: Callable[[float], None] | None = None,
+    ) -> None:  # fmt: skip
+        """The pieces' sound, sample by sample in a row, as one track of AAC in an MP4 of its own."""
 
     def conform(
-        self, clip: Path, facts: MediaFacts, like: Target, target: Path, *,
+        self, clip: MediaInput, facts: MediaFacts, like: Target, result: MediaResult, *,
         model: VideoFacts | None = None, sps_id: int | None = None, tell: Callable[[float], None] | None = None,
     ) -> None:  # fmt: skip
         """Re-encodes a clip to the size, rate and sound of `like`; with `model`, so that it can be copied next to it,
-        its parameter sets numbered `sps_id` (0 to 31). `tell` hears how many seconds of the result there are."""
+        its parameter sets numbered `sps_id` (0 to 31)."""

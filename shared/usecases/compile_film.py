@@ -15,7 +15,8 @@ from shared.domain.jobs import Job, JobStatus, JobStep
 from shared.domain.messages import JobMessage, body_of
 from shared.domain.storage_keys import compiled_folder
 from shared.media.estimate import Estimate, Reckoning, estimate
-from shared.media.plan import CompilePlan, Wishes
+from shared.media.plan import CompilePlan
+from shared.media.target import Wishes
 from shared.observability import COMPILE_STRATEGY, count, job_fields, logger
 from shared.ports import Clock, MediaStore, Records
 from shared.usecases.aftermath import Aftermath

@@ -6,9 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from shared.media.clip import Clip
+from shared.media.compare import ProbedClip
 from shared.media.estimate import Reckoning
-from shared.media.plan import CompilePlan, ProbedClip, Wishes
+from shared.media.plan import CompilePlan
+from shared.media.probe import MediaFacts
+from shared.media.target import Wishes
 from shared.ports import StoredObject
+from shared.usecases.film_inputs import FilmInputs
 from shared.usecases.object_source import ObjectSource
 
 
@@ -48,4 +53,20 @@ class Planned:
     plan: CompilePlan
     sources: Sequence[ObjectSource]
     probes: Sequence[ProbedClip]
+    inputs: FilmInputs
     reckoning: Reckoning
+
+    @property
+    def facts(self) -> list[MediaFacts]:
+        """What FFmpeg says of each clip, where it was asked."""
+        return [probe.facts for probe in self.probes if probe.facts is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Clips that can be spliced: their objects and indexes, one sound for all where they need it, and what was made."""
+
+    sources: Sequence[ObjectSource]
+    clips: Sequence[Clip]
+    sound: tuple[ObjectSource, Clip] | None = None
+    derived: tuple[StoredObject, ...] = ()

@@ -32,7 +32,12 @@ class ObjectSource:
 
     def keep_whole(self) -> None:
         """Fetches a small object in one request; later reads are of memory. Raises as `read` does."""
-        self._whole = self._fetch(0, self.size_bytes)
+        if self._whole is None:
+            self._whole = self._fetch(0, self.size_bytes)
+
+    def hold(self, data: bytes) -> None:
+        """Takes its bytes from whoever has just stored them."""
+        self._whole = data
 
     def held(self, offset: int, length: int) -> memoryview | None:
         """A range of what is in memory, not copied; None where nothing is."""

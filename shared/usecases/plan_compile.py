@@ -9,11 +9,12 @@ from typing import Any
 
 from shared.domain.errors import BadMedia
 from shared.domain.jobs import Caller
-from shared.media.compare import NOTE
+from shared.media.compare import NOTE, ProbedClip
 from shared.media.estimate import Estimate
 from shared.media.facts import clip_facts
-from shared.media.plan import CompilePlan, ProbedClip, Wishes
+from shared.media.plan import CompilePlan
 from shared.media.probe import MediaFacts
+from shared.media.target import Wishes
 from shared.ports import Clock, MediaStore, Records
 from shared.usecases.compile_film import FilmMaker, reasons_of, wishes_of
 from shared.usecases.compile_videos import CompileRequest, body_asked, sources_of

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from concurrent.futures import wait
 from dataclasses import dataclass, field
-from functools import cache
 from threading import Lock, Semaphore
 from typing import TypeVar
 
-from shared.domain.errors import BadMedia, DependencyDown
+from shared.domain.errors import BadMedia
 from shared.media.clip import Clip, read_clip
 from shared.media.heads import SyncScan
-from shared.media.splice.film import CopiedRange, Made, Piece, Splice, payloads_needed, splice
+from shared.media.splice.film import Made, Piece, Splice, payloads_needed, splice
 from shared.media.splice.parts import SMALLEST_PART_BYTES, BytePart, Part, in_memory, plan_parts
 from shared.media.splice.proof import Proof, prove
 from shared.ports import MediaStore, OpenUpload
 from shared.ports import Part as SentPart
 from shared.usecases.object_source import ObjectSource
+from shared.usecases.transfers import BYTE_PARTS_AT_ONCE, bytes_of, reads_of, side_by_side, threads, upload_in_parts
 
-AT_ONCE = 16
-MOST_LEFT = 100
-# Each of these holds up to 13 MiB.
-BYTE_PARTS_AT_ONCE = 3
-READ_BYTES = 8 * 1024**2
 # Larger films are sent over several connections at once.
 ONE_CONNECTION_BYTES = 12 * 1024**2
 CONNECTIONS = 4
@@ -75,28 +69,6 @@ class WrittenFilm:
     data: bytes | None = field(repr=False, default=None)
 
 
-def side_by_side(work: Callable[[T], R], items: Iterable[T], after_each: Callable[[], None] = lambda: None) -> list[R]:
-    """Results in order. The first error ends it once what has begun is done; nothing new begins."""
-    futures = [_threads().submit(work, item) for item in items]
-    results: list[R] = []
-    try:
-        for future in futures:
-            results.append(future.result())
-            after_each()
-    except BaseException:
-        for future in futures:
-            future.cancel()
-        wait(futures)
-        raise
-    return results
-
-
-@cache
-def _threads() -> ThreadPoolExecutor:
-    """Kept from film to film, as connections are."""
-    return ThreadPoolExecutor(AT_ONCE, thread_name_prefix="bucket")
-
-
 def read_clips(
     sources: Sequence[ObjectSource], known: Sequence[SyncScan | None] | None = None
 ) -> list[Clip | BadMedia]:
@@ -129,7 +101,7 @@ def write_film(
     Raises CannotSplice, NotFound, BadMedia (`source_changed`, `too_many_parts`), DependencyDown.
     """
     needed = payloads_needed(clips)
-    payloads = side_by_side(lambda one: (one.clip, _range(sources, one)), needed)
+    payloads = side_by_side(lambda one: (one.clip, bytes(bytes_of(sources, one))), needed)
     film = splice(clips, dict(payloads), checked=True)
     progress.begin(film.size_bytes)
     if in_memory(film.size_bytes):
@@ -137,38 +109,22 @@ def write_film(
         if len(data) > ONE_CONNECTION_BYTES:
             return WrittenFilm(film, _sent_in_parts(media, key, data, lambda: prove(film, clips)), 0, data)
         # The store takes longer to receive a film than it takes to prove it.
-        sending = _threads().submit(media.put, key, data, "video/mp4")
+        sending = threads().submit(media.put, key, data, "video/mp4")
         proof = prove(film, clips)
         sending.result()
         return WrittenFilm(film, proof, 0, data)
     parts = plan_parts(film.head, film.pieces, [source.size_bytes for source in sources])
-    with _upload(media, key) as upload:
+    with upload_in_parts(media, key) as upload:
         media.complete_upload(upload, _Sender(media, upload, sources, progress).send(parts))
     return WrittenFilm(film, prove(film, clips), sum(part.length for part in parts if not isinstance(part, BytePart)))
-
-
-@contextmanager
-def _upload(media: MediaStore, key: str) -> Iterator[OpenUpload]:
-    """An upload in parts that is not left open, however the block ends."""
-    # Of an earlier worker on this film that was killed: nobody else writes here while the lease is ours.
-    for left in media.open_uploads(key, "", MOST_LEFT):
-        media.abort_upload(left)
-    upload = media.start_upload(key, "video/mp4")
-    try:
-        yield upload
-    except BaseException:
-        # What cannot be given up now is given up by the minute sweep.
-        with suppress(DependencyDown):
-            media.abort_upload(upload)
-        raise
 
 
 def _sent_in_parts(media: MediaStore, key: str, data: bytes, meanwhile: Callable[[], R]) -> R:
     """One connection to the store is slower than several; what `meanwhile` answers while they send."""
     size = max(-(-len(data) // CONNECTIONS), SMALLEST_PART_BYTES)
-    with _upload(media, key) as upload:
+    with upload_in_parts(media, key) as upload:
         sending = [
-            _threads().submit(media.upload_part, upload, number, data[at : at + size])
+            threads().submit(media.upload_part, upload, number, data[at : at + size])
             for number, at in enumerate(range(0, len(data), size), start=1)
         ]
         answer = meanwhile()
@@ -178,35 +134,14 @@ def _sent_in_parts(media: MediaStore, key: str, data: bytes, meanwhile: Callable
 
 
 def _whole(film: Splice, sources: Sequence[ObjectSource], progress: Progress) -> bytes:
-    pieces = [Made(film.head), *(part for piece in film.pieces for part in _readable(piece))]
+    pieces = [Made(film.head), *(part for piece in film.pieces for part in reads_of(piece))]
 
     def fetched(piece: Piece) -> bytes | memoryview:
-        data = piece.data if isinstance(piece, Made) else _held(sources, piece)
+        data = bytes_of(sources, piece)
         progress.add(len(data))
         return data
 
     return b"".join(side_by_side(fetched, pieces, progress.tell))
-
-
-def _readable(piece: Piece) -> Iterable[Piece]:
-    """In reads that many threads can share."""
-    if isinstance(piece, Made):
-        return (piece,)
-    starts = range(0, piece.length, READ_BYTES)
-    return (CopiedRange(piece.clip, piece.offset + at, min(READ_BYTES, piece.length - at)) for at in starts)
-
-
-def _held(sources: Sequence[ObjectSource], piece: CopiedRange) -> bytes | memoryview:
-    """Not fetched again where the clip is in memory."""
-    data = sources[piece.clip].held(piece.offset, piece.length)
-    return data if data is not None and len(data) == piece.length else _range(sources, piece)
-
-
-def _range(sources: Sequence[ObjectSource], piece: CopiedRange) -> bytes:
-    data = sources[piece.clip].read(piece.offset, piece.length)
-    if len(data) != piece.length:
-        raise BadMedia(f"Clip {piece.clip + 1} was replaced while it was read: compile again.", code="source_changed")
-    return data
 
 
 class _Sender:
@@ -227,13 +162,10 @@ class _Sender:
         self._progress.add(0)
         if isinstance(part, BytePart):
             with self._room:
-                data = b"".join(self._bytes(piece) for piece in part.pieces)
+                data = b"".join(bytes_of(self._sources, piece) for piece in part.pieces)
                 sent = self._media.upload_part(self._upload, number, data)
         else:
             source = self._sources[part.clip].stored
             sent = self._media.copy_part(self._upload, number, source, part.offset, part.length)
         self._progress.add(part.length)
         return sent
-
-    def _bytes(self, piece: Piece) -> bytes | memoryview:
-        return piece.data if isinstance(piece, Made) else _range(self._sources, piece)

@@ -17,7 +17,7 @@ import pytest
 from shared.adapters.ffmpeg import Limits
 from shared.domain.errors import BadMedia
 from shared.media import commands
-from shared.media.plan import target_of
+from shared.media.target import target_of
 from shared.media.verification import verify_film
 from tests.footage import FFMPEG, bare, clip, encoder, made
 

@@ -10,9 +10,11 @@ import pytest
 
 from shared.adapters.ffmpeg import FfmpegEncoder
 from shared.domain.errors import BadMedia, Conflict, DependencyDown
-from shared.media.plan import ProbedClip, Wishes, plan_film, target_of
+from shared.media.compare import ProbedClip
+from shared.media.plan import plan_film
 from shared.media.probe import MediaFacts
 from shared.media.sound import sound_of_film
+from shared.media.target import Wishes, target_of
 from shared.media.verification import verify_film
 from tests.footage import FFMPEG, clip, encoder, packets
 

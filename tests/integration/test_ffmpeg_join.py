@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from shared.media.plan import target_of
 from shared.media.probe import MediaFacts
 from shared.media.sound import MOST_INPUTS, joins_drift, sound_of_film
+from shared.media.target import target_of
 from shared.media.verification import Verification, verify_film
 from tests.footage import FFMPEG, clip, encoder, made, packets, picture, tone
 

@@ -10,7 +10,7 @@ import pytest
 
 from shared.adapters.clock import SystemClock
 from shared.domain.errors import BadMedia
-from shared.media.plan import Wishes
+from shared.media.target import Wishes
 from shared.usecases.film import Work
 from shared.usecases.film_work import FilmWork
 from shared.usecases.inspect_media import Place

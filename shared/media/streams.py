@@ -1,0 +1,121 @@
+"""A stored file as FFmpeg reads it through a pipe, where nothing can be sought: in one pass, its index first."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from itertools import accumulate
+from pathlib import Path
+from typing import Protocol, TypeAlias
+
+from shared.domain.errors import BadMedia
+from shared.media.clip import Clip, Picture, Sound
+from shared.media.mp4.boxes import Box, ByteSource, Window, top_boxes
+from shared.media.mp4.fields import BadMp4
+from shared.media.mp4.writing import LARGEST_32
+from shared.media.splice.film import CopiedRange, Made, Piece
+
+# What a file keeps further apart than this would pile up in memory until its other half comes.
+MOST_APART_SECONDS = 5.0
+# The boxes around a track's chunk offsets.
+_AROUND_OFFSETS = ("trak", "mdia", "minf", "stbl")
+
+Write: TypeAlias = Callable[[bytes | memoryview], object]
+
+
+class Stream(Protocol):
+    """Bytes in the order a reader wants them that cannot seek."""
+
+    @property
+    def size_bytes(self) -> int:
+        """How many."""
+
+    def pour(self, write: Write) -> None:
+        """Writes all of them; once more from the start each time it is called. Raises what `write` does."""
+
+
+# What FFmpeg reads: a file of the workplace, or what comes through its standard input.
+MediaInput: TypeAlias = Path | Stream
+# Where its result goes: a file of the workplace, or whoever takes the bytes as they come.
+MediaResult: TypeAlias = Path | Write
+
+
+def one_pass(source: ByteSource, read: Clip | BadMedia) -> tuple[Piece, ...] | None:
+    """The file's parts in the order of one pass. `read` is what the file is, or why it is no MP4.
+
+    None for a file that can only be read by seeking: an MP4 that is damaged or keeps sound and picture apart.
+    """
+    whole = (CopiedRange(0, 0, source.size_bytes),)
+    if isinstance(read, BadMedia):
+        return whole if read.code == "not_mp4" else None
+    if not _is_interleaved(read):
+        return None
+    return whole if read.file.moov_first else _index_first(source)
+
+
+def _is_interleaved(clip: Clip) -> bool:
+    """Whether sound and picture of the same time lie near each other."""
+    parts: list[Picture | Sound] = [part for part in (clip.picture, clip.sound) if part is not None]
+    marks = sorted(mark for number, part in enumerate(parts) for mark in _chunk_ends(number, part))
+    reached = [0.0] * len(parts)
+    for _, number, seconds in marks:
+        reached[number] = seconds
+        if max(reached) - min(reached) > MOST_APART_SECONDS:
+            return False
+    return True
+
+
+def _chunk_ends(number: int, part: Picture | Sound) -> Iterator[tuple[int, int, float]]:
+    """Where each chunk lies, whose it is, and the time at its end in seconds."""
+    tables = part.tables
+    samples = list(accumulate(tables.deltas.counts))
+    ticks = list(accumulate(count * delta for count, delta in tables.deltas))
+    for offset, last in zip(tables.chunk_offsets, accumulate(tables.chunk_samples), strict=True):
+        run = min(bisect_left(samples, last), len(samples) - 1)
+        at = ticks[run] - (samples[run] - last) * tables.deltas.values[run] if samples else 0
+        yield offset, number, at / part.track.timescale
+
+
+def _index_first(source: ByteSource) -> tuple[Piece, ...] | None:
+    """The file with its `moov` behind its `ftyp`, all chunk offsets moved by as much."""
+    boxes = list(top_boxes(Window(source), source.size_bytes))
+    at = next(number for number, box in enumerate(boxes) if box.kind == "moov")
+    begin, end = boxes[at - 1].end, boxes[at].end
+    first = boxes[0].end if boxes[0].kind == "ftyp" else 0
+    moov = bytearray(source.read(begin, end - begin))
+    try:
+        movable = _moved_offsets(Box("moov", memoryview(moov)[boxes[at].payload - begin :]), first, begin, len(moov))
+    except BadMp4:
+        return None
+    if not movable:
+        return None
+    ranges = (
+        CopiedRange(0, 0, first), Made(bytes(moov)), CopiedRange(0, first, begin - first),
+        CopiedRange(0, end, source.size_bytes - end),
+    )  # fmt: skip
+    return tuple(piece for piece in ranges if piece.length)
+
+
+def _moved_offsets(moov: Box, first: int, begin: int, length: int) -> bool:
+    """Changes chunk offsets in place; what lies from `first` to `begin` moves by `length`. False: no room."""
+    for table in _offset_tables(moov, 0):
+        fields = table.fields()
+        fields.version()
+        typecode = "Q" if table.kind == "co64" else "I"
+        offsets = fields.table(fields.unsigned(4), typecode)
+        moved = [offset + length if first <= offset < begin else offset for offset in offsets]
+        if typecode == "I" and max(moved, default=0) > LARGEST_32:
+            return False
+        table.payload[8 : 8 + len(moved) * offsets.itemsize] = b"".join(
+            offset.to_bytes(offsets.itemsize, "big") for offset in moved
+        )
+    return True
+
+
+def _offset_tables(box: Box, depth: int) -> Iterator[Box]:
+    if depth == len(_AROUND_OFFSETS):
+        yield from (child for child in box.children() if child.kind in ("stco", "co64"))
+        return
+    for child in box.children():
+        if child.kind == _AROUND_OFFSETS[depth]:
+            yield from _offset_tables(child, depth + 1)

@@ -1,0 +1,140 @@
+"""What is made of clips on the way to a film: each lies in the bucket under a name that says what it was made of.
+
+A retry, or another film with the same clip, finds it there. Nothing passes through a file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from shared.domain.errors import BadMedia, NotFound
+from shared.media.clip import Clip
+from shared.media.conform import conformed_pictures
+from shared.media.plan import SMART
+from shared.media.probe import VideoFacts
+from shared.media.sound import piece_of
+from shared.media.streams import Write
+from shared.ports import Encoder, MediaStore, StoredObject
+from shared.usecases.film import Planned
+from shared.usecases.object_source import ObjectSource, open_object
+from shared.usecases.splicing import Progress, read_clips
+from shared.usecases.transfers import write_stream
+
+# Part of every derived object's name: another way of making it must not find an earlier one's work.
+ENGINE = "2"
+Tell = Callable[[float], None]
+
+
+class Derived:
+    """Makes and finds what a plan needs; `made` lists it. Progress counts milliseconds of media."""
+
+    def __init__(
+        self, media: MediaStore, encoder: Encoder, account_id: str, planned: Planned, progress: Progress
+    ) -> None:
+        self._media, self._encoder, self._account_id = media, encoder, account_id
+        self._planned, self._progress = planned, progress
+        self._plan, self._facts = planned.plan, planned.facts
+        self.made: list[StoredObject] = []
+
+    def clips(self) -> list[ObjectSource]:
+        """The clips' objects, of those that cannot stay as they are their new ones."""
+        changed = {*self._plan.encoded, *self._plan.rewrapped}
+        heard = range(len(self._facts)) if self._plan.whole_sound else ()
+        seconds = sum(self._facts[number].duration_seconds for number in (*changed, *heard))
+        self._progress.begin(int(seconds * 1000))
+        return [self._clip(number) for number in range(len(self._facts))]
+
+    def are_whole(self, clips: Sequence[Clip]) -> bool:
+        """Whether no picture was lost or added: an exit code proves nothing."""
+        return all(clip.picture and clip.picture.tables.sizes.count == count for clip, count in self._counted(clips))
+
+    def sound(self, clips: Sequence[Clip]) -> tuple[ObjectSource, Clip]:
+        """The sound of all clips as one, cut to their pictures. Raises BadMedia where it cannot be made."""
+        target, inputs = self._plan.target, self._planned.inputs
+        assert target is not None
+        assert target.sample_rate is not None
+        rate, channels = target.sample_rate, target.channels
+        times = [clip.picture.times for clip in clips if clip.picture and clip.picture.times]
+        pieces = [
+            piece_of(inputs.of(number), facts, shown.seconds)
+            for number, (facts, shown) in enumerate(zip(self._facts, times, strict=True))
+        ]
+        told = [
+            [*self._told(number), piece.source is None, str(piece.lead_seconds), str(piece.seconds)]
+            for number, piece in enumerate(pieces)
+        ]
+
+        def make(write: Write, tell: Tell) -> None:
+            self._encoder.whole_sound(pieces, rate, channels, write, tell=tell)
+
+        source = self._found_or_made(["sound", told, rate, channels], make)
+        (read,) = read_clips([source])
+        if isinstance(read, BadMedia):
+            raise read
+        return source, read
+
+    def forget(self) -> None:
+        """Removes what was made: it is not what it should be, and no later run may find it."""
+        self._media.delete([stored.key for stored in self.made])
+        self.made.clear()
+
+    def _clip(self, number: int) -> ObjectSource:
+        facts, inputs, sound = self._facts[number], self._planned.inputs, not self._plan.whole_sound
+        target, model = self._plan.target, self._model
+        assert target is not None
+
+        def encode(write: Write, tell: Tell) -> None:
+            self._encoder.conform(inputs.of(number), facts, target, write, model=model, tell=tell)
+
+        def rewrap(write: Write, tell: Tell) -> None:
+            self._encoder.rewrap(inputs.of(number), facts, write, sound=sound, tell=tell)
+
+        if number in self._plan.encoded:
+            return self._found_or_made(["encoded", *self._told(number), repr(target), repr(model)], encode)
+        if number in self._plan.rewrapped:
+            return self._found_or_made(["rewrapped", *self._told(number), sound], rewrap)
+        return self._planned.sources[number]
+
+    @property
+    def _model(self) -> VideoFacts | None:
+        """The picture that encoded clips have to lie beside."""
+        return self._facts[self._plan.model].video if self._plan.strategy == SMART else None
+
+    def _counted(self, clips: Sequence[Clip]) -> list[tuple[Clip, int]]:
+        """Clips that were made, each with the number of pictures it has to have."""
+        target, counted = self._plan.target, []
+        assert target is not None
+        for number in (*self._plan.encoded, *self._plan.rewrapped):
+            video = self._facts[number].video
+            assert video is not None
+            is_encoded = number in self._plan.encoded
+            pictures = conformed_pictures(video, target, self._model) if is_encoded else video.frames
+            counted.append((clips[number], pictures))
+        return counted
+
+    def _told(self, number: int) -> list[str]:
+        stored = self._planned.sources[number].stored
+        return [stored.key, stored.etag]
+
+    def _found_or_made(self, told: Sequence[Any], make: Callable[[Write, Tell], None]) -> ObjectSource:
+        key, before = derived_key(self._account_id, told), self._progress.done
+
+        def tell(seconds: float) -> None:
+            self._progress.reach(before + int(seconds * 1000))
+
+        try:
+            source = open_object(self._media, key)
+        except NotFound:
+            write_stream(self._media, key, lambda write: make(write, tell))
+            source = open_object(self._media, key)
+        self.made.append(source.stored)
+        return source
+
+
+def derived_key(account_id: str, told: Sequence[Any]) -> str:
+    """Where it lies: the same for the same bytes brought to the same form by the same engine."""
+    digest = hashlib.sha256(json.dumps([ENGINE, *told]).encode()).hexdigest()
+    return f"derived/{account_id}/{digest}/clip.mp4"

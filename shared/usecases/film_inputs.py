@@ -1,0 +1,62 @@
+"""The clips as FFmpeg reads them: streams out of the bucket, or files of the workplace where only seeking will do."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from shared.domain.errors import BadMedia
+from shared.media.clip import Clip
+from shared.media.streams import MediaInput, one_pass
+from shared.ports import MediaStore
+from shared.usecases.object_source import ObjectSource
+from shared.usecases.transfers import ObjectStream, side_by_side
+
+
+class FilmInputs:
+    """`reads` says of each source what its index says, or why it has none."""
+
+    def __init__(
+        self, media: MediaStore, folder: Path, sources: Sequence[ObjectSource], reads: Sequence[Clip | BadMedia], *,
+        name: str = "clip",
+    ) -> None:  # fmt: skip
+        self._media, self._folder, self._name = media, folder, name
+        self._sources, self._reads = sources, reads
+        self._files: dict[int, Path] = {}
+
+    def of(self, number: int) -> MediaInput:
+        """One clip. Raises BadMedia `too_large` where it has to be a file and there is no room; DependencyDown."""
+        if number not in self._files:
+            pieces = one_pass(self._sources[number], self._reads[number])
+            if pieces is not None:
+                return ObjectStream(self._sources[number], pieces)
+        return self.files([number])[0]
+
+    def files(self, numbers: Iterable[int]) -> list[Path]:
+        """Clips as files, each fetched once. Raises as `of` does."""
+        wanted = list(numbers)
+        missing = [number for number in wanted if number not in self._files]
+        _check_room(sum(self._sources[number].size_bytes for number in missing), self._folder)
+        self._files |= dict(zip(missing, side_by_side(self._fetch, missing), strict=True))
+        return [self._files[number] for number in wanted]
+
+    def bytes_fetched(self) -> int:
+        """Of files."""
+        return sum(self._sources[number].size_bytes for number in self._files)
+
+    def _fetch(self, number: int) -> Path:
+        path = self._folder / f"{self._name}-{number:04d}.mp4"
+        self._media.download(self._sources[number].stored.key, path)
+        return path
+
+
+def _check_room(size_bytes: int, folder: Path) -> None:
+    """Refused before anything is fetched: what FFmpeg makes of the clips may take as much room again."""
+    room = shutil.disk_usage(folder).free
+    if 2 * size_bytes > room:
+        raise BadMedia(
+            f"These clips can only be worked on as files: they hold {size_bytes // 10**6} MB where there is room for "
+            f"{room // 2 // 10**6} MB. Compile fewer at once, or bring them as MP4 with sound and picture interleaved.",
+            code="too_large",
+        )
