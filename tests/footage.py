@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import imageio_ffmpeg
 
+from shared.adapters.clock import SystemClock
 from shared.adapters.ffmpeg import FfmpegEncoder, Limits
 from shared.media.probe import AudioFacts, MediaFacts, VideoFacts
+from shared.media.target import Wishes
+from shared.usecases.film import Film, Work
+from shared.usecases.film_work import FilmWork
+from shared.usecases.inspect_media import Place
+from tests.memory_media import MemoryMedia
 
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
 
@@ -42,6 +49,22 @@ def clip(
         inputs += ["-f", "lavfi", "-i", f"sine={hertz}:r=44100:d={seconds}"]
         codecs += ["-c:a", "aac", "-ac", {"mono": "1", "stereo": "2", "5.1": "6"}[sound]]
     return made(*inputs, *codecs, *coded, path)
+
+
+def compiled(clips: Sequence[Path], folder: Path, wishes: Wishes = Wishes()) -> tuple[Film, Path]:
+    """A film as the product makes it, of clips in a bucket in memory; in `folder` nothing but the film is left."""
+    media, place = MemoryMedia(), folder / "workplace"
+    place.mkdir(mode=0o700)
+    for number, path in enumerate(clips):
+        media.put(f"clips/{number}-{path.name}", path.read_bytes(), "video/mp4")
+    sources = [{"key": f"clips/{number}-{path.name}"} for number, path in enumerate(clips)]
+    spec = Work(sources, wishes, "account", "film", "thumbnail.jpg")
+    work = FilmWork(media, SystemClock(), Place(place, encoder(), lambda: None), lambda *_: None, spec)
+    film = work.make(work.plan())
+    assert media.uploads == {}
+    path = folder / film.key
+    media.download(film.key, path)
+    return film, path
 
 
 def picture(facts: MediaFacts) -> VideoFacts:

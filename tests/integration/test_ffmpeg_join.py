@@ -1,34 +1,32 @@
-"""Clips joined without touching their pictures, their sound as one whole: in time at every join, however many."""
+"""Clips whose pictures stay as they are while their files or their sound do not: in time at every join, however many."""
 
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from shared.media.probe import MediaFacts
-from shared.media.sound import MOST_INPUTS, joins_drift, sound_of_film
-from shared.media.target import target_of
-from shared.media.verification import Verification, verify_film
-from tests.footage import FFMPEG, clip, encoder, made, packets, picture, tone
+from shared.usecases.film import Film
+from tests.footage import FFMPEG, clip, compiled, encoder, made, packets, picture, tone
 
 OFFSET_MS = 12
 
 
-def joined(clips: Sequence[Path], film: Path) -> tuple[Verification, MediaFacts]:
-    ffmpeg = encoder()
-    facts = [ffmpeg.probe(path) for path in clips]
-    whole = sound_of_film(clips, facts, facts, target_of(facts))
-    assert whole is not None
-    ffmpeg.join(clips, film, whole_audio=whole)
-    decoded = ffmpeg.verify(film)
-    return verify_film(facts, decoded, whole_audio=True), decoded
+def copied(clips: list[Path], folder: Path) -> tuple[Film, MediaFacts, Path]:
+    """A film made by `copy`, in a workplace that holds nothing but a thumbnail."""
+    film, path = compiled(clips, folder)
+    assert film.plan.strategy == "copy"
+    assert film.verification["problems"] == []
+    assert [left.name for left in (folder / "workplace").iterdir()] == ["thumbnail.jpg"]
+    return film, encoder().verify(path), path
 
 
-def offsets(proved: Verification) -> list[float]:
-    return [max(abs(join.audio_offset_ms), abs(join.clock_offset_ms)) for join in proved.joins]
+def offsets(verification: Mapping[str, Any]) -> list[float]:
+    return [abs(join["audioOffsetMs"]) for join in verification["joins"]]
 
 
 def loud_at(film: Path, hertz: int, start_seconds: float, seconds: float) -> float:
@@ -40,103 +38,94 @@ def loud_at(film: Path, hertz: int, start_seconds: float, seconds: float) -> flo
     return float(log.split("mean_volume:")[1].split()[0])
 
 
+def silences(film: Film) -> list[tuple[float, float]]:
+    return [(begin, end) for begin, end in film.verification["silent"]]
+
+
+def as_mp3(path: Path) -> Path:
+    """The same clip, its sound such as no film is spliced with."""
+    return made("-i", path, "-c:v", "copy", "-c:a", "libmp3lame", path.with_suffix(".mkv"))
+
+
 def test_fifty_clips_stay_in_time(tmp_path: Path) -> None:
     pitches = [300, 500, 700, 900, 1100]
     made_clips = [
-        clip(tmp_path / f"clip-{n}.mp4", seconds=0.53 + n * 0.1, hertz=hertz) for n, hertz in enumerate(pitches)
+        as_mp3(clip(tmp_path / f"clip-{n}.mp4", seconds=0.53 + n * 0.1, hertz=hertz)) for n, hertz in enumerate(pitches)
     ]
-    clips = made_clips * 10
-    assert len(clips) > 2 * MOST_INPUTS
-    proved, film = joined(clips, tmp_path / "film.mp4")
-    assert proved.problems == ()
-    assert len(proved.joins) == 50
-    assert max(offsets(proved)) < OFFSET_MS
-    assert proved.drift_ms < OFFSET_MS
+    film, decoded, path = copied(made_clips * 10, tmp_path)
+    joins = film.verification["joins"]
+    assert (len(joins), film.plan.whole_sound) == (50, True)
+    assert max(offsets(film.verification)) < OFFSET_MS
+    assert film.verification["driftMs"] < OFFSET_MS
     # By what is heard: the pitch of the last clip begins with its picture and not before.
-    last = proved.joins[-1].at_seconds
-    assert loud_at(tmp_path / "film.mp4", 1100, last + 0.03, 0.2) > -40
-    assert loud_at(tmp_path / "film.mp4", 900, last + 0.03, 0.2) < -45
-    assert loud_at(tmp_path / "film.mp4", 900, last - 0.23, 0.2) > -40
-    assert picture(film).fps == 24
+    last = joins[-1]["atSeconds"]
+    assert loud_at(path, 1100, last + 0.03, 0.2) > -40
+    assert loud_at(path, 900, last + 0.03, 0.2) < -45
+    assert loud_at(path, 900, last - 0.23, 0.2) > -40
+    assert picture(decoded).fps == 24
 
 
 def test_pictures_are_copied_bit_by_bit(tmp_path: Path) -> None:
     clips = [clip(tmp_path / f"clip-{number}.mp4") for number in range(3)]
-    joined(clips, tmp_path / "film.mp4")
-    stored = [packet[2] for packet in packets(tmp_path / "film.mp4") if packet[0] == 0]
-    originals = [packet[2] for path in clips for packet in packets(path) if packet[0] == 0]
-    assert len(stored) == len(originals)
-    # A key frame may have its parameter sets repeated in front.
-    assert sum(one != other for one, other in zip(stored, originals, strict=True)) <= len(clips)
+    _, _, path = copied([as_mp3(one) for one in clips], tmp_path)
+    stored = [packet[2] for packet in packets(path) if packet[0] == 0]
+    assert stored == [packet[2] for one in clips for packet in packets(one) if packet[0] == 0]
 
 
-def test_samples_counted_drift_in_a_plain_copy_and_not_in_a_whole(tmp_path: Path) -> None:
-    clips = [clip(tmp_path / "clip-0.mp4", seconds=1.03)] * 10
-    ffmpeg = encoder()
-    ffmpeg.join(clips, tmp_path / "plain.mp4")
-    plain = verify_film([ffmpeg.probe(clips[0])] * 10, ffmpeg.verify(tmp_path / "plain.mp4"))
-    assert max(abs(join.clock_offset_ms) for join in plain.joins) > 50
-    assert max(abs(join.audio_offset_ms) for join in plain.joins) < 1
-    proved, _ = joined(clips, tmp_path / "whole.mp4")
-    assert max(offsets(proved)) < 1
+def test_a_clip_that_can_be_spliced_is_not_rewrapped_for_its_sound(tmp_path: Path) -> None:
+    like = clip(tmp_path / "clip-0.mp4", hertz=300)
+    six = clip(tmp_path / "clip-1.mp4", sound="5.1", hertz=600)
+    film, decoded, path = copied([like, six, like], tmp_path)
+    assert (film.plan.rewrapped, film.plan.whole_sound) == ((), True)
+    assert tone(decoded).channels == 2
+    assert loud_at(path, 600, 1.1, 0.8) > -40
 
 
 def test_a_silent_clip_silences_itself_alone(tmp_path: Path) -> None:
-    clips = [clip(tmp_path / "clip-0.mp4"), clip(tmp_path / "clip-1.mp4", sound=None), tmp_path / "clip-0.mp4"]
-    proved, film = joined(clips, tmp_path / "film.mp4")
-    assert proved.problems == ()
-    assert [(one.start_seconds, one.end_seconds) for one in proved.silent] == [pytest.approx((1, 2), abs=0.06)]
-    assert tone(film).channels == 2
-    first_silent, _ = joined(clips[1:], tmp_path / "film-2.mp4")
-    assert first_silent.problems == ()
-    assert [(one.start_seconds, one.end_seconds) for one in first_silent.silent] == [pytest.approx((0, 1), abs=0.06)]
+    loud = as_mp3(clip(tmp_path / "clip-0.mp4"))
+    mute = made("-i", clip(tmp_path / "clip-1.mp4", sound=None), "-c", "copy", tmp_path / "clip-1.mkv")
+    (tmp_path / "a").mkdir(mode=0o700)
+    film, decoded, _ = copied([loud, mute, loud], tmp_path / "a")
+    assert silences(film) == [pytest.approx((1, 2), abs=0.06)]
+    assert tone(decoded).channels == 2
+    (tmp_path / "b").mkdir(mode=0o700)
+    first_silent, _, _ = copied([mute, loud], tmp_path / "b")
+    assert silences(first_silent) == [pytest.approx((0, 1), abs=0.06)]
 
 
 def test_sound_longer_and_shorter_than_the_picture(tmp_path: Path) -> None:
     def uneven(name: str, sound_seconds: float) -> Path:
         return made("-f", "lavfi", "-i", "testsrc2=s=160x90:r=24:d=1", "-f", "lavfi", "-i",
                     f"sine=440:r=44100:d={sound_seconds}", "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt",
-                    "yuv420p", "-c:a", "aac", "-ac", "2", tmp_path / name)  # fmt: skip
+                    "yuv420p", "-c:a", "libmp3lame", "-ac", "2", tmp_path / name)  # fmt: skip
 
-    clips = [uneven("clip-0.mp4", 1.7), uneven("clip-1.mp4", 0.4)] * 5
-    proved, film = joined(clips, tmp_path / "film.mp4")
-    assert proved.problems == ()
-    assert max(offsets(proved)) < OFFSET_MS
-    assert film.duration_seconds == 10
-    ends = [pytest.approx((n + 0.4, n + 1), abs=0.06) for n in range(1, 10, 2)]
-    assert [(one.start_seconds, one.end_seconds) for one in proved.silent] == ends
+    film, decoded, _ = copied([uneven("clip-0.mkv", 1.7), uneven("clip-1.mkv", 0.4)] * 5, tmp_path)
+    assert max(offsets(film.verification)) < OFFSET_MS
+    assert float(decoded.duration_seconds) == pytest.approx(10, abs=0.03)
+    assert silences(film) == [pytest.approx((n + 0.4, n + 1), abs=0.06) for n in range(1, 10, 2)]
 
 
-@pytest.mark.parametrize("kind", ["fragmented", "ts", "mkv", "late"])
-def test_times_are_made_even_clip_by_clip(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize("sound", ["aac", "libmp3lame"])
+@pytest.mark.parametrize("kind", ["ts", "mkv", "late"])
+def test_times_are_made_even_clip_by_clip(tmp_path: Path, kind: str, sound: str) -> None:
     one = clip(tmp_path / "clip-0.mp4", seconds=1.03, coded=("-bf", "2"))
+    coded = ("-c:v", "copy", "-c:a", "copy" if sound == "aac" else sound)
     how: dict[str, tuple[str | Path, ...]] = {
-        "fragmented": ("-i", one, "-c", "copy", "-movflags", "frag_keyframe+empty_moov", tmp_path / "odd.mp4"),
-        "ts": ("-i", one, "-c", "copy", tmp_path / "odd.ts"),
-        "mkv": ("-i", one, "-c", "copy", tmp_path / "odd.mkv"),
-        "late": ("-i", one, "-itsoffset", "0.3", "-i", one, "-map", "1:v", "-map", "0:a", "-c", "copy",
+        "ts": ("-i", one, *coded, tmp_path / "odd.ts"),
+        "mkv": ("-i", one, *coded, tmp_path / "odd.mkv"),
+        "late": ("-i", one, "-itsoffset", "0.3", "-i", one, "-map", "1:v", "-map", "0:a", *coded,
                  tmp_path / "odd.mp4"),
     }  # fmt: skip
     odd = made(*how[kind])
-    proved, film = joined([odd] * 6, tmp_path / "film.mp4")
-    assert proved.problems == ()
-    assert max(offsets(proved)) < OFFSET_MS
-    assert picture(film).start_seconds == 0
+    film, decoded, _ = copied([odd] * 6, tmp_path)
+    assert max(offsets(film.verification)) < OFFSET_MS
+    assert picture(decoded).start_seconds == 0
     length = float(picture(encoder().probe(odd)).duration_seconds)
-    assert [join.at_seconds for join in proved.joins] == pytest.approx([n * length for n in range(6)], abs=0.005)
-
-
-def test_when_copied_sound_would_leave_its_pictures(tmp_path: Path) -> None:
-    even, mute = clip(tmp_path / "clip-0.mp4"), clip(tmp_path / "clip-1.mp4", sound=None)
-    late = made("-i", even, "-itsoffset", "0.3", "-i", even, "-map", "0:v", "-map", "1:a", "-c", "copy",
-                tmp_path / "late.mp4")  # fmt: skip
-    probed = {path: encoder().probe(path) for path in (even, mute, late)}
-    assert not joins_drift([probed[even]] * 2)
-    assert joins_drift([probed[even], probed[mute]])
-    assert joins_drift([probed[even], probed[late]])
+    starts = [join["atSeconds"] for join in film.verification["joins"]]
+    assert starts == pytest.approx([n * length for n in range(6)], abs=0.005)
 
 
 def test_a_film_without_any_sound_has_none(tmp_path: Path) -> None:
-    path = clip(tmp_path / "clip-0.mp4", sound=None)
-    facts = [encoder().probe(path)] * 2
-    assert sound_of_film([path, path], facts, facts, target_of(facts)) is None
+    path = made("-i", clip(tmp_path / "clip-0.mp4", sound=None), "-c", "copy", tmp_path / "clip-0.mkv")
+    film, decoded, _ = copied([path, path], tmp_path)
+    assert (decoded.audio, film.verification["joins"][0]["audioOffsetMs"]) == (None, None)
