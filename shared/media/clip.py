@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 
 from shared.domain.errors import BadMedia
 from shared.media.h264.config import AvcConfig, parse_avc_config
@@ -66,11 +67,12 @@ def read_clip(source: ByteSource, known: SyncScan | None = None) -> Clip:
     tracks = file.movie.tracks
     picture = _first(track for track in tracks if track.handler == PICTURE)
     sound = _first(track for track in tracks if track.handler == SOUND)
+    first_decoded = min((_first_decoded(track) for track in (picture, sound) if track), default=Fraction(0))
     left_out = [track for track in tracks if track.faults and track not in (picture, sound)]
     return Clip(
         file,
-        _picture(source, picture, file, known) if picture else None,
-        _sound(sound, file) if sound else None,
+        _picture(source, picture, file, known, first_decoded) if picture else None,
+        _sound(sound, file, first_decoded) if sound else None,
         tuple(dict.fromkeys((*file.faults, *(fault for track in left_out for fault in track.faults)))),
     )
 
@@ -83,13 +85,19 @@ def _first(tracks: Iterable[Track]) -> Track | None:
     return next(iter([*enabled, *filled, *readable]), None)
 
 
-def _picture(source: ByteSource, track: Track, file: Mp4File, known: SyncScan | None) -> Picture:
+def _first_decoded(track: Track) -> Fraction:
+    """In seconds. What was cut out of a stream counts from the stream's beginning; players begin at the clip's own."""
+    return Fraction(track.tables.first_decoded, track.timescale) if track.tables else Fraction(0)
+
+
+def _picture(source: ByteSource, track: Track, file: Mp4File, known: SyncScan | None, zero: Fraction) -> Picture:
     assert isinstance(track.entry, VisualEntry)
     assert track.tables is not None
     faults = list(track.faults)
     times = None
     if has_times(track.tables):
         times = picture_times(track, track.tables, file.movie.timescale)
+        times = replace(times, start_seconds=times.start_seconds - zero)
     config, scan = None, None
     try:
         config = _config(track.entry)
@@ -110,8 +118,10 @@ def _syntax(config: AvcConfig | HevcConfig) -> Syntax:
     return H264 if isinstance(config, AvcConfig) else HEVC
 
 
-def _sound(track: Track, file: Mp4File) -> Sound:
+def _sound(track: Track, file: Mp4File, zero: Fraction) -> Sound:
     assert isinstance(track.entry, AudioEntry)
     assert track.tables is not None
-    times = sound_times(track, track.tables, file.movie.timescale) if has_times(track.tables) else None
-    return Sound(track, track.entry, track.tables, times)
+    if not has_times(track.tables):
+        return Sound(track, track.entry, track.tables, None)
+    times = sound_times(track, track.tables, file.movie.timescale)
+    return Sound(track, track.entry, track.tables, replace(times, start_seconds=times.start_seconds - zero))

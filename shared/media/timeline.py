@@ -59,7 +59,8 @@ class PictureTimes:
 class SoundTimes:
     """Of all packets. `priming` is the sample first heard, at `start_seconds`; `on_grid`: each is 1024 samples.
 
-    `heard_end` is the sample after the last one heard, at most `samples`.
+    `heard_end` is the sample after the last one heard, at most `samples`. The first packet is told as if it stood right
+    before the others; where it does not, it is heard `lead_seconds` earlier.
     """
 
     timescale: int
@@ -70,6 +71,7 @@ class SoundTimes:
     start_seconds: Fraction
     on_grid: bool
     odd_edits: bool = False
+    lead_seconds: Fraction = Fraction(0)
 
     @property
     def end_seconds(self) -> Fraction:
@@ -90,11 +92,11 @@ def picture_times(track: Track, tables: SampleTables, movie_timescale: int) -> P
     first, last, ticks = min(shown), max(shown), tables.deltas.total
     frame = Fraction(ticks, len(shown))
     edit = _one_edit(track.edits)
-    at, trimmed = Fraction(first, track.timescale), None
+    at, trimmed = Fraction(first + tables.first_decoded, track.timescale), None
     if edit is not None:
-        delay = sum(one.duration for one in track.edits if one.is_empty)
-        at = Fraction(delay, movie_timescale) + Fraction(first - edit.media_time, track.timescale)
-        trimmed = _trimmed(edit, Fraction(edit.duration * track.timescale, movie_timescale), first, ticks, frame)
+        at += Fraction(_delay(track), movie_timescale) - Fraction(edit.media_time, track.timescale)
+        edit_ticks = Fraction(edit.duration * track.timescale, movie_timescale)
+        trimmed = _trimmed(edit, edit_ticks, first + tables.first_decoded, ticks, frame)
     return PictureTimes(
         timescale=track.timescale,
         coarsest_timescale=_coarsest(track.timescale, tables),
@@ -117,17 +119,35 @@ def _coarsest(timescale: int, tables: SampleTables) -> int:
 def sound_times(track: Track, tables: SampleTables, movie_timescale: int) -> SoundTimes:
     """Of a track for which `has_times` holds."""
     edit = _one_edit(track.edits)
-    delay = sum(one.duration for one in track.edits if one.is_empty)
+    lead, deltas = _lead(tables.deltas)
+    first, total = tables.first_decoded + lead, deltas.total
+    begin = edit.media_time - first if edit else -first
+    delay = Fraction(_delay(track), movie_timescale) if edit else 0
     return SoundTimes(
         track.timescale,
         tables.sizes.count,
-        tables.deltas.total,
-        edit.media_time if edit else 0,
-        _heard_end(edit, Fraction(track.timescale, movie_timescale), tables.deltas.total),
-        Fraction(delay, movie_timescale) if edit else Fraction(0),
-        _on_grid(tables.deltas),
+        total,
+        max(0, begin),
+        _heard_end(edit, Fraction(track.timescale, movie_timescale), total, begin),
+        delay + Fraction(max(0, -begin), track.timescale),
+        _on_grid(deltas),
         odd_edits=edit is None and bool(track.edits),
+        lead_seconds=Fraction(lead, track.timescale),
     )
+
+
+def _delay(track: Track) -> int:
+    """How long an edit list shows nothing at first, in the movie's units."""
+    return sum(one.duration for one in track.edits if one.is_empty)
+
+
+def _lead(deltas: Runs) -> tuple[int, Runs]:
+    """How long nothing is heard between the first packet and the others, and how long packets last without it."""
+    rows = [(count, value) for count, value in deltas if count]
+    if len(rows) < 2 or rows[0][0] != 1 or rows[0][1] <= AAC_FRAME_SAMPLES:
+        return 0, deltas
+    values = array("I", [AAC_FRAME_SAMPLES, *(value for _, value in rows[1:])])
+    return rows[0][1] - AAC_FRAME_SAMPLES, Runs(array("I", [count for count, _ in rows]), values)
 
 
 def shown_at(tables: SampleTables) -> Iterator[int]:
@@ -151,10 +171,10 @@ def _one_edit(edits: tuple[Edit, ...]) -> Edit | None:
     return shown[0]
 
 
-def _heard_end(edit: Edit | None, ticks_a_unit: Fraction, total: int) -> int:
+def _heard_end(edit: Edit | None, ticks_a_unit: Fraction, total: int, begin: int) -> int:
     if edit is None or not edit.duration:
         return total
-    return min(total, edit.media_time + ceil(edit.duration * ticks_a_unit))
+    return max(0, min(total, begin + ceil(edit.duration * ticks_a_unit)))
 
 
 def _trimmed(edit: Edit, edit_ticks: Fraction, first: int, ticks: int, frame: Fraction) -> str | None:

@@ -9,7 +9,9 @@ from typing import Protocol, runtime_checkable
 from shared.media.mp4.fields import BadMp4, Fields
 
 LARGEST_MOOV_BYTES = 16 * 1024**2
-MOST_TOP_BOXES = 1024
+LARGEST_MOOF_BYTES = 4 * 1024**2
+# Of a fragment there are two, and in streams up to four more.
+MOST_TOP_BOXES = 32 * 1024
 MOST_CHILDREN = 1024
 WINDOW_BYTES = 64 * 1024
 _HEADER_BYTES, _LONG_HEADER_BYTES = 8, 16
@@ -39,6 +41,7 @@ class FileBox:
     """Where a top-level box and its payload lie in the file; `end` is cut to the file's own end."""
 
     kind: str
+    start: int
     payload: int
     end: int
     past_end: bool
@@ -97,7 +100,7 @@ def top_boxes(window: Window, size_bytes: int) -> Iterator[FileBox]:
         length, header = _sizes(window, offset, size_bytes)
         kind = window.read(offset + 4, 4).decode("latin-1")
         end = offset + length
-        yield FileBox(kind, offset + header, min(end, size_bytes), end > size_bytes)
+        yield FileBox(kind, offset, offset + header, min(end, size_bytes), end > size_bytes)
         offset = end
     raise BadMp4("mp4_too_many_boxes", f"it has more than {MOST_TOP_BOXES} boxes")
 

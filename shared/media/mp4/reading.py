@@ -1,14 +1,25 @@
-"""From a file in ranges to its movie: the head, at most two jumps, and the `moov`."""
+"""From a file in ranges to its movie: the head, a jump from box to box, the `moov` and what fragments add to it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shared.media.mp4.boxes import LARGEST_MOOV_BYTES, Box, ByteSource, FileBox, Window, top_boxes
+from shared.media.mp4.boxes import (
+    LARGEST_MOOF_BYTES,
+    LARGEST_MOOV_BYTES,
+    Box,
+    ByteSource,
+    FileBox,
+    Window,
+    top_boxes,
+)
 from shared.media.mp4.fields import BadMp4
+from shared.media.mp4.fragments import Fragment, with_fragments
 from shared.media.mp4.movie import Movie, parse_movie
 
 _FIRST_BOXES = {"ftyp", "moov", "mdat", "free", "skip", "wide", "pnot", "styp", "uuid", "sidx"}
+MOST_FRAGMENTS = 8192
+LARGEST_FRAGMENTS_BYTES = 32 * 1024**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +41,16 @@ class Mp4File:
 def read_mp4(source: ByteSource) -> Mp4File:
     """Reads what describes the media, never the media. Raises BadMp4; `not_mp4` for another kind of file."""
     window = Window(source)
-    boxes = _boxes(window, source.size_bytes)
+    boxes, fragments = _boxes(window, source.size_bytes)
     moovs = [number for number, box in enumerate(boxes) if box.kind == "moov"]
     if not moovs:
         raise BadMp4("mp4_no_moov", "it was cut off or never finished")
     moov = boxes[moovs[0]]
-    movie = _movie(window, moov)
+    index = _box(window, moov, LARGEST_MOOV_BYTES)
+    movie, faults = parse_movie(index), _faults(boxes, len(moovs))
+    if movie.fragmented or fragments:
+        movie, fault = with_fragments(movie, index, fragments)
+        faults += [fault] if fault else []
     mdats = [(number, box) for number, box in enumerate(boxes) if box.kind == "mdat"]
     return Mp4File(
         size_bytes=source.size_bytes,
@@ -43,32 +58,42 @@ def read_mp4(source: ByteSource) -> Mp4File:
         movie=movie,
         payloads=tuple((box.payload, box.end) for _, box in mdats),
         moov_first=not mdats or moovs[0] < mdats[0][0],
-        fragmented=movie.fragmented or any(box.kind == "moof" for box in boxes),
-        faults=tuple(_faults(boxes, len(moovs))),
+        fragmented=movie.fragmented or bool(fragments),
+        faults=tuple(faults),
     )
 
 
-def _boxes(window: Window, size_bytes: int) -> list[FileBox]:
-    """All boxes of the file; of a fragmented one those up to its first fragment."""
+def _boxes(window: Window, size_bytes: int) -> tuple[list[FileBox], list[Fragment]]:
+    """All boxes of the file, and its fragments, read on the way: a jump back would be a request more for each."""
     found: list[FileBox] = []
+    fragments: list[Fragment] = []
+    left = LARGEST_FRAGMENTS_BYTES
     for box in top_boxes(window, size_bytes):
         if not found and box.kind not in _FIRST_BOXES:
             raise BadMp4("not_mp4", "it is another kind of file")
         found.append(box)
-        if box.kind == "moof":
-            break
+        if box.kind == "moof" and not box.past_end:
+            left -= box.end - box.payload
+            _check_room(len(fragments), left)
+            fragments.append(Fragment(box.start, _box(window, box, LARGEST_MOOF_BYTES)))
     if not found:
         raise BadMp4("not_mp4", "it is empty")
-    return found
+    return found, fragments
 
 
-def _movie(window: Window, moov: FileBox) -> Movie:
-    length = moov.end - moov.payload
-    if moov.past_end:
+def _check_room(fragments: int, bytes_left: int) -> None:
+    if fragments == MOST_FRAGMENTS or bytes_left < 0:
+        raise BadMp4("mp4_too_many_fragments", f"it has more than {MOST_FRAGMENTS} fragments or too large ones")
+
+
+def _box(window: Window, box: FileBox, largest_bytes: int) -> Box:
+    """One that is not media, whole. Raises BadMp4."""
+    length = box.end - box.payload
+    if box.past_end:
         raise BadMp4("mp4_cut_off", "it ends inside its index")
-    if length > LARGEST_MOOV_BYTES:
-        raise BadMp4("mp4_index_too_large", f"its index is over {LARGEST_MOOV_BYTES // 1024**2} MiB")
-    return parse_movie(Box("moov", memoryview(window.read(moov.payload, length))))
+    if length > largest_bytes:
+        raise BadMp4("mp4_index_too_large", f"its index is over {largest_bytes // 1024**2} MiB")
+    return Box(box.kind, memoryview(window.read(box.payload, length)))
 
 
 def _brand(window: Window, first: FileBox) -> str:
@@ -79,5 +104,6 @@ def _brand(window: Window, first: FileBox) -> str:
 
 
 def _faults(boxes: list[FileBox], moovs: int) -> list[str]:
-    faults = ["mp4_payload_cut_off"] if any(box.kind == "mdat" and box.past_end for box in boxes) else []
+    cut_off = {"mdat": "mp4_payload_cut_off", "moof": "mp4_cut_off"}
+    faults = [cut_off[box.kind] for box in boxes if box.past_end and box.kind in cut_off]
     return [*faults, "mp4_several_indexes"] if moovs > 1 else faults

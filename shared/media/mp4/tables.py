@@ -62,7 +62,8 @@ class Sizes:
 class SampleTables:
     """Where and when each sample is. Times in the track's timescale, `sync` numbers from 1 (None: all are).
 
-    `chunk_ends` are the bytes after each chunk's last.
+    `chunk_ends` are the bytes after each chunk's last, `first_decoded` the tick the first sample is decoded at, which
+    only fragments make another than 0.
     """
 
     deltas: Runs
@@ -73,6 +74,7 @@ class SampleTables:
     chunk_ends: array[int]
     chunk_samples: array[int]
     descriptions_used: frozenset[int]
+    first_decoded: int = 0
 
 
 def parse_tables(stbl: Box) -> SampleTables:

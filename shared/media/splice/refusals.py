@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from shared.media.h264.config import AvcConfig
 from shared.media.heads import SyncScan
 from shared.media.hevc import HevcConfig
 from shared.media.splice.parameter_sets import cannot_be_united
+from shared.media.splice.sound import FRAME
 from shared.media.splice.tracks import FINEST_TIMESCALE, film_timescale
 from shared.media.splice.traits import (
     NAMES,
@@ -73,8 +75,6 @@ def _refusal(number: int, reason: Reason) -> Refusal:
 
 
 def _of_one(clip: Clip) -> Iterator[Reason]:
-    if clip.file.fragmented:
-        yield "fragmented", "is fragmented"
     for fault in clip.faults:
         if fault not in HARMLESS:
             yield fault, f"has a damaged index ({fault})"
@@ -84,6 +84,7 @@ def _of_one(clip: Clip) -> Iterator[Reason]:
     reasons = [*_of_picture(clip.picture), *(_of_sound(clip.sound) if clip.sound and has_sound(clip) else ())]
     yield from reasons
     if not reasons:
+        yield from _of_lead(clip)
         yield from _of_payload(clip)
 
 
@@ -141,6 +142,16 @@ def _of_sound(sound: Sound) -> Iterator[Reason]:
         yield "odd_audio_edits", "has sound heard through an edit list of several entries or another speed"
 
 
+def _of_lead(clip: Clip) -> Iterator[Reason]:
+    """A first packet that stands apart from the others is moved to them: nobody hears it before the first picture."""
+    times = clip.sound.times if clip.sound and has_sound(clip) else None
+    if times is None or not times.lead_seconds or clip.picture is None or clip.picture.times is None:
+        return
+    begin = times.start_seconds - Fraction(times.priming, times.timescale) - times.lead_seconds
+    if begin + Fraction(FRAME, times.timescale) > clip.picture.times.start_seconds:
+        yield "audio_grid", "has a gap in its sound"
+
+
 def _of_track(part: Picture | Sound) -> Iterator[Reason]:
     if part.entry.kind in ("encv", "enca"):
         yield "encrypted", "is encrypted"
@@ -151,18 +162,21 @@ def _of_track(part: Picture | Sound) -> Iterator[Reason]:
 
 
 def _of_payload(clip: Clip) -> Iterator[Reason]:
-    """Every chunk lies in the one payload and no byte is used twice."""
-    payloads = [(start, end) for start, end in clip.file.payloads if end > start]
-    if len(payloads) != 1:
-        yield "several_payloads", f"has {len(payloads)} payloads instead of one"
-        return
-    first, last = payloads[0]
+    """Every chunk lies in one of the payloads and no byte is used twice."""
     starts = sorted(start for part in _parts(clip) for start in part.tables.chunk_offsets)
     ends = sorted(end for part in _parts(clip) for end in part.tables.chunk_ends)
-    if not starts or starts[0] < first or ends[-1] > last:
-        yield "chunk_outside", "is cut off or names media outside its payload"
-    elif any(map(gt, ends, islice(starts, 1, None))):
+    if any(map(gt, ends, islice(starts, 1, None))):
         yield "chunks_overlap", "uses the same bytes twice"
+    elif not starts or not _inside(starts, ends, clip.file.payloads):
+        yield "chunk_outside", "is cut off or names media outside its payload"
+
+
+def _inside(starts: Sequence[int], ends: Sequence[int], payloads: Sequence[tuple[int, int]]) -> bool:
+    """Whether each chunk lies in a payload. Of chunks that do not overlap, the nth start and the nth end belong
+    together."""
+    firsts = [first for first, _ in payloads]
+    places = (bisect_right(firsts, start) - 1 for start in starts)
+    return all(place >= 0 and end <= payloads[place][1] for place, end in zip(places, ends, strict=True))
 
 
 def _parts(clip: Clip) -> list[Picture | Sound]:

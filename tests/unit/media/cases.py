@@ -122,6 +122,70 @@ def hevc() -> list[Path]:
     return [clip(options=coding, tone=tone) for tone in (440, 550)]
 
 
+def fragmented(flags: str) -> list[Path]:
+    """Without and with pictures shown out of order, beside a clip in one piece."""
+    moving = f"-movflags {flags}"
+    return [
+        clip(options=moving), clip(tone=550), clip(options=f"{X264_MEDIUM} {moving}", tone=660, pictures=24, sound=1.0),
+        clip(options=f"{X264_MEDIUM} -g 5 {moving}", tone=880, sound=0.3),
+    ]  # fmt: skip
+
+
+def fragments() -> list[Path]:
+    return fragmented("frag_keyframe+empty_moov+default_base_moof")
+
+
+def fragments_counted_from_the_file() -> list[Path]:
+    return fragmented("frag_keyframe+empty_moov")
+
+
+def fragments_behind_samples_of_the_index() -> list[Path]:
+    return fragmented("frag_keyframe")
+
+
+def fragments_behind_an_edit_list() -> list[Path]:
+    return fragmented("frag_keyframe+empty_moov+default_base_moof+delay_moov")
+
+
+def fragments_shown_before_decoded() -> list[Path]:
+    return fragmented("frag_keyframe+empty_moov+default_base_moof+negative_cts_offsets")
+
+
+def fragments_shown_before_decoded_behind_an_edit_list() -> list[Path]:
+    return fragmented("frag_keyframe+delay_moov+negative_cts_offsets")
+
+
+def fragments_of_cmaf() -> list[Path]:
+    return fragmented("cmaf")
+
+
+def fragments_of_dash() -> list[Path]:
+    return fragmented("dash")
+
+
+def fragments_of_every_picture() -> list[Path]:
+    each = "-movflags frag_every_frame+empty_moov+default_base_moof"
+    return [clip(options=f"{X264_MEDIUM} {each}", sound=None), clip(sound=None), clip(options=each, sound=None)]
+
+
+def fragments_of_quicktime() -> list[Path]:
+    moving = f"{X264_MEDIUM} -movflags frag_keyframe+empty_moov"
+    return [clip("clip.mov", options=moving, tone=tone) for tone in (440, 550)]
+
+
+def fragments_of_hevc() -> list[Path]:
+    coding = "-c:v libx265 -preset ultrafast -x265-params log-level=none:keyint=6:min-keyint=6:open-gop=0:bframes=2"
+    return [
+        clip(options=f"{coding} -tag:v hvc1 {moving}", tone=tone)
+        for tone, moving in ((440, "-movflags frag_keyframe+empty_moov+default_base_moof"), (550, ""))
+    ]
+
+
+def fragments_of_other_sets() -> list[Path]:
+    moving = "-movflags frag_keyframe+empty_moov+default_base_moof"
+    return [clip(pictures=24), clip(tone=550, options=f"-refs 4 {X264_MEDIUM} {moving}")]
+
+
 def hd_colours_and_aspect() -> list[Path]:
     tagged = "-vf setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709,setsar=4/3"
     return [clip(options=tagged, tone=tone) for tone in (440, 550)]
@@ -133,4 +197,7 @@ JOINS = [
     changing_rate, other_sets_of_the_same_ids, baseline_beside_high, with_buffering_periods, sets_under_distinct_ids,
     sets_in_band_everywhere, sets_in_band_of_the_fewer, sets_in_band_of_the_more, index_behind_and_in_front,
     quicktime, sound_shorter_and_longer, sound_that_begins_late, mono, one_clip, hevc, hd_colours_and_aspect,
+    fragments, fragments_counted_from_the_file, fragments_behind_samples_of_the_index, fragments_behind_an_edit_list,
+    fragments_shown_before_decoded, fragments_shown_before_decoded_behind_an_edit_list, fragments_of_cmaf,
+    fragments_of_dash, fragments_of_every_picture, fragments_of_quicktime, fragments_of_hevc, fragments_of_other_sets,
 ]  # fmt: skip

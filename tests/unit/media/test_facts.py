@@ -58,7 +58,7 @@ def test_a_common_clip() -> None:
         ("-c:v libvpx-vp9 -pix_fmt yuv444p", "profile", "Profile 1"),
         ("-c:v libvpx-vp9 -pix_fmt yuv444p", "pixel_format", "yuv444p"),
         ("-r 30000/1001", "fps", Fraction(30000, 1001)),
-        ("-movflags frag_keyframe+empty_moov", "frames", None),
+        ("-movflags frag_keyframe+empty_moov", "frames", 12),
     ],
 )
 def test_of_the_picture(options: str, name: str, value: object) -> None:

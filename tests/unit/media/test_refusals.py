@@ -48,7 +48,6 @@ ODD_CODINGS = {
     "audio_differs": "-ac 1",
     "audio_codec": "-c:a ac3",
     "audio_channels": "-ac 6",
-    "fragmented": "-movflags frag_keyframe+empty_moov",
     "video_codec": "-c:v mpeg4",
     "open_start": "-bsf:v noise=drop=lt(n\\,2)",
 }
@@ -129,7 +128,6 @@ FORGERIES: dict[str, Callable[[Clip], Clip]] = {
     "several_descriptions": lambda one: with_picture(one, lambda p: replace(p, track=replace(p.track, entries=2))),
     "external_data": lambda one: with_sound(one, lambda s: replace(s, track=replace(s.track, external=True))),
     "encrypted": lambda one: with_picture(one, lambda p: replace(p, entry=replace(p.entry, kind="encv"))),
-    "several_payloads": lambda one: replace(one, file=replace(one.file, payloads=one.file.payloads * 2)),
     "mp4_several_indexes": lambda one: replace(one, faults=("mp4_several_indexes",)),
     "no_picture": lambda one: replace(one, picture=None),
     "audio_codec": lambda one: with_sound(one, lambda s: replace(s, entry=replace(s.entry, aac=HE_AAC))),

@@ -13,10 +13,7 @@ from tests.sample_media import SHELF, manifest
 from tests.unit.media.films import FileSource, shown, spliced
 
 # The manifest counts pictures as shown through edits that hide some, or that only decoding finds.
-COUNTED_OTHERWISE = {
-    "iibbibb_editlist_videoonly.mp4", "sample_edit_list.mp4", "sample_fragmented.mp4", "sample_vvc.mp4",
-    "sample_fragmented_seekable.mp4",
-}  # fmt: skip
+COUNTED_OTHERWISE = {"iibbibb_editlist_videoonly.mp4", "sample_edit_list.mp4", "sample_vvc.mp4"}
 
 
 def test_pictures_sizes_and_rates_are_those_a_decoder_finds() -> None:
