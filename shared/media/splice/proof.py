@@ -186,18 +186,18 @@ class _Comparison:
             return [None] * joins, ["the sound is missing"]
         times, film = sound_times(sound, sound.tables, self._movie.timescale), _Samples.of(sound.tables)
         own = _Samples.of(whole.tables)
+        origins = list(map(self._origin, film.places, film.sizes))
+        same = film.sizes == own.sizes and origins == [(joins, place) for place in own.places]
         begin, own_begin = (one.start_seconds - Fraction(one.priming, one.timescale) for one in (times, whole.times))
         late, longer = begin - own_begin, times.end_seconds - self._begins[-1]
-        packet = Fraction(AAC_FRAME_SAMPLES, times.timescale)
+        longest = LARGEST_OFFSET_SECONDS + Fraction(AAC_FRAME_SAMPLES, times.timescale)
         wrong = {
             "its sound is off its grid": not _is_even(sound.tables),
             "its sound is coded otherwise than what was made for it": sound.entry.aac != whole.entry.aac,
-            "its sound is not what was made for it": film.sizes != own.sizes
-            or list(map(self._origin, film.places, film.sizes)) != [(joins, place) for place in own.places],
+            "its sound is not what was made for it": not same,
             "its sound lies otherwise than it is heard": film.places != sorted(film.places),
             f"its sound is {float(late) * 1000:.0f} ms off its pictures": abs(late) > LARGEST_OFFSET_SECONDS,
-            f"its sound ends {float(longer) * 1000:.0f} ms off its pictures": abs(longer)
-            > LARGEST_OFFSET_SECONDS + packet,
+            f"its sound ends {float(longer) * 1000:.0f} ms off its pictures": abs(longer) > longest,
         }
         return [float(late)] * joins, [problem for problem, found in wrong.items() if found]
 

@@ -187,6 +187,14 @@ def test_priming_may_be_known_from_elsewhere(tmp_path: Path) -> None:
     assert prove(made, [read(path) for path in paths], known).problems == ()
 
 
+def test_a_whole_sound_may_have_six_channels(tmp_path: Path) -> None:
+    paths = [clip(), clip(tone=550)]
+    sound = sound_for(paths, options="-ac 6")
+    spliced(paths, tmp_path / "film.mp4", sound)
+    assert own_sound(read(tmp_path / "film.mp4")).entry.aac == own_sound(read(sound)).entry.aac
+    assert packets(tmp_path / "film.mp4", "0:a:0") == packets(sound, "0:a:0")
+
+
 def test_what_lies_between_the_sounds_chunks_is_left_out(tmp_path: Path) -> None:
     paths = unlike_clips()
     sound = sound_for(paths)
