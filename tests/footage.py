@@ -18,6 +18,7 @@ from shared.usecases.film_work import FilmWork
 from shared.usecases.inspect_media import Place
 from tests.memory_media import MemoryMedia
 
+AS_IT_IS = Wishes()
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
 
 
@@ -51,7 +52,7 @@ def clip(
     return made(*inputs, *codecs, *coded, path)
 
 
-def compiled(clips: Sequence[Path], folder: Path, wishes: Wishes = Wishes()) -> tuple[Film, Path]:
+def compiled(clips: Sequence[Path], folder: Path, wishes: Wishes = AS_IT_IS) -> tuple[Film, Path]:
     """A film as the product makes it, of clips in a bucket in memory; in `folder` nothing but the film is left."""
     media, place = MemoryMedia(), folder / "workplace"
     place.mkdir(mode=0o700)

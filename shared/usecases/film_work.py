@@ -118,7 +118,7 @@ class FilmWork:
 
     def _spliced(self, planned: Planned, together: Together) -> Film:
         key, clips = f"{self._work.key}.mp4", together.clips
-        rewritten = {one.clip for one in payloads_needed(clips)}
+        rewritten = {one.clip for one in payloads_needed(clips, whole_sound=together.sound is not None)}
         written = self._timed(
             "upload",
             lambda: write_film(self._media, together.sources, clips, key, self._progress, sound=together.sound),

@@ -94,29 +94,42 @@ def _read(source: ObjectSource, known: SyncScan | None, whole: bool) -> Clip | B
 
 
 def write_film(
-    media: MediaStore, sources: Sequence[ObjectSource], clips: Sequence[Clip], key: str, progress: Progress
+    media: MediaStore,
+    sources: Sequence[ObjectSource],
+    clips: Sequence[Clip],
+    key: str,
+    progress: Progress,
+    *,
+    sound: tuple[ObjectSource, Clip] | None = None,
 ) -> WrittenFilm:
     """Joins clips that have no refusals. All of the film or none of it is at `key` afterwards, and no upload is open.
 
+    `sound`: an object whose sound, made for these clips, is the film's instead of theirs.
+
     Raises CannotSplice, NotFound, BadMedia (`source_changed`, `too_many_parts`), DependencyDown.
     """
-    needed = payloads_needed(clips)
+    whole = None
+    if sound is not None:
+        # Ranges number it behind the clips.
+        sources, whole = (*sources, sound[0]), sound[1]
+    needed = payloads_needed(clips, whole_sound=whole is not None)
     payloads = side_by_side(lambda one: (one.clip, bytes(bytes_of(sources, one))), needed)
-    film = splice(clips, dict(payloads), checked=True)
+    film = splice(clips, dict(payloads), checked=True, sound=whole)
     progress.begin(film.size_bytes)
     if in_memory(film.size_bytes):
         data = _whole(film, sources, progress)
         if len(data) > ONE_CONNECTION_BYTES:
-            return WrittenFilm(film, _sent_in_parts(media, key, data, lambda: prove(film, clips)), 0, data)
+            return WrittenFilm(film, _sent_in_parts(media, key, data, lambda: prove(film, clips, whole)), 0, data)
         # The store takes longer to receive a film than it takes to prove it.
         sending = threads().submit(media.put, key, data, "video/mp4")
-        proof = prove(film, clips)
+        proof = prove(film, clips, whole)
         sending.result()
         return WrittenFilm(film, proof, 0, data)
     parts = plan_parts(film.head, film.pieces, [source.size_bytes for source in sources])
     with upload_in_parts(media, key) as upload:
         media.complete_upload(upload, _Sender(media, upload, sources, progress).send(parts))
-    return WrittenFilm(film, prove(film, clips), sum(part.length for part in parts if not isinstance(part, BytePart)))
+    copied = sum(part.length for part in parts if not isinstance(part, BytePart))
+    return WrittenFilm(film, prove(film, clips, whole), copied)
 
 
 def _sent_in_parts(media: MediaStore, key: str, data: bytes, meanwhile: Callable[[], R]) -> R:

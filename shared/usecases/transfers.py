@@ -58,7 +58,7 @@ def bytes_of(sources: Sequence[ObjectSource], piece: Piece) -> bytes | memoryvie
     held = source.held(piece.offset, piece.length)
     data = held if held is not None and len(held) == piece.length else source.read(piece.offset, piece.length)
     if len(data) != piece.length:
-        raise BadMedia(f"Clip {piece.clip + 1} was replaced while it was read: compile again.", code="source_changed")
+        raise BadMedia("A file was replaced while it was read: compile again.", code="source_changed")
     return data
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from tests.unit.media.films import clip, spliced
+from tests.unit.media.films import clip, ffmpeg, spliced
 
 SIZE = "320x180"
 PICTURES = 15
@@ -59,14 +59,15 @@ class Film:
     tones: tuple[Tone, ...]
 
 
-def film_of(kinds: Sequence[Kind], path: Path) -> Film:
-    """Clips of these kinds, made by FFmpeg and spliced."""
-    spliced([_clip(place, kind) for place, kind in enumerate(kinds)], path)
+def film_of(kinds: Sequence[Kind], path: Path, *, whole_sound: bool = False) -> Film:
+    """Clips of these kinds, made by FFmpeg and spliced; with a whole sound all of them are heard, in the same tones."""
+    sound = _whole_sound(kinds, path.with_suffix(".sound.mp4")) if whole_sound else None
+    spliced([_clip(place, kind) for place, kind in enumerate(kinds)], path, sound)
     pictures: list[tuple[Numbered, ...]] = []
     tones: list[Tone] = []
     begin = Fraction(0)
     for place, kind in enumerate(kinds):
-        end, heard_end = begin + kind.seconds, begin + kind.seconds * kind.heard
+        end, heard_end = begin + kind.seconds, begin + kind.seconds * (1 if whole_sound else kind.heard)
         moments = [begin + Fraction(n, kind.fps) for n in range(PICTURES + 1)]
         pictures.append(tuple(Numbered(_first(place) + n, moments[n], moments[n + 1]) for n in range(PICTURES)))
         tones += [Tone(TONES_HZ[place], begin, heard_end), Tone(0, heard_end, end)]
@@ -83,6 +84,16 @@ def _clip(place: int, kind: Kind) -> Path:
         tone=TONES_HZ[place],
         options=f"-vf {','.join(_numbers(_first(place)))} {kind.options}",
     )
+
+
+def _whole_sound(kinds: Sequence[Kind], path: Path) -> Path:
+    inputs = [
+        word
+        for place, kind in enumerate(kinds)
+        for word in ("-f", "lavfi", "-i", f"sine={TONES_HZ[place]}:r=48000:d={float(kind.seconds)}")
+    ]
+    ffmpeg(*inputs, "-filter_complex", f"concat=n={len(kinds)}:v=0:a=1", "-c:a", "aac", "-b:a", "128k", str(path))
+    return path
 
 
 def _first(place: int) -> int:

@@ -47,6 +47,16 @@ def test_a_film_plays_and_seeks(kinds: Sequence[Kind], page: Page, films: Path) 
     assert share_heard(film, listened["pieces"]) == 1
 
 
+def test_a_film_with_a_whole_sound_plays_and_seeks(page: Page, films: Path) -> None:
+    """The clips' own sound is of kinds that do not go together, or there is none."""
+    kinds = (PLAIN, SILENT, Kind(fps=30, options="-c:a ac3"), Kind(options=f"{B_PICTURES.options} -ar 48000 -ac 1"))
+    film = film_of(kinds, new_file(films), whole_sound=True)
+    page.call("open_film", film.path.name)
+    check_play(film, page.call("play"))
+    check_seeks(film, page)
+    assert share_heard(film, page.call("listen", film.path.name)["pieces"]) == 1
+
+
 def check_play(film: Film, played: Any) -> None:
     """Pictures may be left out on a busy machine, but none comes up that is not the film's, or out of turn."""
     assert played["error"] is None

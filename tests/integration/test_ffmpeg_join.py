@@ -1,4 +1,4 @@
-"""Clips whose pictures stay as they are while their files or their sound do not: in time at every join, however many."""
+"""Clips whose pictures stay while their files or their sound do not: in time at every join, however many."""
 
 from __future__ import annotations
 

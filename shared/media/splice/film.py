@@ -1,4 +1,8 @@
-"""The film: a head in front of the clips' payloads, which nobody has to look into."""
+"""The film: a head in front of the clips' payloads, which nobody has to look into.
+
+Its sound is the clips' own, with silence where they have none, or comes whole from one more file:
+then theirs is ignored.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +12,20 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from shared.media.aac.silence import silent_frame
-from shared.media.clip import Clip
+from shared.media.clip import Clip, Sound
 from shared.media.h264.renumber import CannotRenumber
 from shared.media.mp4.writing import LARGEST_32, NewTrack, ftyp, mdat_header, moov
 from shared.media.splice.parameter_sets import SharedSets, shared_sets
-from shared.media.splice.payload import Payload, payload_as_it_is, rewritten_payload, used_range
-from shared.media.splice.refusals import CannotSplice, Refusal, refusals
-from shared.media.splice.sound import FRAME, ClipSound, SoundPlan, Stretch, plan_sound
+from shared.media.splice.payload import Payload, payload_as_it_is, rewritten_payload, sample_places, used_range
+from shared.media.splice.refusals import CannotSplice, Refusal, refusals, sound_refusals
+from shared.media.splice.sound import FRAME, ClipSound, SoundPlan, Stretch, plan_sound, plan_whole
 from shared.media.splice.tracks import Clock, Placed, picture_track, sound_track
-from shared.media.splice.traits import has_sound, usual_sound
+from shared.media.splice.traits import has_sound, pictures_alone, usual_sound
 
 
 @dataclass(frozen=True, slots=True)
 class CopiedRange:
-    """Bytes of a clip's own file."""
+    """Bytes of a clip's own file, or of the whole sound's, which is numbered behind the clips."""
 
     clip: int
     offset: int
@@ -69,50 +73,63 @@ class Splice:
         return len(self.head) + sum(piece.length for piece in self.pieces)
 
 
-def payloads_needed(clips: Sequence[Clip]) -> tuple[CopiedRange, ...]:
+def payloads_needed(clips: Sequence[Clip], *, whole_sound: bool = False) -> tuple[CopiedRange, ...]:
     """What has to be read whole before `splice`: clips whose parameter sets get other ids. For clips without refusals;
-    `splice` itself checks them."""
+    `splice` itself checks them. `whole_sound`: whether it will be given one."""
+    clips = pictures_alone(clips) if whole_sound else clips
     changes = shared_sets(clips).changes
     ranges = [(number, used_range(clip)) for number, clip in enumerate(clips) if changes[number] is not None]
     return tuple(CopiedRange(number, first, end - first) for number, (first, end) in ranges)
 
 
-def splice(clips: Sequence[Clip], payloads: Mapping[int, bytes] | None = None, *, checked: bool = False) -> Splice:
+def splice(
+    clips: Sequence[Clip],
+    payloads: Mapping[int, bytes] | None = None,
+    *,
+    checked: bool = False,
+    sound: Clip | None = None,
+) -> Splice:
     """`payloads`: by clip, what `payloads_needed` named. `checked`: these clips are known to have no refusals.
 
+    `sound`: a file whose sound, made for these clips, is the film's instead of theirs; it is checked in any case.
     Raises CannotSplice, KeyError for a payload not given.
     """
     if not checked:
-        _check(clips)
+        _check(refusals(clips, whole_sound=sound is not None))
+    clips = pictures_alone(clips) if sound is not None else clips
+    sources = (*clips, sound) if sound is not None else clips
     sets = shared_sets(clips)
     clock = Clock.of(clips)
-    sound = _sound(clips, clock)
-    sources = [_payload(number, clip, sets, payloads or {}) for number, clip in enumerate(clips)]
-    placed, pieces = _placed(clips, sources, sound)
+    plan = _plan(clips, sound, clock)
+    taken = [_payload(number, clip, sets, payloads or {}) for number, clip in enumerate(clips)]
+    placed, pieces = _placed(sources, taken, plan)
     tracks = [picture_track(clips, placed, clock, sets.record)]
-    config = usual_sound(clips)
-    if sound is not None and config is not None:
-        tracks.append(sound_track(clips, placed, clock, sound, config))
+    config = usual_sound(sources)
+    if plan is not None and config is not None:
+        tracks.append(sound_track(sources, placed, clock, plan, config))
     return Splice(
         head=_head(clock, tracks, sum(piece.length for piece in pieces)),
         pieces=tuple(pieces),
         pictures=len(tracks[0].sizes),
         duration_seconds=float(clock.seconds[-1]),
-        has_sound=sound is not None,
+        has_sound=plan is not None,
         joins=tuple(
-            Join(clip, float(clock.seconds[clip]), sound.offsets_seconds[clip] if sound else None)
+            Join(clip, float(clock.seconds[clip]), plan.offsets_seconds[clip] if plan else None)
             for clip in range(len(clips))
         ),
     )
 
 
-def _check(clips: Sequence[Clip]) -> None:
-    found = refusals(clips)
+def _check(found: Sequence[Refusal]) -> None:
     if found:
         raise CannotSplice(found)
 
 
-def _sound(clips: Sequence[Clip], clock: Clock) -> SoundPlan | None:
+def _plan(clips: Sequence[Clip], whole: Clip | None, clock: Clock) -> SoundPlan | None:
+    if whole is not None:
+        _check(sound_refusals(whole, clock.seconds[-1]))
+        assert whole.sound is not None
+        return plan_whole(whole.sound, len(clips), clock.seconds)
     config = usual_sound(clips)
     if config is None:
         return None
@@ -138,32 +155,48 @@ def _payload(number: int, clip: Clip, sets: SharedSets, payloads: Mapping[int, b
         raise CannotSplice([Refusal(number, error.reason, sentence)]) from error
 
 
-def _placed(clips: Sequence[Clip], sources: Sequence[Payload], sound: SoundPlan | None) -> tuple[Placed, list[Piece]]:
+def _placed(sources: Sequence[Clip], payloads: Sequence[Payload], plan: SoundPlan | None) -> tuple[Placed, list[Piece]]:
     """Where everything lies, counted from the first byte of the payload, and what it consists of."""
-    config = usual_sound(clips)
+    config = usual_sound(sources)
     frame = silent_frame(config.channel_config) if config else b""
+    whole = next((source.sound for source in sources[len(payloads) :]), None)
+    beside = _pieces_beside(whole, plan, frame)
     parts: list[tuple[Stretch | int, Piece]] = []
-    for number, (clip, source) in enumerate(zip(clips, sources, strict=True)):
-        before, behind = _silences(sound, number)
-        first, _ = used_range(clip)
-        whole = CopiedRange(number, first, source.length) if source.data is None else Made(source.data)
-        parts += [(one, Made(frame * one.packets)) for one in before]
-        parts.append((number, whole))
-        parts += [(one, Made(frame * one.packets)) for one in behind]
+    for number, payload in enumerate(payloads):
+        before, behind = _stretches_beside(plan, number)
+        first, _ = used_range(sources[number])
+        own = CopiedRange(number, first, payload.length) if payload.data is None else Made(payload.data)
+        parts += [(one, beside[one]) for one in before]
+        parts.append((number, own))
+        parts += [(one, beside[one]) for one in behind]
     offsets = array("Q", accumulate((piece.length for _, piece in parts), initial=0))
     at = {what: offset for (what, _), offset in zip(parts, offsets, strict=False)}
-    return Placed(tuple(sources), at, len(frame)), _joined([piece for _, piece in parts])
+    return Placed(tuple(payloads), at, len(frame)), _joined([piece for _, piece in parts])
 
 
-def _silences(sound: SoundPlan | None, clip: int) -> tuple[list[Stretch], list[Stretch]]:
-    """A clip's silence before and behind its own sound.
+def _pieces_beside(whole: Sound | None, plan: SoundPlan | None, silence: bytes) -> dict[Stretch, Piece]:
+    """The bytes of each stretch that does not lie in its clip's payload; `silence` is a packet of it."""
+    places = sample_places(whole.tables) if whole is not None else array("Q")
+    sizes = whole.tables.sizes.expanded() if whole is not None else array("I")
+    found: dict[Stretch, Piece] = {}
+    for one in plan.stretches if plan else ():
+        if one.source is None:
+            found[one] = Made(silence * one.packets)
+        elif not one.is_own:
+            length = sum(sizes[one.first : one.first + one.packets])
+            found[one] = CopiedRange(one.source, places[one.first], length)
+    return found
 
-    It lies in the file as it is heard: Chromium's demuxer drops a packet of sound that lies before the last one, and
-    all sound after it then comes too early.
+
+def _stretches_beside(plan: SoundPlan | None, clip: int) -> tuple[list[Stretch], list[Stretch]]:
+    """What is heard with a clip before and behind its own sound; without own sound all goes before its pictures.
+
+    Sound lies in the file as it is heard: Chromium's demuxer drops a packet of sound that lies before the last one,
+    and all sound after it then comes too early.
     """
-    mine = [one for one in sound.stretches if one.clip == clip] if sound else []
-    own = next((at for at, one in enumerate(mine) if not one.is_silent), 0)
-    return mine[:own], [one for one in mine[own:] if one.is_silent]
+    mine = [one for one in plan.stretches if one.clip == clip] if plan else []
+    own = next((at for at, one in enumerate(mine) if one.is_own), len(mine))
+    return mine[:own], mine[own + 1 :]
 
 
 def _joined(pieces: Sequence[Piece]) -> list[Piece]:

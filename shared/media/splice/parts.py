@@ -19,7 +19,7 @@ FULL_BYTE_PART = 8 * MIB
 
 @dataclass(frozen=True, slots=True)
 class CopyPart:
-    """A range of a clip's object that the store copies."""
+    """A range of a clip's object, or of the whole sound's behind them, that the store copies."""
 
     clip: int
     offset: int
@@ -47,7 +47,8 @@ def in_memory(size_bytes: int) -> bool:
 
 
 def plan_parts(head: bytes, pieces: Iterable[Piece], source_sizes: Sequence[int]) -> tuple[Part, ...]:
-    """In order. `source_sizes`: bytes of each clip's object; only those above 5 MiB can be copied from by range.
+    """In order. `source_sizes`: bytes of each clip's object, and of the whole sound's behind them; only those above
+    5 MiB can be copied from by range.
 
     All parts but the last have 5 MiB to 5 GiB. Raises BadMedia `too_many_parts` beyond 10,000.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, islice
 
 from shared.media.clip import Clip, Picture
 from shared.media.h264 import nal
@@ -114,6 +114,15 @@ class _Rewriting:
         place = 1 if units and nal.kind(units[0]) == nal.ACCESS_UNIT_DELIMITER else 0
         units[place:place] = self._change.added
         return b"".join(len(unit).to_bytes(self._length_bytes, "big") + unit for unit in units)
+
+
+def sample_places(tables: SampleTables) -> array[int]:
+    """Where each sample begins in its file."""
+    sizes, places = tables.sizes.expanded(), array("Q")
+    for offset, samples in zip(tables.chunk_offsets, tables.chunk_samples, strict=True):
+        at = len(places)
+        places.extend(islice(accumulate(sizes[at : at + samples], initial=offset), samples))
+    return places
 
 
 def _numbered_chunks(clip: Clip) -> Iterator[tuple[int, int, int, bool]]:

@@ -14,12 +14,13 @@ from fractions import Fraction
 from itertools import accumulate, islice, takewhile
 
 from shared.domain.errors import BadMedia
-from shared.media.clip import Clip, Picture
+from shared.media.clip import Clip, Picture, Sound
+from shared.media.mp4.entries import AudioEntry
 from shared.media.mp4.movie import PICTURE, SOUND, Movie, Track
 from shared.media.mp4.reading import read_mp4
 from shared.media.mp4.tables import SampleTables
 from shared.media.splice.film import CopiedRange, Splice
-from shared.media.splice.traits import has_sound
+from shared.media.splice.traits import has_sound, pictures_alone
 from shared.media.timeline import AAC_FRAME_SAMPLES, has_times, picture_times, shown_at, sound_times
 
 # Half a packet of AAC at 44.1 kHz, and rounding to the film's units.
@@ -46,12 +47,16 @@ class Proof:
     problems: tuple[str, ...]
 
 
-def prove(film: Splice, clips: Sequence[Clip]) -> Proof:
-    """Never raises for a wrong film: `problems` says what is wrong with it."""
+def prove(film: Splice, clips: Sequence[Clip], sound: Clip | None = None) -> Proof:
+    """`sound`: the file whose sound is the film's instead of the clips' own.
+
+    Never raises for a wrong film: `problems` says what is wrong with it.
+    """
+    clips = pictures_alone(clips) if sound is not None else clips
     try:
         movie = read_mp4(_Head(film)).movie
         tracks = {track.handler: track for track in movie.tracks}
-        return _Comparison(film, clips, movie).of(tracks[PICTURE], tracks.get(SOUND))
+        return _Comparison(film, clips, movie, sound.sound if sound else None).of(tracks[PICTURE], tracks.get(SOUND))
     except (BadMedia, KeyError) as error:
         return _unreadable(str(error))
 
@@ -73,15 +78,15 @@ class _Head:
 class _Comparison:
     """The film beside its clips. Times of the film are counted in its own units."""
 
-    def __init__(self, film: Splice, clips: Sequence[Clip], movie: Movie) -> None:
-        self._clips, self._movie = clips, movie
+    def __init__(self, film: Splice, clips: Sequence[Clip], movie: Movie, whole: Sound | None) -> None:
+        self._clips, self._movie, self._whole = clips, movie, whole
         self._pieces = film.pieces
         self._starts = list(accumulate((piece.length for piece in film.pieces), initial=len(film.head)))
         # How far behind its place in its own file everything of a clip lies in the film.
         self._shifts = {
             piece.clip: start - piece.offset
             for piece, start in zip(film.pieces, self._starts, strict=False)
-            if isinstance(piece, CopiedRange)
+            if isinstance(piece, CopiedRange) and piece.clip < len(clips)
         }
         self._made_bytes = sum(piece.length for piece in film.pieces if not isinstance(piece, CopiedRange))
         seconds = [clip.picture.times.seconds for clip in clips if clip.picture and clip.picture.times]
@@ -92,7 +97,7 @@ class _Comparison:
         if picture.tables is None or not all(track.tables and has_times(track.tables) for track in both):
             return _unreadable("its tables do not fit together")
         times = picture_times(picture, picture.tables, self._movie.timescale)
-        offsets, wrong = self._sounds(sound)
+        offsets, wrong = self._sounds(sound) if self._whole is None else self._one_sound(sound, self._whole)
         end = sound_times(sound, sound.tables, self._movie.timescale).end_seconds if sound and sound.tables else None
         problems = [*self._pictures(picture.tables, picture.timescale), *wrong]
         if any(track.entries != 1 or (track.tables and track.tables.descriptions_used != {1}) for track in both):
@@ -147,8 +152,7 @@ class _Comparison:
             return [None] * len(self._clips), ["the sound is missing"] if missing else []
         times = sound_times(sound, sound.tables, self._movie.timescale)
         film, at, silent_bytes = _Samples.of(sound.tables), 0, 0
-        even = {value for samples, value in sound.tables.deltas if samples} == {AAC_FRAME_SAMPLES}
-        problems = [] if even else ["its sound is off its grid"]
+        problems = [] if _is_even(sound.tables) else ["its sound is off its grid"]
         for number, clip in enumerate(self._clips):
             if clip.sound is None or not has_sound(clip) or number not in self._shifts:
                 continue
@@ -174,6 +178,36 @@ class _Comparison:
             if abs(offset) > LARGEST_OFFSET_SECONDS
         ]
         return [heard.get(number) for number in range(len(self._clips))], problems
+
+    def _one_sound(self, sound: Track | None, whole: Sound) -> tuple[list[float | None], list[str]]:
+        """As `_sounds`, where every packet is to be the whole sound's, from first to last."""
+        joins = len(self._clips)
+        if sound is None or sound.tables is None or whole.times is None or not isinstance(sound.entry, AudioEntry):
+            return [None] * joins, ["the sound is missing"]
+        times, film = sound_times(sound, sound.tables, self._movie.timescale), _Samples.of(sound.tables)
+        own = _Samples.of(whole.tables)
+        origins = list(map(self._origin, film.places, film.sizes))
+        same = film.sizes == own.sizes and origins == [(joins, place) for place in own.places]
+        begin, own_begin = (one.start_seconds - Fraction(one.priming, one.timescale) for one in (times, whole.times))
+        late, longer = begin - own_begin, times.end_seconds - self._begins[-1]
+        longest = LARGEST_OFFSET_SECONDS + Fraction(AAC_FRAME_SAMPLES, times.timescale)
+        wrong = {
+            "its sound is off its grid": not _is_even(sound.tables),
+            "its sound is coded otherwise than what was made for it": sound.entry.aac != whole.entry.aac,
+            "its sound is not what was made for it": not same,
+            "its sound lies otherwise than it is heard": film.places != sorted(film.places),
+            f"its sound is {float(late) * 1000:.0f} ms off its pictures": abs(late) > LARGEST_OFFSET_SECONDS,
+            f"its sound ends {float(longer) * 1000:.0f} ms off its pictures": abs(longer) > longest,
+        }
+        return [float(late)] * joins, [problem for problem, found in wrong.items() if found]
+
+    def _origin(self, place: int, size: int) -> tuple[int, int] | None:
+        """Of bytes of the film: whose they are and where they lie there; None for what was made."""
+        number = bisect_right(self._starts, place) - 1
+        piece = self._pieces[number] if 0 <= number < len(self._pieces) else None
+        if not isinstance(piece, CopiedRange) or place + size > self._starts[number + 1]:
+            return None
+        return piece.clip, piece.offset + place - self._starts[number]
 
     def _made_from(self, film: _Samples, at: int) -> int:
         """How many packets from there on stand in no clip's file."""
@@ -218,6 +252,11 @@ def _is_in_time(picture: Picture, shown: Sequence[int], begin: Fraction, timesca
     start, first, scale = begin.numerator, picture.times.first_shown, picture.track.timescale
     own = ((moment - first) * timescale for moment in shown_at(picture.tables))
     return [(moment - start) * scale for moment in shown] == list(own)
+
+
+def _is_even(tables: SampleTables) -> bool:
+    """Whether each packet of sound lasts as long as one does."""
+    return {value for samples, value in tables.deltas if samples} == {AAC_FRAME_SAMPLES}
 
 
 def _keys(tables: SampleTables, at: int, count: int) -> set[int]:

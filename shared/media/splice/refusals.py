@@ -27,14 +27,18 @@ from shared.media.splice.traits import (
     layout,
     most_usual,
     picture_traits,
+    pictures_alone,
     usual_sound,
 )
+from shared.media.timeline import AAC_FRAME_SAMPLES
 
 LARGEST_TICKS = 2**30
 LONGEST_FILM_SECONDS = 4 * 3600
 # Half a packet of it is 23 ms, which nobody notices beside a picture (ITU-R BT.1359: 45 ms early is detected).
 LOWEST_RATE = 22050
 LATEST_PICTURE_SECONDS = Fraction(1, 4)
+LATEST_SOUND_SECONDS = Fraction(12, 1000)  # half a packet of AAC at 44.1 kHz, as at a join
+MOST_CHANNELS, MOST_CHANNELS_OF_WHOLE = 2, 6
 MOST_CLIPS = 10_000
 MOST_SAMPLES = 4_000_000
 HARMLESS = {"mp4_payload_cut_off"}  # whether a sample is missing is seen sample by sample
@@ -56,18 +60,49 @@ class CannotSplice(BadMedia):
     code = "cannot_splice"
 
     def __init__(self, refusals: Sequence[Refusal]) -> None:
-        super().__init__(f"{refusals[0].sentence} Re-encode the clip, or compile without it.")
+        first = refusals[0]
+        remedy = (
+            "Compile again, with fewer clips." if first.clip is None else "Re-encode the clip, or compile without it."
+        )
+        super().__init__(f"{first.sentence} {remedy}")
         self.refusals = tuple(refusals)
 
 
-def refusals(clips: Sequence[Clip]) -> tuple[Refusal, ...]:
-    """All reasons, first those of single clips, then those of clips beside each other; none: `splice` will do it."""
+def refusals(clips: Sequence[Clip], *, whole_sound: bool = False) -> tuple[Refusal, ...]:
+    """All reasons, first those of single clips, then those of clips beside each other; none: `splice` will do it.
+
+    `whole_sound`: the film's sound comes from another file, and whatever is wrong with the clips' own does not matter.
+    """
+    clips = pictures_alone(clips) if whole_sound else clips
     if not 0 < len(clips) <= MOST_CLIPS:
         return (Refusal(None, "number_of_clips", f"A film is made of 1 to {MOST_CLIPS} clips."),)
     own = [_refusal(number, reason) for number, clip in enumerate(clips) for reason in _of_one(clip)]
     refused = {one.clip for one in own}
     others = [(number, clip) for number, clip in enumerate(clips) if number not in refused]
     return (*own, *_beside_each_other(others))
+
+
+def sound_refusals(whole: Clip, film_seconds: Fraction) -> tuple[Refusal, ...]:
+    """Every reason why a file cannot be the sound of a film of this length, which it begins and ends with."""
+    reasons = [(fault, f"has a damaged index ({fault})") for fault in whole.faults if fault not in HARMLESS]
+    if whole.sound is None or not has_sound(whole):
+        reasons.append(("no_sound", "has no sound"))
+    else:
+        reasons += _of_sound(whole.sound, MOST_CHANNELS_OF_WHOLE)
+        reasons += [] if reasons else [*_of_payload(whole), *_of_length(whole.sound, film_seconds)]
+    return tuple(Refusal(None, code, f"The file of the film's sound {what}.") for code, what in reasons)
+
+
+def _of_length(sound: Sound, film_seconds: Fraction) -> Iterator[Reason]:
+    times = sound.times
+    if times is None:
+        yield "no_times", "does not say when it is heard"
+        return
+    heard = Fraction(times.heard_end - times.priming, times.timescale)
+    if times.start_seconds > LATEST_SOUND_SECONDS:
+        yield "sound_starts_late", f"begins {float(times.start_seconds):.3f} s after the first picture"
+    if abs(heard - film_seconds) > Fraction(AAC_FRAME_SAMPLES, times.timescale):
+        yield "sound_length_differs", f"lasts {float(heard):.3f} s, the film {float(film_seconds):.3f} s"
 
 
 def _refusal(number: int, reason: Reason) -> Refusal:
@@ -128,14 +163,14 @@ def _of_times(picture: Picture) -> Iterator[Reason]:
         yield "late_picture", "begins without a picture"
 
 
-def _of_sound(sound: Sound) -> Iterator[Reason]:
+def _of_sound(sound: Sound, most_channels: int = MOST_CHANNELS) -> Iterator[Reason]:
     yield from _of_track(sound)
     yield from ((fault, f"has damaged sound ({fault})") for fault in sound.track.faults)
     aac = sound.entry.aac
     if sound.entry.kind != "mp4a" or aac is None or not aac.is_plain_lc:
         yield "audio_codec", "has sound that is not plain AAC-LC"
-    elif not 0 < aac.channels <= 2 or not can_be_silent(aac.channel_config):
-        yield "audio_channels", "has sound of more than two channels"
+    elif not 0 < aac.channels <= most_channels or not can_be_silent(aac.channel_config):
+        yield "audio_channels", f"has sound of more than {most_channels} channels"
     elif sound.track.timescale != aac.sample_rate or sound.times is None or not sound.times.on_grid:
         yield "audio_grid", "has packets of sound that do not last 1024 samples each"
     if sound.times is not None and sound.times.odd_edits:

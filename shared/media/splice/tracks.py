@@ -53,7 +53,7 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """The clips' payloads, and where each of them and each silent stretch begins in the film's own."""
+    """The clips' payloads, and where each of them and each stretch beside them begins in the film's own."""
 
     payloads: tuple[Payload, ...]
     begins: Mapping[Stretch | int, int]
@@ -97,23 +97,25 @@ def picture_track(clips: Sequence[Clip], placed: Placed, clock: Clock, record: b
     )
 
 
-def sound_track(clips: Sequence[Clip], placed: Placed, clock: Clock, plan: SoundPlan, config: AudioConfig) -> NewTrack:
-    """`config` is the layout all share."""
-    like = next(clip.sound for clip in clips if clip.sound and clip.sound.entry.aac == config)
+def sound_track(
+    sources: Sequence[Clip], placed: Placed, clock: Clock, plan: SoundPlan, config: AudioConfig
+) -> NewTrack:
+    """`config` is the layout all `sources` share: the clips and, if there is one, the whole sound behind them."""
+    like = next(source.sound for source in sources if source.sound and source.sound.entry.aac == config)
     sizes, offsets, samples = array("I"), array("Q"), array("I")
     for stretch in plan.stretches:
-        if stretch.is_silent:
-            sizes.extend(array("I", [placed.silent_frame_bytes]) * stretch.packets)
-            offsets.append(placed.begins[stretch])
-            samples.append(stretch.packets)
+        if stretch.is_own:
+            _append_clip(sources[stretch.clip], stretch, placed, (sizes, offsets, samples))
             continue
-        _append_clip(clips[stretch.clip], stretch, placed, (sizes, offsets, samples))
+        sizes.extend(_sizes_beside(sources, stretch, placed))
+        offsets.append(placed.begins[stretch])
+        samples.append(stretch.packets)
     return NewTrack(
         id=2,
         handler=SOUND,
         timescale=config.sample_rate,
         edit_start=plan.edit_start,
-        shown=clock.ticks,
+        shown=int(plan.seconds * clock.timescale),
         matrix=UNIT_MATRIX,
         width=0,
         height=0,
@@ -126,6 +128,15 @@ def sound_track(clips: Sequence[Clip], placed: Placed, clock: Clock, plan: Sound
         chunk_offsets=offsets,
         chunk_samples=samples,
     )
+
+
+def _sizes_beside(sources: Sequence[Clip], stretch: Stretch, placed: Placed) -> array[int]:
+    """Bytes of each packet of a stretch that lies beside its clip's payload."""
+    if stretch.source is None:
+        return array("I", [placed.silent_frame_bytes]) * stretch.packets
+    sound = sources[stretch.source].sound
+    assert sound is not None
+    return sound.tables.sizes.expanded()[stretch.first : stretch.first + stretch.packets]
 
 
 def _append_clip(

@@ -13,6 +13,7 @@ from shared.media.clip import Clip, Picture
 from shared.media.colour import Colour
 from shared.media.h264.config import AvcConfig
 from shared.media.hevc import HevcConfig
+from shared.media.mp4.movie import SOUND
 
 # What has a trait and reads well in a sentence, by the code of its refusal.
 NAMES = {
@@ -95,6 +96,19 @@ def picture_traits(picture: Picture) -> PictureTraits:
 def audio_config(clip: Clip) -> AudioConfig | None:
     """How the clip's sound is coded; None for a clip that is silent."""
     return clip.sound.entry.aac if has_sound(clip) and clip.sound else None
+
+
+def pictures_alone(clips: Sequence[Clip]) -> tuple[Clip, ...]:
+    """The clips as if they had no sound, not even damaged sound."""
+    return tuple(replace(clip, sound=None, faults=_without_sounds(clip)) for clip in clips)
+
+
+def _without_sounds(clip: Clip) -> tuple[str, ...]:
+    """The clip's faults but for those that only tracks of sound have."""
+    tracks = clip.file.movie.tracks
+    heard = {fault for track in tracks if track.handler == SOUND for fault in track.faults}
+    others = {*clip.file.faults, *(fault for track in tracks if track.handler != SOUND for fault in track.faults)}
+    return tuple(fault for fault in clip.faults if fault not in heard - others)
 
 
 def has_sound(clip: Clip) -> bool:

@@ -68,6 +68,16 @@ def clip(
     return path
 
 
+@cache
+def whole_sound(seconds: float, *, tone: int = 440, rate: int = 48000, options: str = "") -> Path:
+    """A file of nothing but a steady tone; once made, kept."""
+    path = Path(_folder().name) / str(len(list(Path(_folder().name).iterdir()))) / "sound.mp4"
+    path.parent.mkdir()
+    source = f"sine={tone}:r={rate}:d={seconds}"
+    ffmpeg("-f", "lavfi", "-i", source, "-c:a", "aac", "-ac", "2", "-b:a", "128k", *options.split(), str(path))
+    return path
+
+
 def ffmpeg(*argv: str) -> str:
     """What FFmpeg writes to its output; a word of complaint fails the test."""
     quiet = {**os.environ, "SVT_LOG": "1"}  # the AV1 encoder talks past FFmpeg's own level
@@ -76,21 +86,27 @@ def ffmpeg(*argv: str) -> str:
     return done.stdout
 
 
-def spliced(paths: Sequence[Path], film: Path) -> Splice:
-    """The film of the clips, written to a file."""
+def spliced(paths: Sequence[Path], film: Path, sound: Path | None = None) -> Splice:
+    """The film of the clips, or of their pictures and a whole sound, written to a file."""
     clips = [read_clip(FileSource(path)) for path in paths]
-    made = joined(clips, paths)
-    with film.open("wb") as file:
-        file.write(made.head)
-        for piece in made.pieces:
-            file.write(piece.data if isinstance(piece, Made) else _bytes(paths, piece))
-    assert film.stat().st_size == made.size_bytes
+    made = joined(clips, paths, read_clip(FileSource(sound)) if sound else None)
+    written(made, [*paths, *([sound] if sound else [])], film)
     return made
 
 
-def joined(clips: Sequence[Clip], paths: Sequence[Path]) -> Splice:
+def written(made: Splice, sources: Sequence[Path], film: Path) -> None:
+    """The film's bytes, put together from its sources."""
+    with film.open("wb") as file:
+        file.write(made.head)
+        for piece in made.pieces:
+            file.write(piece.data if isinstance(piece, Made) else _bytes(sources, piece))
+    assert film.stat().st_size == made.size_bytes
+
+
+def joined(clips: Sequence[Clip], paths: Sequence[Path], sound: Clip | None = None) -> Splice:
     """The splice, with the payloads it asks for."""
-    return splice(clips, {one.clip: _bytes(paths, one) for one in payloads_needed(clips)})
+    needed = payloads_needed(clips, whole_sound=sound is not None)
+    return splice(clips, {one.clip: _bytes(paths, one) for one in needed}, sound=sound)
 
 
 def packets(path: Path, stream: str = "0:v:0") -> list[Packet]:

@@ -69,7 +69,7 @@ def begins(*seconds: str) -> list[Fraction]:
 
 def test_packets_beyond_the_pictures_are_left_out() -> None:
     plan = plan_sound([sound(60), sound(48)], begins("0", "1", "2"), RATE)
-    assert plan.stretches == (Stretch(0, False, 0, 47), Stretch(1, False, 0, 48))
+    assert plan.stretches == (Stretch(0, 0, 0, 47), Stretch(1, 1, 0, 48))
 
 
 def test_missing_packets_are_silent() -> None:

@@ -111,6 +111,16 @@ def test_the_rules_hold_for_any_sizes() -> None:
         check(*film(*sizes, made=b"s" * chance.choice([0, 0, 6, MIB])))
 
 
+def test_the_rules_hold_with_a_whole_sound_between_the_clips() -> None:
+    for seed in range(100):
+        chance = random.Random(seed)
+        pieces, sizes = film(*chance.choices([0.5, 4.99, 5.01, 9.99, 11, 30], k=chance.randint(1, 12)))
+        heard = int(chance.choice([0.1, 1, 5.5]) * MIB)
+        for number in range(len(sizes)):
+            pieces[2 * number] = CopiedRange(len(sizes), 48 + number * heard, heard)
+        check(pieces, [*sizes, len(sizes) * heard + 2000])
+
+
 def test_more_than_ten_thousand_parts_are_refused() -> None:
     with pytest.raises(BadMedia) as caught:
         plan_parts(HEAD, *film(*[5.5] * 10_001))
