@@ -95,9 +95,7 @@ def sound_refusals(whole: Clip, film_seconds: Fraction) -> tuple[Refusal, ...]:
 
 def _of_length(sound: Sound, film_seconds: Fraction) -> Iterator[Reason]:
     times = sound.times
-    if times is None:
-        yield "no_times", "does not say when it is heard"
-        return
+    assert times is not None
     heard = Fraction(times.heard_end - times.priming, times.timescale)
     if times.start_seconds > LATEST_SOUND_SECONDS:
         yield "sound_starts_late", f"begins {float(times.start_seconds):.3f} s after the first picture"
