@@ -125,7 +125,8 @@ class FfmpegEncoder:
     ) -> None:
         if facts.video is None:
             raise ValueError("a clip without a picture cannot be rewrapped")
-        self._run(commands.rewrap_command(clip, facts.video, result, sound=sound), clip, result, tell=tell)
+        heard = facts.audio if sound else None
+        self._run(commands.rewrap_command(clip, facts.video, result, sound=heard), clip, result, tell=tell)
 
     def whole_sound(
         self, pieces: Sequence[SoundPiece], sample_rate: int, channels: int, result: MediaResult, *,

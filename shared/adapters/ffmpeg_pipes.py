@@ -30,8 +30,9 @@ class Pipes:
         if result is not None and stdout is not None:
 
             def drain() -> None:
-                while data := stdout.read(READ_BYTES):
-                    result(data)
+                with stdout:
+                    while data := stdout.read(READ_BYTES):
+                        result(data)
 
             self._start(drain)
 

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from shared.media.decoded import DARK_PIXEL, SHORTEST_STRETCH_SECONDS, SILENT_BELOW
-from shared.media.probe import MediaFacts, VideoFacts
+from shared.media.probe import AudioFacts, MediaFacts, VideoFacts
 from shared.media.sound import BITS_PER_SECOND, SoundPiece, sound_graph
 from shared.media.streams import MediaInput, MediaResult
+from shared.media.timeline import AAC_FRAME_SAMPLES
 
 FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,mpegts,wav,mp3,flac,ogg,aac,"
@@ -24,6 +25,8 @@ MAX_ALLOC_BYTES = 1024**3
 MAX_STREAMS = 64
 _OUR_NAME = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*")
 THUMBNAIL_PIXELS = 640
+# A second in the times of rewrapped pictures, at least.
+EVEN_TICKS = 90_000
 QUIET = ["-nostdin", "-hide_banner", "-y", "-max_alloc", str(MAX_ALLOC_BYTES)]
 NAMELESS_FILM = ["-map_metadata", "-1", "-map_chapters", "-1"]
 AAC = ["-c:a", "aac", "-b:a", str(BITS_PER_SECOND)]
@@ -97,13 +100,33 @@ def join_command(script: Path, target: Path) -> list[str]:
     ]  # fmt: skip
 
 
-def rewrap_command(clip: MediaInput, video: VideoFacts, result: MediaResult, *, sound: bool) -> list[str]:
-    """Puts a picture, and its sound where wanted (AAC, framed in any way), into an MP4 without re-encoding."""
-    heard = ["-map", "0:a:0?", "-bsf:a", "aac_adtstoasc"] if sound else []
+def rewrap_command(
+    clip: MediaInput, video: VideoFacts, result: MediaResult, *, sound: AudioFacts | None = None
+) -> list[str]:
+    """Puts a picture into an MP4 without re-encoding: with its sound (AAC, framed in any way), or alone from 0 on."""
+    heard = []
+    if sound is not None:
+        even = _on_grid(AAC_FRAME_SAMPLES, sound.sample_rate, "STARTPTS")
+        heard = ["-map", "0:a:0", "-bsf:a", f"aac_adtstoasc,{even}"]
     return [
-        *QUIET, "-v", "error", *reading(clip), "-map", f"0:V:{video.stream}", *heard, "-c", "copy", *NAMELESS_FILM,
-        *writing(result),
+        *QUIET, "-v", "error", *reading(clip), "-map", f"0:V:{video.stream}", *heard, "-c", "copy",
+        "-bsf:v", _retimed(video, from_zero=sound is None), *NAMELESS_FILM, *writing(result),
     ]  # fmt: skip
+
+
+def _retimed(video: VideoFacts, *, from_zero: bool) -> str:
+    """Times of the pictures, the first one at 0 where nothing has to keep in step with it."""
+    begin = "0" if from_zero else "STARTPTS"
+    if video.variable_rate or video.fps <= 0:
+        return f"setts=pts={begin}+PTS-STARTPTS:dts={begin}+DTS-STARTPTS"
+    base = video.fps.numerator * max(EVEN_TICKS // video.fps.numerator, 1)
+    return _on_grid(base // video.fps.numerator * video.fps.denominator, base, begin)
+
+
+def _on_grid(step: int, base: int, begin: str) -> str:
+    """Every packet lasts `step` ticks of 1/`base` s: some containers round times to milliseconds."""
+    pts, dts = (f"{begin}+round(({name}-STARTPTS)/{step})*{step}" for name in ("PTS", "DTS"))
+    return f"setts=pts=PTS:dts=DTS:time_base=1/{base},setts=pts={pts}:dts={dts}:duration={step}"
 
 
 def sound_command(piece: SoundPiece, samples: int, sample_rate: int, channels: int) -> list[str]:

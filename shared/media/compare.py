@@ -15,6 +15,7 @@ from shared.media.splice.refusals import Refusal, refusals
 # What a mismatch costs: its clip is encoded anew, all sound is, or nothing.
 ENCODE, SOUND, NOTE = "encode", "sound", "note"
 SPLICED_CODECS = ("h264", "hevc")
+WEBM_PICTURES, WEBM_SOUNDS = ("vp8", "vp9", "av1"), ("opus", "vorbis")
 _VIDEO = {
     "codec": "codec", "width": "width", "height": "height", "sar": "pixel aspect", "pixel_format": "pixel format",
     "rotation": "rotation", "extradata": "decoder configuration", "transfer": "colours", "interlaced": "interlacing",
@@ -114,6 +115,13 @@ def is_copied_by_ffmpeg(model: MediaFacts, clip: MediaFacts) -> bool:
 def can_be_spliced(clip: MediaFacts) -> bool:
     """Whether its pictures can be spliced once they lie in an MP4."""
     return clip.video is not None and clip.video.codec in SPLICED_CODECS
+
+
+def is_webm(clip: MediaFacts) -> bool:
+    """Whether it is a WebM: of the Matroska family, with nothing that only its wider relative holds."""
+    if "webm" not in clip.container or clip.video is None:
+        return False
+    return clip.video.codec in WEBM_PICTURES and (clip.audio is None or clip.audio.codec in WEBM_SOUNDS)
 
 
 def is_plain_aac(clip: MediaFacts) -> bool:

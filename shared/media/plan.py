@@ -21,6 +21,7 @@ from shared.media.compare import (
     differences,
     is_copied_by_ffmpeg,
     is_plain_aac,
+    is_webm,
     majority,
     sounds_alike,
     unlike,
@@ -174,7 +175,7 @@ def _differences(facts: Sequence[MediaFacts]) -> Iterator[Mismatch]:
 def _copy(found: _Found) -> CompilePlan | None:
     """Pictures that only lie in the wrong file, or beside the wrong sound, stay as they are."""
     facts, odd = found.facts, found.odd_pictures
-    if found.wishes.container != "mp4" and all("webm" in clip.container for clip in facts):
+    if found.wishes.container != "mp4" and all(map(is_webm, facts)):
         return _webm(found)
     if any(one.clip is None for one in found.odd) or not all(
         _is_mended(found.probes[n], names) for n, names in odd.items()
@@ -210,8 +211,8 @@ def _is_mended(probe: ProbedClip, names: set[str]) -> bool:
 def _needs_whole_sound(found: _Found, rewrapped: Collection[int]) -> bool:
     """Where one clip's sound cannot stand in one track with the others' as it is."""
     heard = [clip for clip in found.facts if clip.audio is not None]
-    if any(one.severity == SOUND for one in found.odd):
-        return True
+    if any(one.severity == SOUND or one.name == "late_picture" for one in found.odd):
+        return bool(heard)
     return bool(rewrapped) and bool(heard) and not (sounds_alike(heard) and is_plain_aac(heard[0]))
 
 
