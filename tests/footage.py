@@ -52,15 +52,18 @@ def clip(
     return made(*inputs, *codecs, *coded, path)
 
 
-def compiled(clips: Sequence[Path], folder: Path, wishes: Wishes = AS_IT_IS) -> tuple[Film, Path]:
-    """A film as the product makes it, of clips in a bucket in memory; in `folder` nothing but the film is left."""
-    media, place = MemoryMedia(), folder / "workplace"
-    place.mkdir(mode=0o700)
+def compiled(
+    clips: Sequence[Path], folder: Path, wishes: Wishes = AS_IT_IS, *, media: MemoryMedia | None = None,
+    ffmpeg: FfmpegEncoder | None = None,
+) -> tuple[Film, Path]:  # fmt: skip
+    """A film as the product makes it, of clips in a bucket in memory; `folder` gets a workplace and the film."""
+    media, place = media or MemoryMedia(), folder / "workplace"
+    place.mkdir(mode=0o700, exist_ok=True)
     for number, path in enumerate(clips):
         media.put(f"clips/{number}-{path.name}", path.read_bytes(), "video/mp4")
     sources = [{"key": f"clips/{number}-{path.name}"} for number, path in enumerate(clips)]
     spec = Work(sources, wishes, "account", "film", "thumbnail.jpg")
-    work = FilmWork(media, SystemClock(), Place(place, encoder(), lambda: None), lambda *_: None, spec)
+    work = FilmWork(media, SystemClock(), Place(place, ffmpeg or encoder(), lambda: None), lambda *_: None, spec)
     film = work.make(work.plan())
     assert media.uploads == {}
     path = folder / film.key

@@ -4,83 +4,62 @@ from __future__ import annotations
 
 import subprocess
 import threading
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from shared.adapters.ffmpeg import FfmpegEncoder
 from shared.domain.errors import BadMedia, Conflict, DependencyDown
-from shared.media.compare import ProbedClip
-from shared.media.plan import plan_film
 from shared.media.probe import MediaFacts
-from shared.media.sound import sound_of_film
-from shared.media.target import Wishes, target_of
+from shared.media.streams import MediaInput, MediaResult
+from shared.media.target import Target, target_of
 from shared.media.verification import verify_film
-from tests.footage import FFMPEG, clip, encoder, packets
-
-AAC_FRAME_SECONDS = 1024 / 44100
-
-
-def compiled(clips: list[Path], folder: Path) -> tuple[str, list[MediaFacts], MediaFacts]:
-    """Strategy, the clips as they were joined, the decoded film."""
-    ffmpeg = encoder()
-    facts = [ffmpeg.probe(path) for path in clips]
-    plan = plan_film([ProbedClip(None, fact) for fact in facts], Wishes())
-    if plan.strategy == "encode":
-        like = [folder / f"like-{number}.mp4" for number in range(len(clips))]
-        for path, fact, target in zip(clips, facts, like, strict=True):
-            ffmpeg.conform(path, fact, target_of(facts), target)
-        clips, facts = like, [ffmpeg.probe(path) for path in like]
-    whole = sound_of_film(clips, facts, facts, target_of(facts)) if plan.whole_sound else None
-    ffmpeg.join(clips, folder / "film.mp4", whole_audio=whole)
-    return plan.strategy, facts, ffmpeg.verify(folder / "film.mp4")
-
-
-def test_like_clips_are_copied_packet_by_packet(tmp_path: Path) -> None:
-    clips = [clip(tmp_path / f"clip-{number}.mp4") for number in range(3)]
-    strategy, facts, film = compiled(clips, tmp_path)
-    joined = [packet[2] for packet in packets(tmp_path / "film.mp4") if packet[0] == 0]
-    originals = [packet[2] for path in clips for packet in packets(path) if packet[0] == 0]
-    assert strategy == "copy"
-    # The demuxer may repeat parameter sets at a key frame; everything else is the very same packet.
-    assert len(joined) == len(originals)
-    assert sum(one != other for one, other in zip(joined, originals, strict=True)) <= len(clips)
-    assert verify_film(facts, film).ok
-
-
-def test_sound_stays_with_the_picture_over_ten_joins(tmp_path: Path) -> None:
-    one = clip(tmp_path / "clip-0.mp4", seconds=0.5)
-    compiled([one] * 10, tmp_path)
-    shown = packets(tmp_path / "film.mp4")
-    heads = [hash_ for stream, at, hash_ in packets(one) if stream == 1][2:3]
-    keys = [at for stream, at, _ in shown if stream == 0][:: len([p for p in packets(one) if p[0] == 0])]
-    sounds = [at for stream, at, hash_ in shown if stream == 1 and hash_ in heads]
-    offsets = [sound - picture for sound, picture in zip(sounds, keys, strict=True)]
-    assert max(offsets) - min(offsets) <= AAC_FRAME_SECONDS + 1 / 24
+from tests.footage import FFMPEG, clip, compiled, encoder, picture, tone
+from tests.memory_media import MemoryMedia
 
 
 @pytest.mark.parametrize(
     ("odd", "expected"),
-    [({"size": "320x240"}, "encode"), ({"fps": 30}, "encode"), ({"sound": None}, "copy"), ({"sound": "mono"}, "copy")],
-    ids=["size", "rate", "silent", "mono"],
-)
+    [
+        ({"size": "320x240"}, "smart"), ({"fps": 30}, "splice"), ({"sound": None}, "splice"),
+        ({"sound": "mono"}, "copy"), ({"sound": "5.1"}, "copy"),
+    ],
+    ids=["size", "rate", "silent", "mono", "six channels"],
+)  # fmt: skip
 def test_unlike_clips_become_one_film_in_the_majority_format(
-    tmp_path: Path, odd: dict[str, object], expected: str
+    tmp_path: Path, odd: dict[str, Any], expected: str
 ) -> None:
     clips = [clip(tmp_path / f"clip-{number}.mp4") for number in range(2)]
-    clips.append(clip(tmp_path / "clip-2.mp4", **odd))  # type: ignore[arg-type]
-    strategy, facts, film = compiled(clips, tmp_path)
-    assert strategy == expected
-    assert film.video is not None
-    assert film.audio is not None
-    assert (film.video.width, film.video.height, film.video.fps) == (160, 90, 24)
-    assert verify_film(facts, film).problems == ()
+    clips.append(clip(tmp_path / "clip-2.mp4", **odd))
+    film, path = compiled(clips, tmp_path)
+    decoded = encoder().verify(path)
+    assert (film.plan.strategy, film.verification["problems"]) == (expected, [])
+    assert (picture(decoded).width, picture(decoded).height) == (160, 90)
+    assert tone(decoded).channels == 2
 
 
 def test_a_film_that_lost_frames_does_not_pass(tmp_path: Path) -> None:
     one = clip(tmp_path / "clip-0.mp4")
     facts = encoder().probe(one)
     assert verify_film([facts, facts], encoder().verify(one)).ok is False
+
+
+class Halving(FfmpegEncoder):
+    """An FFmpeg that loses half of what it encodes and ends well."""
+
+    def conform(self, clip: MediaInput, facts: MediaFacts, like: Target, result: MediaResult, **more: Any) -> None:
+        half = replace(picture(facts), duration_seconds=picture(facts).duration_seconds / 2)
+        super().conform(clip, replace(facts, video=half), like, result, **more)
+
+
+def test_an_encoding_that_lost_pictures_is_no_film_and_not_kept(tmp_path: Path) -> None:
+    clips = [clip(tmp_path / f"clip-{number}.mp4", size=size) for number, size in enumerate(("160x90", "320x240"))]
+    media, halving = MemoryMedia(), Halving(FFMPEG, seconds_left=lambda: 600, should_stop=lambda: False)
+    with pytest.raises(BadMedia, match="one format"):
+        compiled(clips, tmp_path, media=media, ffmpeg=halving)
+    assert [key for key in media.objects if not key.startswith("clips/")] == []
 
 
 @pytest.mark.parametrize(

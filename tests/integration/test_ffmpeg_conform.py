@@ -9,10 +9,8 @@ from pathlib import Path
 import pytest
 
 from shared.media.probe import MediaFacts
-from shared.media.sound import sound_of_film
 from shared.media.target import Target
-from shared.media.verification import verify_film
-from tests.footage import clip, encoder, made, picture, pixel, tone
+from tests.footage import clip, compiled, encoder, made, picture, pixel, tone
 
 TARGET = Target(width=160, height=90, fps=Fraction(24), sample_rate=44100, channels=2)
 HALVES = "color=red:s=80x90:r=24:d=1[l];color=blue:s=80x90:r=24:d=1[r];[l][r]hstack"
@@ -131,21 +129,16 @@ def test_sound_that_starts_apart_stays_apart(tmp_path: Path, late: float) -> Non
     assert silent == [pytest.approx(span, abs=0.06) for span in ([(0, 0.5)] if late > 0 else [(1.5, 2)])]
 
 
-def test_an_odd_clip_is_copied_next_to_the_others(tmp_path: Path) -> None:
-    ffmpeg = encoder()
+def test_an_odd_clip_is_made_like_the_others(tmp_path: Path) -> None:
     like = [clip(tmp_path / f"clip-{number}.mp4", coded=("-profile:v", "main")) for number in (0, 2)]
     odd = clip(tmp_path / "clip-1.mp4", size="320x200", fps=30, sound="mono")
-    facts, model = [ffmpeg.probe(path) for path in (like[0], odd, like[1])], picture(ffmpeg.probe(like[0]))
-    ffmpeg.conform(odd, facts[1], TARGET, tmp_path / "like-1.mp4", model=model, sps_id=7)
-    joined = [like[0], tmp_path / "like-1.mp4", like[1]]
-    seen = [ffmpeg.probe(path) for path in joined]
-    made_like = picture(seen[1])
-    assert (made_like.profile, made_like.fps, made_like.shown_size) == (model.profile, model.fps, model.shown_size)
-    whole = sound_of_film([like[0], odd, like[1]], facts, seen, TARGET)
-    ffmpeg.join(joined, tmp_path / "film.mp4", whole_audio=whole)
-    proved = verify_film(seen, ffmpeg.verify(tmp_path / "film.mp4"), whole_audio=True)
-    assert proved.problems == ()
-    assert max(abs(join.audio_offset_ms) for join in proved.joins) < 1
+    film, path = compiled([like[0], odd, like[1]], tmp_path)
+    assert (film.plan.strategy, film.plan.encoded) == ("smart", (1,))
+    assert film.verification["problems"] == []
+    assert max(abs(join["audioOffsetMs"]) for join in film.verification["joins"]) < 12
+    shown = picture(encoder().verify(path))
+    model = picture(encoder().probe(like[0]))
+    assert (shown.profile, shown.fps, shown.shown_size, shown.frames) == (model.profile, 24, (160, 90), 72)
 
 
 @pytest.mark.parametrize("sps_id", [-1, 32])

@@ -14,21 +14,29 @@ from shared.media.target import Wishes
 from shared.usecases.film import Work
 from shared.usecases.film_work import FilmWork
 from shared.usecases.inspect_media import Place
-from tests.footage import encoder
+from tests.footage import clip, encoder, made
 from tests.memory_media import MemoryMedia
 
 
-def test_clips_that_do_not_fit_the_workplace_are_refused_unfetched(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("kind", ["damaged", "webm"])
+def test_files_that_do_not_fit_the_workplace_are_refused_unfetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    media = MemoryMedia()
-    media.put("clip", b"no mp4" * 1000, "video/webm")
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=11_999))
-    place = Place(tmp_path, encoder(), lambda: None)
-    work = FilmWork(media, SystemClock(), place, print, Work([{"key": "clip"}], Wishes(), "", "", ""))
+    """What can be read in one pass needs no room: an index that is cut off, and a film of WebM, do."""
+    media, folder = MemoryMedia(), tmp_path / "workplace"
+    folder.mkdir(mode=0o700)
+    if kind == "damaged":
+        body = clip(tmp_path / "clip.mp4").read_bytes()[:-500]
+    else:
+        body = made("-f", "lavfi", "-i", "testsrc2=s=64x64:d=0.5", "-c:v", "libvpx", tmp_path / "a.webm").read_bytes()
+    media.put("clip", body, "video/mp4")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=2 * len(body) - 1))
+    place = Place(folder, encoder(), lambda: None)
+    work = FilmWork(media, SystemClock(), place, lambda *_: None, Work([{"key": "clip"}], Wishes(), "", "film", ""))
 
     with pytest.raises(BadMedia) as refused:
-        work.plan()
+        work.make(work.plan())
 
     assert refused.value.code == "too_large"
-    assert list(tmp_path.iterdir()) == []
+    assert list(folder.iterdir()) == []
+    assert list(media.objects) == ["clip"]
