@@ -8,16 +8,27 @@ from fractions import Fraction
 
 from shared.domain.errors import BadMedia
 from shared.media.h264.config import AvcConfig, parse_avc_config
-from shared.media.heads import H264, HEVC, SyncScan, Syntax, scan_heads
+from shared.media.heads import H264, HEVC, SyncScan, begins_with_sync, scan_heads
 from shared.media.hevc import HevcConfig, parse_hevc_config
 from shared.media.mp4.boxes import ByteSource
-from shared.media.mp4.entries import AudioEntry, VisualEntry
+from shared.media.mp4.entries import AudioEntry, VisualEntry, equal_part
 from shared.media.mp4.movie import PICTURE, SOUND, Track
 from shared.media.mp4.reading import Mp4File, read_mp4
 from shared.media.mp4.tables import SampleTables
 from shared.media.timeline import PictureTimes, SoundTimes, has_times, picture_times, sound_times
 
 AVC_KINDS, HEVC_KINDS = ("avc1", "avc3"), ("hvc1", "hev1")
+EQUAL_KINDS = ("av01", "vp09", "mp4v")
+
+
+@dataclass(frozen=True, slots=True)
+class EqualConfig:
+    """Of a codec whose samples are not looked into: clips go together where all of it is the same."""
+
+    told: bytes
+
+
+PictureConfig = AvcConfig | HevcConfig | EqualConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +38,7 @@ class Picture:
     track: Track
     entry: VisualEntry
     tables: SampleTables
-    config: AvcConfig | HevcConfig | None
+    config: PictureConfig | None
     times: PictureTimes | None
     scan: SyncScan | None
     faults: tuple[str, ...]
@@ -102,20 +113,25 @@ def _picture(source: ByteSource, track: Track, file: Mp4File, known: SyncScan | 
     try:
         config = _config(track.entry)
         if config and times and track.tables.chunk_offsets:
-            scan = known or scan_heads(source, track.tables, config.length_bytes, _syntax(config))
+            scan = known or _scan(source, track.tables, config)
     except BadMedia as error:
         faults.append(error.code)
     return Picture(track, track.entry, track.tables, config, times, scan, tuple(faults))
 
 
-def _config(entry: VisualEntry) -> AvcConfig | HevcConfig | None:
+def _config(entry: VisualEntry) -> PictureConfig | None:
     if entry.kind in AVC_KINDS:
         return parse_avc_config(entry.config)
-    return parse_hevc_config(entry.config) if entry.kind in HEVC_KINDS else None
+    if entry.kind in HEVC_KINDS:
+        return parse_hevc_config(entry.config)
+    return EqualConfig(equal_part(entry)) if entry.kind in EQUAL_KINDS and entry.config else None
 
 
-def _syntax(config: AvcConfig | HevcConfig) -> Syntax:
-    return H264 if isinstance(config, AvcConfig) else HEVC
+def _scan(source: ByteSource, tables: SampleTables, config: PictureConfig) -> SyncScan:
+    if isinstance(config, EqualConfig):
+        return SyncScan(0, 0, frozenset(), frozenset(), 0, closed_start=begins_with_sync(tables))
+    syntax = H264 if isinstance(config, AvcConfig) else HEVC
+    return scan_heads(source, tables, config.length_bytes, syntax)
 
 
 def _sound(track: Track, file: Mp4File, zero: Fraction) -> Sound:

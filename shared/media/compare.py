@@ -14,7 +14,7 @@ from shared.media.splice.refusals import Refusal, refusals
 
 # What a mismatch costs: its clip is encoded anew, all sound is, or nothing.
 ENCODE, SOUND, NOTE = "encode", "sound", "note"
-SPLICED_CODECS = ("h264", "hevc")
+SPLICED_CODECS = ("h264", "hevc", "av1", "vp9", "mpeg4")
 WEBM_PICTURES, WEBM_SOUNDS = ("vp8", "vp9", "av1"), ("opus", "vorbis")
 _VIDEO = {
     "codec": "codec", "width": "width", "height": "height", "sar": "pixel aspect", "pixel_format": "pixel format",

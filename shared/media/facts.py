@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import atan2, degrees
 
-from shared.media.clip import Clip, Picture, Sound
+from shared.media.clip import Clip, Picture, PictureConfig, Sound
 from shared.media.colour import HYBRID_LOG_GAMMA, PERCEPTUAL_QUANTIZER, Colour
 from shared.media.h264.config import AvcConfig
 from shared.media.hevc import HevcConfig
@@ -162,10 +162,10 @@ def _video(picture: Picture) -> VideoTrackFacts:
     )
 
 
-def _profile(config: AvcConfig | HevcConfig | None) -> tuple[str | None, str | None]:
+def _profile(config: PictureConfig | None) -> tuple[str | None, str | None]:
     if isinstance(config, HevcConfig):
         return HEVC_PROFILES.get(config.profile), str(config.level / 30)
-    if config is None or not config.parsed:
+    if not isinstance(config, AvcConfig) or not config.parsed:
         return None, None
     name = AVC_PROFILES.get(config.main.profile)
     if name == "Baseline" and config.main.compatibility & _CONSTRAINED:
@@ -180,7 +180,7 @@ def _pixel_format(chroma_format: int, bit_depth: int) -> str:
 
 
 def _gop(picture: Picture) -> str | None:
-    if picture.scan is None:
+    if picture.scan is None or not picture.scan.scanned:
         return None
     return "closed" if picture.scan.closed == picture.scan.scanned else "open"
 

@@ -95,15 +95,19 @@ def scan_heads(source: ByteSource, tables: SampleTables, length_bytes: int, synt
         end = source.size_bytes
         source.prefetch([(offset, min(HEAD_BYTES, end - offset)) for offset, _ in ranges if offset < end])
     heads = [_head(window, offset, size, length_bytes, syntax) for offset, size in ranges]
-    first_is_sync = tables.sync is None or tables.sync[:1] == array("I", [1])
     return SyncScan(
         scanned=len(heads),
         with_sets=sum(bool(head.sets) for head in heads),
         sets=frozenset(unit for head in heads for unit in head.sets),
         pps_ids=frozenset(slice_pps_id(head.slice_start) for head in heads) if syntax is H264 else frozenset(),
         closed=sum(head.slice_kind in syntax.closed for head in heads),
-        closed_start=first_is_sync and heads[0].slice_kind in syntax.closed,
+        closed_start=begins_with_sync(tables) and heads[0].slice_kind in syntax.closed,
     )
+
+
+def begins_with_sync(tables: SampleTables) -> bool:
+    """Whether the first sample is one to seek to."""
+    return tables.sync is None or tables.sync[:1] == array("I", [1])
 
 
 def _spread(numbers: Sequence[int]) -> list[int]:

@@ -61,6 +61,14 @@ def parse_visual(box: Box) -> VisualEntry:
     )
 
 
+def equal_part(entry: VisualEntry) -> bytes:
+    """What two configurations must share: an ES descriptor also holds bit rates, which differ clip by clip."""
+    if entry.kind != "mp4v":
+        return entry.config
+    object_type, info = _decoder_info(Fields(memoryview(entry.config), "esds"))
+    return bytes([object_type]) + info
+
+
 def parse_audio(box: Box) -> AudioEntry:
     """An ISO or QuickTime entry; QuickTime hides the codec's box in `wave`. Raises BadMp4, BadBits."""
     fields = box.fields()

@@ -22,6 +22,9 @@ from shared.media.splice.sound import FRAME, ClipSound, SoundPlan, Stretch, plan
 from shared.media.splice.tracks import Clock, Placed, picture_track, sound_track
 from shared.media.splice.traits import has_sound, pictures_alone, usual_sound
 
+# By what a picture track's samples are.
+BRANDS = {b"avc1": "avc1", b"hvc1": "hvc1", b"hev1": "hvc1", b"av01": "av01"}
+
 
 @dataclass(frozen=True, slots=True)
 class CopiedRange:
@@ -212,7 +215,7 @@ def _joined(pieces: Sequence[Piece]) -> list[Piece]:
 
 
 def _head(clock: Clock, tracks: Sequence[NewTrack], payload_bytes: int) -> bytes:
-    brand = ftyp("avc1" if tracks[0].entry[4:8] == b"avc1" else "hvc1")
+    brand = ftyp(BRANDS.get(tracks[0].entry[4:8], "mp42"))
     header = mdat_header(payload_bytes)
     # Built with long offsets, the movie tells its length; short ones take four bytes less a chunk.
     movie_bytes = len(moov(clock.timescale, tracks, 0, long_offsets=True))

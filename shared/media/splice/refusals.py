@@ -12,7 +12,7 @@ from operator import gt
 
 from shared.domain.errors import BadMedia
 from shared.media.aac.silence import can_be_silent
-from shared.media.clip import Clip, Picture, Sound
+from shared.media.clip import Clip, EqualConfig, Picture, PictureConfig, Sound
 from shared.media.h264.config import AvcConfig
 from shared.media.heads import SyncScan
 from shared.media.hevc import HevcConfig
@@ -137,8 +137,10 @@ def _of_picture(picture: Picture) -> Iterator[Reason]:
     yield from _of_times(picture)
 
 
-def _sets_stay(config: AvcConfig | HevcConfig, scan: SyncScan) -> bool:
+def _sets_stay(config: PictureConfig, scan: SyncScan) -> bool:
     """Whether key pictures bring and name no parameter sets but those the file's head lists."""
+    if isinstance(config, EqualConfig):
+        return True
     if isinstance(config, HevcConfig):
         return scan.sets <= {*config.sets}
     return scan.sets <= {*config.sps.values(), *config.pps.values()} and scan.pps_ids <= {*config.pps}

@@ -24,6 +24,7 @@ from shared.media.timeline import PictureTimes
 # Some players round times to the film's ticks.
 COARSEST_TIMESCALE = 10_000
 FINEST_TIMESCALE = 2**24
+CONFIG_BOXES = {"avc1": "avcC", "av01": "av1C", "vp09": "vpcC", "mp4v": "esds"}
 
 
 def film_timescale(timescales: Iterable[int]) -> int:
@@ -75,7 +76,8 @@ def picture_track(clips: Sequence[Clip], placed: Placed, clock: Clock, record: b
     scales = [Fraction(clock.timescale, picture.track.timescale) for picture in pictures]
     edit_start = max(_scaled(_times(clip).first_shown, scale) for clip, scale in zip(clips, scales, strict=True))
     size = coded_size(model)
-    kind, config_kind = ("avc1", "avcC") if isinstance(model.config, AvcConfig) else (model.entry.kind, "hvcC")
+    kind = "avc1" if isinstance(model.config, AvcConfig) else model.entry.kind
+    config_kind = CONFIG_BOXES.get(kind, "hvcC")
     told = model.entry.colour and colour(model)
     return NewTrack(
         id=1,

@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import TypeVar
 
 from shared.media.aac.config import AudioConfig
-from shared.media.clip import Clip, Picture
+from shared.media.clip import Clip, EqualConfig, Picture
 from shared.media.colour import Colour
 from shared.media.h264.config import AvcConfig
 from shared.media.hevc import HevcConfig
@@ -73,16 +73,20 @@ def picture_traits(picture: Picture) -> PictureTraits:
     """Of a picture whose configuration was read."""
     config = picture.config
     assert config is not None
-    depths = _depths(config)
     values: list[tuple[str, Trait]] = [
-        ("video_codec_differs", "h264" if isinstance(config, AvcConfig) else "hevc"),
-        ("nal_length_differs", config.length_bytes),
+        ("video_codec_differs", picture.entry.kind if isinstance(config, EqualConfig) else type(config).__name__),
         ("size_differs", coded_size(picture)),
         ("pixel_aspect_differs", pixel_aspect(picture)),
-        ("chroma_differs", depths[0]),
-        ("bit_depth_differs", depths[1:]),
         ("colour_differs", colour(picture)),
         ("rotation_differs", picture.track.matrix),
+    ]
+    if isinstance(config, EqualConfig):
+        return PictureTraits((*values, ("parameter_sets_differ", config.told)))
+    depths = _depths(config)
+    values += [
+        ("nal_length_differs", config.length_bytes),
+        ("chroma_differs", depths[0]),
+        ("bit_depth_differs", depths[1:]),
     ]
     if isinstance(config, AvcConfig):
         values.append(("interlacing_differs", config.main.progressive))
