@@ -8,7 +8,7 @@ from decimal import Decimal
 from statistics import median, quantiles
 
 from shared.media.compare import ProbedClip
-from shared.media.plan import COPY, SPLICE, CompilePlan
+from shared.media.plan import SPLICE, CompilePlan
 from shared.media.splice.parts import SMALLEST_PART_BYTES, in_memory
 
 # Of a function with two processors, before anything was measured on the stage itself.
@@ -16,9 +16,9 @@ START_SECONDS = 0.1
 SECONDS_A_CLIP = 0.02
 BYTES_A_SECOND = 60_000_000
 COPIED_BYTES_A_SECOND = 500_000_000
-JOINED_BYTES_A_SECOND = 100_000_000
 DECODED_PIXELS_A_SECOND = 250_000_000
 ENCODED_PIXELS_A_SECOND = 60_000_000
+READ_BYTES = 8 * 1024**2
 # Of earlier runs, as a share of what was reckoned.
 LEAST_RUNS = 5
 WIDE_BAND = (0.4, 3.0)
@@ -54,19 +54,18 @@ class Estimate:
 def reckon(plan: CompilePlan, probes: Sequence[ProbedClip], sizes_bytes: Sequence[int]) -> Reckoning:
     """From the plan alone, before anything is done."""
     whole = sum(sizes_bytes)
-    seconds = START_SECONDS + SECONDS_A_CLIP * len(probes)
-    if plan.strategy == SPLICE:
-        copied = 0 if in_memory(whole) else sum(max(size - SMALLEST_PART_BYTES, 0) for size in sizes_bytes)
-        through = 2 * (whole - copied)
-        seconds += through / BYTES_A_SECOND + copied / COPIED_BYTES_A_SECOND
-        return Reckoning(seconds, through, copied, len(probes) + 1, 2 * len(probes))
-    pixels = [_pixels(probe) for probe in probes]
-    seconds += 2 * whole / BYTES_A_SECOND + sum(pixels) / DECODED_PIXELS_A_SECOND
-    if plan.strategy == COPY:
-        seconds += whole / JOINED_BYTES_A_SECOND
-    else:
-        seconds += sum(pixels[number] for number in plan.encoded) / ENCODED_PIXELS_A_SECOND
-    return Reckoning(seconds, 2 * whole, 0, len(plan.encoded) + 2, 2 * len(probes))
+    copied = 0 if in_memory(whole) else sum(max(size - SMALLEST_PART_BYTES, 0) for size in sizes_bytes)
+    through, pixels = 2 * (whole - copied), 0
+    changed = (*plan.encoded, *plan.rewrapped)
+    seconds = START_SECONDS + SECONDS_A_CLIP * (len(probes) + len(changed))
+    if plan.strategy != SPLICE:
+        # Clips are looked through, some are read to be changed and written, their sound is read, the film is decoded.
+        through += 2 * whole + 2 * sum(sizes_bytes[number] for number in changed) + whole * plan.whole_sound
+        pixels = sum(map(_pixels, probes))
+        seconds += sum(_pixels(probes[number]) for number in plan.encoded) / ENCODED_PIXELS_A_SECOND
+    seconds += through / BYTES_A_SECOND + copied / COPIED_BYTES_A_SECOND + pixels / DECODED_PIXELS_A_SECOND
+    requests = len(probes) + len(changed) + 1
+    return Reckoning(seconds, through, copied, requests, 2 * requests + through // READ_BYTES)
 
 
 def estimate(reckoning: Reckoning, runs: Sequence[tuple[float, float]], memory_mb: int) -> Estimate:

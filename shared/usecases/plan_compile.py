@@ -89,7 +89,7 @@ def _clip(number: int, source: Mapping[str, Any], planned: Planned) -> dict[str,
         "videoId": None if source.get("videoId") is None else str(source["videoId"]),
         "s3Key": source["key"],
         "fileSize": planned.sources[number].size_bytes,
-        "action": "encoded" if number in plan.encoded else "copied",
+        "action": "encoded" if number in plan.encoded else "rewrapped" if number in plan.rewrapped else "copied",
         "probe": _probe(planned.probes[number]),
         "mismatches": [_mismatch(one) for one in plan.mismatches if one.clip == number],
     }
