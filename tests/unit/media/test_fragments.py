@@ -219,6 +219,7 @@ FORGERIES: dict[str, Callable[[], bytes]] = {
     "mp4_too_many_fragments": lambda: in_fragments(Telling()) + box("moof") * MOST_FRAGMENTS,
     "mp4_index_too_large": lambda: in_fragments(Telling()) + box("moof", bytes(LARGEST_MOOF_BYTES + 1)),
     "mp4_too_many_boxes": lambda: in_fragments(Telling()) + box("free") * MOST_TOP_BOXES,
+    "mp4_too_many_boxes in fragments": lambda: in_fragments(Telling()) + box("moof", box("free") * 1000) * 200,
     "mp4_bad_box": lambda: in_fragments(Telling()) + word(4) + b"moof",
 }
 
@@ -235,7 +236,7 @@ def run_told(data: bytes, flags: int, count: bytes) -> bytes:
 
 @pytest.mark.parametrize("code", FORGERIES)
 def test_what_cannot_be_is_named(code: str) -> None:
-    assert code in codes(FORGERIES[code]())
+    assert code.split()[0] in codes(FORGERIES[code]())
 
 
 def test_all_fragments_together_are_bounded() -> None:
