@@ -190,6 +190,21 @@ def test_what_was_cut_out_of_a_stream_begins_at_its_own_beginning(tmp_path: Path
     check_film([clip(tone=550), path, clip(tone=660)], tmp_path)
 
 
+@pytest.mark.parametrize(("first_decoded", "refused"), [(0, set()), (1024, {"audio_grid"})])
+def test_a_packet_that_stands_apart_may_be_moved_where_nobody_hears_it(first_decoded: int, refused: set[str]) -> None:
+    """The edit list hides the first 1024 samples; the other packets come 50 ms late."""
+    written = tracks()
+    written[1].fragments = [written[1].samples[:1], written[1].samples[1:]]
+    written[1].decoded = first_decoded
+    data = moved(in_fragments(Telling(), written), 3, first_decoded + 1024 + 2205)
+    assert codes(data) == refused
+    times = sound(read(data)).times
+    assert times is not None
+    assert times.lead_seconds == Fraction(1, 20)
+    second = times.start_seconds + Fraction(1024 - times.priming, times.timescale)
+    assert second == Fraction(first_decoded + 2205, 44100)
+
+
 def started(pictures: int, packets: int) -> bytes:
     written = tracks()
     written[0].decoded, written[1].decoded = pictures, packets
