@@ -25,6 +25,9 @@ SILENT = Kind(heard=Fraction(0))
 HALF_SILENT = Kind(heard=Fraction(1, 2))
 OTHER_SETS = Kind(options="-preset medium -bf 0 -refs 4")
 B_PICTURES = Kind(options="-preset medium -bf 2 -g 12 -keyint_min 12")
+FRAGMENTS = Kind(options=f"{B_PICTURES.options} -movflags frag_keyframe+empty_moov+default_base_moof")
+FRAGMENTS_BEHIND_EDITS = Kind(options=f"{B_PICTURES.options} -movflags frag_keyframe+delay_moov")
+FRAGMENTS_SHOWN_EARLY = Kind(options=f"{B_PICTURES.options} -movflags frag_keyframe+delay_moov+negative_cts_offsets")
 
 FILMS = {
     "like clips": (PLAIN, PLAIN, PLAIN),
@@ -32,6 +35,7 @@ FILMS = {
     "no sound in the middle": (PLAIN, SILENT, PLAIN),
     "B-pictures behind edit lists": (B_PICTURES, B_PICTURES, B_PICTURES),
     "B-pictures beside none, and sound that ends early": (HALF_SILENT, B_PICTURES, PLAIN),
+    "fragments": (FRAGMENTS, FRAGMENTS_BEHIND_EDITS, FRAGMENTS_SHOWN_EARLY, PLAIN),
     "30 a second beside 24": (PLAIN, Kind(fps=30), PLAIN),
 }
 

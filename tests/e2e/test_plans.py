@@ -32,11 +32,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("clips")
 
 
+FRAGMENTS = ("-g", "6", "-movflags", "frag_keyframe+empty_moov+default_base_moof")
+# FFmpeg tells the packets of such a file wrong times.
+FRAGMENT_OF_EACH = ("-movflags", "frag_every_frame+empty_moov")
+
 CASES: dict[str, tuple[list[dict[str, Any]], str, set[str]]] = {
     "like clips": ([{}, {"hertz": 550}], "splice", set()),
     "other parameter sets": ([{}, {"coded": ("-profile:v", "baseline", "-bf", "0")}], "splice", set()),
     "another rate": ([{}, {"fps": 30}], "splice", set()),
     "no sound in one": ([{}, {"sound": None}], "splice", set()),
+    "fragments": ([{}, {"coded": FRAGMENTS}, {"coded": (*FRAGMENTS, "-bf", "2")}], "splice", set()),
+    "fragments of uneven sound": ([{}, {"hertz": 550}, {"coded": FRAGMENT_OF_EACH}], "smart", {"audio_grid"}),
     "sound of six channels": ([{}, {"sound": "5.1"}], "copy", {"audio_channels", "audio_layout"}),
     "one of another size": ([{}, {}, {"size": "320x180"}], "smart", {"size_differs", "video_width"}),
     "three sizes": ([{}, {"size": "320x180"}, {"size": "240x136"}], "encode", {"size_differs"}),

@@ -26,6 +26,9 @@ def make_corpus(folder: Path) -> Path:
         clip(sound=None, tone=580),
         clip(options="-bsf:v dump_extra=freq=keyframe", tone=590),
         clip(options="-movflags frag_keyframe+empty_moov", tone=600),
+        clip(options="-movflags frag_keyframe+delay_moov+default_base_moof -preset medium -bf 2", tone=630),
+        clip(options="-movflags frag_keyframe -preset medium -bf 2 -g 4", tone=640),
+        clip(options="-movflags cmaf -preset medium -bf 2", sound=None, tone=650),
         clip(options="-c:v libx265 -x265-params log-level=none -tag:v hvc1", tone=610),
         clip(options="-movflags negative_cts_offsets -preset medium -bf 2 -x264-params nal-hrd=vbr:"
                      "vbv-maxrate=300:vbv-bufsize=300", tone=620),

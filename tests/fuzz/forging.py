@@ -6,7 +6,8 @@ import random
 from collections.abc import Iterator
 
 TELLING = (0, 1, 2, 7, 8, 16, 0x7F, 0xFF, 0x100, 0xFFFF, 2**24, 2**31 - 1, 2**31, 2**32 - 2, 2**32 - 1)
-CONTAINERS = {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"dinf", b"udta"}
+CONTAINERS = {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"dinf", b"udta", b"mvex", b"moof", b"traf"}
+KINDS = (b"free", b"moof", b"stz2", b"co64", b"mdat", b"trak", b"traf", b"trun")
 HEAD_OF_PAYLOAD = 600
 MOST_CHANGES = 4
 
@@ -69,7 +70,7 @@ def _remove(data: bytearray, box: tuple[int, int, bytes], chance: random.Random)
     if chance.random() < 0.3:
         del data[box[0] : box[1]]
     else:
-        data[box[0] + 4 : box[0] + 8] = chance.choice((b"free", b"moof", b"stz2", b"co64", b"mdat", b"trak"))
+        data[box[0] + 4 : box[0] + 8] = chance.choice(KINDS)
 
 
 def _repeat(data: bytearray, box: tuple[int, int, bytes], chance: random.Random) -> None:

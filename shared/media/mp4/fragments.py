@@ -5,7 +5,8 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import compress, islice
+from operator import ne, sub
 
 from shared.media.mp4.boxes import Box
 from shared.media.mp4.fields import BadMp4, Fields
@@ -13,6 +14,8 @@ from shared.media.mp4.movie import Movie, Track
 from shared.media.mp4.tables import LARGEST_OFFSET, MOST_SAMPLES, Runs, SampleTables, Sizes
 
 LARGEST_TICKS = 2**32 - 1
+# Of all fragments together: about ten are usual in one.
+MOST_BOXES = 128 * 1024
 # tfhd
 _BASE_DATA_OFFSET, _DESCRIPTION, _DEFAULT_DURATION, _DEFAULT_SIZE, _DEFAULT_FLAGS = 0x1, 0x2, 0x8, 0x10, 0x20
 _DURATION_IS_EMPTY, _BASE_IS_MOOF = 0x10000, 0x20000
@@ -95,19 +98,26 @@ class _Joined:
         self._defaults = defaults
         self._tables = {track.id: track.tables for track in movie.tracks if track.tables and not track.faults}
         self._samples: dict[int, _Samples] = {}
-        self._left = MOST_SAMPLES
+        self._left, self._boxes_left = MOST_SAMPLES, MOST_BOXES
 
     def add(self, fragment: Fragment) -> None:
         """Raises BadMp4 for one that makes no sense."""
         data_end = fragment.start
-        for traf in fragment.moof.children():
+        for traf in self._children(fragment.moof):
             if traf.kind == "traf":
-                data_end = self._add_track(list(traf.children()), fragment.start, data_end)
+                data_end = self._add_track(self._children(traf), fragment.start, data_end)
 
     def track(self, track: Track) -> Track:
         """The track with what was added to it."""
         samples = self._samples.get(track.id)
         return replace(track, tables=samples.tables()) if samples else track
+
+    def _children(self, box: Box) -> list[Box]:
+        found = list(box.children())
+        self._boxes_left -= len(found)
+        if self._boxes_left < 0:
+            raise BadMp4("mp4_too_many_boxes", f"its fragments have more than {MOST_BOXES} boxes")
+        return found
 
     def _add_track(self, boxes: list[Box], moof: int, data_end: int) -> int:
         """The byte after its data."""
@@ -259,8 +269,9 @@ def _constant(count: int, value: int) -> Runs:
 
 
 def _run_length(values: array[int]) -> Runs:
-    rows = [(sum(1 for _ in same), value) for value, same in groupby(values)]
-    return Runs(array("I", [count for count, _ in rows]), array(values.typecode, [value for _, value in rows]))
+    borders = array("I", compress(range(1, len(values)), map(ne, islice(values, 1, None), values)))
+    starts, ends = array("I", [0]) + borders, borders + array("I", [len(values)])
+    return Runs(array("I", map(sub, ends, starts)), array(values.typecode, map(values.__getitem__, starts)))
 
 
 def _taken_last(deltas: Runs) -> int:

@@ -19,7 +19,7 @@ from shared.media.mp4.movie import Movie, parse_movie
 
 _FIRST_BOXES = {"ftyp", "moov", "mdat", "free", "skip", "wide", "pnot", "styp", "uuid", "sidx"}
 MOST_FRAGMENTS = 8192
-LARGEST_FRAGMENTS_BYTES = 32 * 1024**2
+LARGEST_FRAGMENTS_BYTES = 16 * 1024**2
 
 
 @dataclass(frozen=True, slots=True)
