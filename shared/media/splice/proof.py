@@ -158,13 +158,16 @@ class _Comparison:
                 continue
             passed = self._made_from(film, at)
             silent_bytes, at = silent_bytes + sum(film.sizes[at : at + passed]), at + passed
-            own = _Samples.of(clip.sound.tables)
-            same = film.alike(at, own, self._shifts[number])
-            if not same:
+            own, shift = _Samples.of(clip.sound.tables), self._shifts[number]
+            unheard = own.before(film.places[at] - shift) if at < len(film.places) else 0
+            skipped = Fraction(unheard * AAC_FRAME_SAMPLES, times.timescale)
+            same = film.alike(at, own.part(unheard, len(own.places)), shift)
+            # In front only what would be heard before its picture may be left out.
+            if not same or (skipped and _own_moment(clip) + skipped > 0):
                 problems.append(f"the sound of clip {number + 1} is missing")
                 continue
             moment = times.start_seconds + Fraction(at * AAC_FRAME_SAMPLES - times.priming, times.timescale)
-            heard[number] = float(moment - self._begins[number] - _own_moment(clip))
+            heard[number] = float(moment - self._begins[number] - _own_moment(clip) - skipped)
             at += same
         rest = self._made_from(film, at)
         silent_bytes += sum(film.sizes[at : at + rest])
@@ -234,6 +237,10 @@ class _Samples:
     def part(self, at: int, count: int) -> _Samples:
         """Some in a row."""
         return _Samples(self.places[at : at + count], self.sizes[at : at + count])
+
+    def before(self, place: int) -> int:
+        """How many lie before that place; none where no sample begins there."""
+        return self.places.index(place) if place in self.places else 0
 
     def alike(self, at: int, own: _Samples, shift: int) -> int:
         """How many from there on are a clip's first ones, which lie `shift` behind their places in its file."""
