@@ -38,8 +38,7 @@ Refused = tuple[tuple[str, tuple[str, ...]], ...]
 SPLICE, COPY, SMART, ENCODE_ALL = "splice", "copy", "smart", "encode"
 # What another MP4 of the same pictures does not have any more.
 MENDED_BY_REWRAPPING = {
-    "fragmented", "no_parameter_sets", "several_payloads", "chunks_overlap", "no_times", "odd_composition", "odd_edits",
-    "late_picture", "timescale",
+    "no_parameter_sets", "chunks_overlap", "no_times", "odd_composition", "odd_edits", "late_picture", "timescale",
 }  # fmt: skip
 
 
@@ -84,8 +83,10 @@ def dearer_plan(plan: CompilePlan, probes: Sequence[ProbedClip], wishes: Wishes)
     """What to do when that plan's clips did not fit together once they were made; None where nothing is left."""
     found = _Found(probes, wishes, _facts(probes), (*_asked(probes, wishes), *unlike(probes)))
     if plan.strategy == COPY:
-        return _smart(found, "The clips do not fit together when rewrapped.")
-    return _encode(found, plan.refused) if plan.strategy == SMART else None
+        return _smart(found, ("The clips do not fit together when rewrapped.",))
+    if plan.strategy == SMART:
+        return _encode(found, (*plan.refused, (SMART, ("What was encoded does not fit beside the others.",))))
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,13 +217,22 @@ def _needs_whole_sound(found: _Found, rewrapped: Collection[int]) -> bool:
     return bool(rewrapped) and bool(heard) and not (sounds_alike(heard) and is_plain_aac(heard[0]))
 
 
-def _why_not_copied(found: _Found) -> str:
-    reasons = [one.sentence for one in found.mismatches if one.severity == ENCODE]
-    return reasons[0] if reasons else "The clips cannot be copied."
+def _why_not_copied(found: _Found) -> tuple[str, ...]:
+    """What another file around the same pictures would not mend."""
+    return tuple(
+        one.sentence
+        for one in found.mismatches
+        if one.severity == ENCODE and one.name not in MENDED_BY_REWRAPPING and not _is_unread(found.probes, one)
+    )
 
 
-def _smart(found: _Found, why_not_copied: str) -> CompilePlan:
-    refused = (*found.refused, (COPY, (why_not_copied,)))
+def _is_unread(probes: Sequence[ProbedClip], one: Mismatch) -> bool:
+    """Whether it only says that the clip is no MP4."""
+    return one.clip is not None and probes[one.clip].clip is None and not one.of_ffmpeg
+
+
+def _smart(found: _Found, why_not_copied: tuple[str, ...]) -> CompilePlan:
+    refused = (*found.refused, (COPY, why_not_copied))
     odd = set(found.odd_pictures)
     why_not = _why_not_smart(found.probes, found.facts, odd)
     if why_not is not None:

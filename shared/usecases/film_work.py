@@ -16,6 +16,7 @@ from shared.media.plan import SPLICE, CompilePlan, dearer_plan, plan_film, plan_
 from shared.media.probe import MediaFacts
 from shared.media.splice.film import payloads_needed
 from shared.media.splice.refusals import refusals
+from shared.media.splice.traits import pictures_alone
 from shared.media.verification import verify_film
 from shared.ports import Clock, MediaStore
 from shared.usecases.derived import Derived
@@ -106,7 +107,10 @@ class FilmWork:
         derived = Derived(self._media, self._place.encoder, self._work.account_id, planned, self._progress)
         sources = self._timed("ffmpeg", derived.clips)
         reads = read_clips(sources)
-        clips = [read for read in reads if not isinstance(read, BadMedia)]
+        clips: Sequence[Clip] = [read for read in reads if not isinstance(read, BadMedia)]
+        if planned.plan.target is not None and planned.plan.target.sample_rate is None:
+            # What sound they may hold cannot be heard.
+            clips = pictures_alone(clips)
         if len(clips) < len(reads) or not derived.are_whole(clips):
             derived.forget()
             return None

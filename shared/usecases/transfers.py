@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from typing import TypeVar
 
 from shared.domain.errors import BadMedia, DependencyDown
@@ -79,22 +80,25 @@ class ObjectStream:
 
     @property
     def size_bytes(self) -> int:
+        """The object's length."""
         return self.source.size_bytes
 
     def pour(self, write: Write) -> None:
         """Raises as `ObjectSource.read` does, and what `write` raises."""
         ahead: deque[Future[bytes | memoryview]] = deque()
-        reads = (read for piece in self.pieces for read in reads_of(piece))
+        reads = iter([read for piece in self.pieces for read in reads_of(piece)])
         try:
-            for read in reads:
-                ahead.append(threads().submit(bytes_of, [self.source], read))
-                if len(ahead) >= READ_AHEAD:
-                    write(ahead.popleft().result())
-            while ahead:
+            while self._fetch_ahead(ahead, reads):
                 write(ahead.popleft().result())
         finally:
             for future in ahead:
                 future.cancel()
+
+    def _fetch_ahead(self, ahead: deque[Future[bytes | memoryview]], reads: Iterator[Piece]) -> bool:
+        """Whether anything is still to come."""
+        for read in islice(reads, READ_AHEAD - len(ahead)):
+            ahead.append(threads().submit(bytes_of, [self.source], read))
+        return bool(ahead)
 
 
 @contextmanager
