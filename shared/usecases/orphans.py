@@ -11,8 +11,8 @@ from uuid import UUID
 from shared.domain.storage_keys import job_of_upload
 from shared.ports import Clock, MediaStore, Records, StoredObject
 
-UPLOAD_AGE = timedelta(days=1)
-OBJECT_AGE = timedelta(hours=2)
+# No function lives longer than 15 minutes: nobody works on what is older.
+OLD = timedelta(hours=2)
 PAGE = 500
 
 
@@ -28,10 +28,10 @@ class Orphans:
         """How many of each were removed; each is a row of `vsl.storage_operations`. Raises DependencyDown."""
         now = self.clock.now()
         return {
-            "uploads": self._uploads(now - UPLOAD_AGE),
-            "derived": self._objects("derived/", now - OBJECT_AGE, self._unnamed),
-            "incoming": self._objects("incoming/", now - OBJECT_AGE, self._of_ended_jobs),
-            "uploaded": self._objects("uploads/", now - OBJECT_AGE, self._of_ended_uploads),
+            "uploads": self._uploads(now - OLD),
+            "derived": self._objects("derived/", now - OLD, self._unnamed),
+            "incoming": self._objects("incoming/", now - OLD, self._of_ended_jobs),
+            "uploaded": self._objects("uploads/", now - OLD, self._of_ended_uploads),
         }
 
     def _uploads(self, before: datetime) -> int:

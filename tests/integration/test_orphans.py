@@ -61,8 +61,8 @@ def test_old_files_of_no_row_and_of_ended_jobs_go_and_others_stay(world: World, 
 def test_an_upload_that_was_never_finished_is_aborted_after_a_day(world: World, s3: Any, bucket: str) -> None:
     s3.create_multipart_upload(Bucket=bucket, Key="compiled/half")
 
-    assert sweep(world, s3, bucket, timedelta(hours=23))["uploads"] == 0
-    assert sweep(world, s3, bucket, timedelta(hours=25))["uploads"] == 1
+    assert sweep(world, s3, bucket, timedelta(hours=1))["uploads"] == 0
+    assert sweep(world, s3, bucket, timedelta(hours=3))["uploads"] == 1
     assert not s3.list_multipart_uploads(Bucket=bucket).get("Uploads")
 
 
