@@ -58,7 +58,7 @@ def test_old_files_of_no_row_and_of_ended_jobs_go_and_others_stay(world: World, 
     assert {entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket)["Contents"]} == kept
 
 
-def test_an_upload_that_was_never_finished_is_aborted_after_a_day(world: World, s3: Any, bucket: str) -> None:
+def test_an_upload_that_was_never_finished_is_aborted_after_hours(world: World, s3: Any, bucket: str) -> None:
     s3.create_multipart_upload(Bucket=bucket, Key="compiled/half")
 
     assert sweep(world, s3, bucket, timedelta(hours=1))["uploads"] == 0
