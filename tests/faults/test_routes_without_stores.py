@@ -82,7 +82,7 @@ class Ours:
 def ours(proxied: Observed, tmp_path_factory: pytest.TempPathFactory) -> Ours:
     api = Api(proxied.stack["baseUrl"], proxied.stack["adminApiKey"])
     script_id, path = api.script(), clip(tmp_path_factory.mktemp("clips") / "take.mp4")
-    job_ids = [api.generate(f"clip {number}", scriptId=script_id) for number in range(2)]
+    job_ids = [api.generate(f"[duration=1][size=64x64] clip {number}", scriptId=script_id) for number in range(2)]
     assert proxied.end(*job_ids) == ["completed"] * 2
     approved, rejected = (video["videoId"] for video in api.videos(script_id))
     api.post(f"/api/section-videos/{approved}/approve").data()
@@ -173,6 +173,18 @@ def test_without_the_key_directory_a_key_nobody_has_asked_for_is_neither_let_in_
 
     assert usual
     is_told(answer, "dependency_down")
+
+
+def test_a_job_cancelled_without_queues_and_views_is_shown_as_it_is(proxied: Observed, ours: Ours) -> None:
+    with (
+        fault(proxied, "ministack", http_status=503, cut_after_bytes=0),
+        fault(proxied, "redis", reset_probability=1, cut_after_bytes=0),
+    ):
+        job = ours.api.generate("cancelled without queues")
+        assert ours.api.post(f"/jobs/{job}/cancel").data()["status"] == "cancelled"
+        shown = ours.api.get(f"/status/{job}")
+
+    assert shown.data()["status"] == "cancelled"
 
 
 def test_a_film_asked_for_while_the_bucket_is_down_is_made_when_it_is_back(proxied: Observed, ours: Ours) -> None:

@@ -39,7 +39,7 @@ def ended(observed: Observed, tmp_path: Path) -> tuple[list[str], str]:
     """Jobs that were generated, uploaded and compiled; and the key that was uploaded to."""
     api = Api(observed.stack["baseUrl"], observed.stack["apiKey"])
     script = api.script()
-    generated = observed.generate("delivered twice", "seedance-1-lite", scriptId=script)
+    generated = observed.generate("[duration=1][size=64x64] delivered twice", "seedance-1-lite", scriptId=script)
     key = bring(api, clip(tmp_path / "take.mp4"), scriptId=script)
     uploaded = key.rpartition("/")[2].partition(".")[0]
     assert observed.end(generated, uploaded) == ["completed"] * 2
