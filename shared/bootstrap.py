@@ -177,9 +177,20 @@ def catalog() -> Catalog:
 
     text = os.environ.get("MODELS_CONFIG", "")
     if text.startswith("s3:"):
-        bucket, _, key = text.removeprefix("s3:").lstrip("/").partition("/")
-        text = aws("s3").get_object(Bucket=bucket, Key=key)["Body"].read().decode()
+        text = _text_at(text)
     return parse_catalog(json.loads(text or (SOURCE_ROOT / "config" / "models.json").read_text("utf8")))
+
+
+def _text_at(address: str) -> str:
+    """Raises DependencyDown, and ConfigurationError where nothing is."""
+    from shared.adapters.s3 import S3MediaStore
+    from shared.domain.errors import NotFound
+
+    bucket, _, key = address.removeprefix("s3:").lstrip("/").partition("/")
+    try:
+        return S3MediaStore(aws("s3"), bucket).read_text(key)
+    except NotFound:
+        raise config.ConfigurationError(f"Nothing is at {address}: put the registry there.") from None
 
 
 @cache
