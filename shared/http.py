@@ -161,7 +161,7 @@ def _resolver(router: Router, cors_origins: str) -> APIGatewayRestResolver:
 
     @resolver.not_found
     def no_route(_: Exception) -> Response[str]:
-        return _error(resolver, NotFound("There is no such route: see GET /openapi.json."))
+        return _error(resolver, NotFound("There is no such route: see the API's documentation."))
 
     @resolver.exception_handler(errors.ProductError)  # type: ignore[untyped-decorator]
     def product_error(error: errors.ProductError) -> Response[str]:
