@@ -173,24 +173,13 @@ def orphans() -> Orphans:
 @cache
 def catalog() -> Catalog:
     """The registry: MODELS_CONFIG (JSON text or an `s3:bucket/key` address) over config/models.json."""
+    from shared.adapters.s3 import text_at
     from shared.domain.catalog import parse_catalog
 
     text = os.environ.get("MODELS_CONFIG", "")
     if text.startswith("s3:"):
-        text = _text_at(text)
+        text = text_at(aws("s3"), text)
     return parse_catalog(json.loads(text or (SOURCE_ROOT / "config" / "models.json").read_text("utf8")))
-
-
-def _text_at(address: str) -> str:
-    """Raises DependencyDown, and ConfigurationError where nothing is."""
-    from shared.adapters.s3 import S3MediaStore
-    from shared.domain.errors import NotFound
-
-    bucket, _, key = address.removeprefix("s3:").lstrip("/").partition("/")
-    try:
-        return S3MediaStore(aws("s3"), bucket).read_text(key)
-    except NotFound:
-        raise config.ConfigurationError(f"Nothing is at {address}: put the registry there.") from None
 
 
 @cache

@@ -10,7 +10,6 @@ import pytest
 
 from local.ministack import ACCESS_KEY_ID, REGION
 from shared import bootstrap
-from shared.config import ConfigurationError
 from shared.domain.errors import DependencyDown
 from tests.s3_servers import SECRET, own_server
 from tests.scripted_server import always, reply, scripted
@@ -49,7 +48,7 @@ def test_so_does_an_object_and_one_that_is_not_there_is_named(monkeypatch: pytes
         own.server.client().create_bucket(Bucket="settings")
         own.server.client().put_object(Bucket="settings", Key="models.json", Body=REGISTRY.encode())
         monkeypatch.setenv("MODELS_CONFIG", "s3:settings/absent.json")
-        with pytest.raises(ConfigurationError, match=r"s3:settings/absent\.json"):
+        with pytest.raises(ValueError, match=r"s3:settings/absent\.json"):
             bootstrap.catalog()
         monkeypatch.setenv("MODELS_CONFIG", "s3:settings/models.json")
         assert list(bootstrap.catalog().models["image"]) == ["own"]
