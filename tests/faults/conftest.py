@@ -18,6 +18,18 @@ def observed(stack: dict[str, Any]) -> Observed:
     return Observed(stack)
 
 
+@pytest.fixture
+def unscheduled(observed: Observed) -> Iterator[None]:
+    """The minute schedule rests: only the test's own calls run."""
+    events = observed.aws("events")
+    rules = [rule["Name"] for rule in events.list_rules()["Rules"] if "minute" in rule["ScheduleExpression"]]
+    for rule in rules:
+        events.disable_rule(Name=rule)
+    yield
+    for rule in rules:
+        events.enable_rule(Name=rule)
+
+
 @pytest.fixture(scope="session")
 def proxied() -> Iterator[Observed]:
     """A stack of its own whose functions reach everything through the fault proxy."""

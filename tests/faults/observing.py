@@ -203,10 +203,16 @@ class Observed:
         finally:
             os.kill(services, signal.SIGCONT)
 
+    def invoke(self, function: str, event: Any = None) -> dict[str, Any]:
+        """What a function answers, or its error with `errorType`."""
+        name = f"vsl-{self.stack['stage']}-{function}"
+        path = f"/2015-03-31/functions/{name}/invocations"
+        found: dict[str, Any] = self.call("POST", path, event or {}, base="runnerUrl")
+        return found
+
     def sweep(self) -> dict[str, int]:
         """What the minute schedule does, now."""
-        name = f"vsl-{self.stack['stage']}-reconcile"
-        found: dict[str, int] = self.call("POST", f"/2015-03-31/functions/{name}/invocations", {}, base="runnerUrl")
+        found = self.invoke("reconcile")
         assert "sent" in found, found
         return found
 

@@ -50,7 +50,7 @@ def test_a_bad_line_is_outlived(proxied: Observed, route: str, what: dict[str, A
     with fault(proxied, route, **what):
         for _ in range(3):
             proxied.let_time_pass(made[0])
-            proxied.call("POST", "/2015-03-31/functions/vsl-local-reconcile/invocations", {}, base="runnerUrl")
+            proxied.invoke("reconcile")
 
     assert settle_all(proxied, made) == 0
 

@@ -98,17 +98,10 @@ def test_whatever_runs_by_the_clock_or_a_deploy_may_run_twice(
     jobs, _ = ended
     before = {**everything(observed, jobs), "objects": None}
 
-    answers = [invoked(observed, function, {}) for _ in range(2)]
+    answers = [observed.invoke(function) for _ in range(2)]
 
     assert all("errorType" not in answer for answer in answers), answers
     assert {**everything(observed, jobs), "objects": None} == before
-
-
-def invoked(observed: Observed, function: str, event: Any) -> dict[str, Any]:
-    """What a function answers, or its error with `errorType`."""
-    name = f"vsl-{observed.stack['stage']}-{function}"
-    answer: dict[str, Any] = observed.call("POST", f"/2015-03-31/functions/{name}/invocations", event, base="runnerUrl")
-    return answer
 
 
 NEEDS = [
@@ -128,8 +121,8 @@ def test_a_message_whose_reader_lacks_a_store_stays_in_its_queue(proxied: Observ
     record = {"messageId": "one", "body": json.dumps(body), "eventSource": "aws:sqs", "attributes": {}}
 
     with fault(proxied, store, cut_after_bytes=0, **DOWN[store]):
-        answer = invoked(proxied, function, {"Records": [record]})
-    again = invoked(proxied, function, {"Records": [record]})
+        answer = proxied.invoke(function, {"Records": [record]})
+    again = proxied.invoke(function, {"Records": [record]})
 
     # All of a batch having failed, the whole invocation has: both ways the queue keeps the message.
     assert answer.get("errorType") or answer["batchItemFailures"] == [{"itemIdentifier": "one"}], answer
@@ -142,7 +135,7 @@ def test_whatever_runs_by_the_clock_goes_on_once_its_stores_are_back(
     proxied: Observed, function: str, store: str
 ) -> None:
     with fault(proxied, store, cut_after_bytes=0, **DOWN[store]):
-        down = invoked(proxied, function, {})
+        down = proxied.invoke(function)
 
     assert down.get("errorType", "DependencyDown") in ("DependencyDown", "OperationalError"), down
-    assert "errorType" not in invoked(proxied, function, {})
+    assert "errorType" not in proxied.invoke(function)
