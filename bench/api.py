@@ -7,20 +7,17 @@ stands still, so that asking it costs a timeout until the breaker opens). The lo
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from bench.api_calls import Api
 from bench.in_process_load import Handlers
 from bench.load import Measured, at_rate, back_to_back
+from bench.results import Row, keep, line_of
 from local.temporary import temporary_stack
 
 CALLERS = 8
@@ -29,7 +26,6 @@ RATES_PER_SECOND = (5, 10, 20, 30, 40, 60, 80)
 P99_LIMIT_MS = 150
 PROCESSES = os.cpu_count() or 1
 RESULTS = Path("docs/benchmarks/api.jsonl")
-Row = dict[str, Any]
 COLUMNS = ("call", "way", "caches", "perSecond", "p50Ms", "p99Ms", "wrong")
 HEAD = "| call | way | caches | per second | p50 ms | p99 ms | wrong |\n| --- | --- | --- " + "| ---: " * 4 + "|"
 
@@ -44,8 +40,8 @@ def main(arguments: list[str]) -> int:
         api = Api(stack, layout.state)
         for row in measure(api, Handlers(layout, api), seconds):
             rows.append(row)
-            print(line_of(row), flush=True)
-    keep(rows)
+            print(line_of(row, COLUMNS), flush=True)
+    keep(RESULTS, rows)
     return 0 if sum(row["wrong"] for row in rows) == 0 else 1
 
 
@@ -86,20 +82,6 @@ def both_at_rate(api: Api, per_second: float, seconds: float) -> Measured:
 
 def row_of(name: str, way: str, caches: str, measured: Measured) -> Row:
     return {"call": name, "way": way, "caches": caches, **measured.figures()}
-
-
-def line_of(row: Row) -> str:
-    """A line of the table."""
-    return "| " + " | ".join(str(row[name]) for name in COLUMNS) + " |"
-
-
-def keep(rows: list[Row]) -> None:
-    """Appends the rows to the results, with machine and time."""
-    machine = {"cpus": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
-    at = datetime.now(UTC).isoformat(timespec="seconds")
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    with RESULTS.open("a") as file:
-        file.writelines(json.dumps({"at": at, **machine, **row}) + "\n" for row in rows)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import re
 import socket
 import subprocess
@@ -19,7 +17,6 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -29,6 +26,7 @@ import httpx
 import imageio_ffmpeg
 from botocore.config import Config
 
+from bench.results import Row, keep, line_of
 from local.s3.config import ServerConfig
 
 BUCKET = "bench"
@@ -37,7 +35,6 @@ MOVIEPY = Path(".local/venv-moviepy/bin/python")
 SLOW = {"get": {"firstByteMs": 15, "bytesPerSecond": 100e6}, "put": {"firstByteMs": 15, "bytesPerSecond": 100e6},
         "copy": {"firstByteMs": 15}, "complete": {"firstByteMs": 15}, "other": {"firstByteMs": 15}}  # fmt: skip
 WARM_RUNS = {"small": 9, "large": 3}
-Row = dict[str, Any]
 COLUMNS = ("case", "server", "way", "state", "wallSeconds", "cpuSeconds", "megabytesThrough", "memoryMb", "film")
 HEAD = (
     "| " + " | ".join(("case", "server", "way", "state", "wall s", "CPU s", "MB through", "memory MB", "film")) + " |"
@@ -77,9 +74,9 @@ def main(arguments: list[str]) -> int:
         for case in chosen:
             for row in measure(case, store, Path(folder)):
                 rows.append(row)
-                print("| " + " | ".join(str(row[name]) for name in COLUMNS) + " |", flush=True)
+                print(line_of(row, COLUMNS), flush=True)
     print("\n".join(ratios(rows)))
-    keep(rows)
+    keep(RESULTS, rows)
     return 0 if all(row["film"] == "right" for row in rows) else 1
 
 
@@ -214,15 +211,6 @@ def frames_of(film: Path) -> int:
             "passthrough", "-f", "null", "-"]  # fmt: skip
     told = subprocess.run(argv, check=True, capture_output=True, text=True).stderr
     return int(re.findall(r"frame= *(\d+)", told)[-1])
-
-
-def keep(rows: Sequence[Row]) -> None:
-    """Appends the rows to the results, with machine and time."""
-    machine = {"cpus": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
-    at = datetime.now(UTC).isoformat(timespec="seconds")
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    with RESULTS.open("a") as file:
-        file.writelines(json.dumps({"at": at, **machine, **row}) + "\n" for row in rows)
 
 
 if __name__ == "__main__":

@@ -173,12 +173,12 @@ def orphans() -> Orphans:
 @cache
 def catalog() -> Catalog:
     """The registry: MODELS_CONFIG (JSON text or an `s3:bucket/key` address) over config/models.json."""
+    from shared.adapters.s3 import text_at
     from shared.domain.catalog import parse_catalog
 
     text = os.environ.get("MODELS_CONFIG", "")
     if text.startswith("s3:"):
-        bucket, _, key = text.removeprefix("s3:").lstrip("/").partition("/")
-        text = aws("s3").get_object(Bucket=bucket, Key=key)["Body"].read().decode()
+        text = text_at(aws("s3"), text)
     return parse_catalog(json.loads(text or (SOURCE_ROOT / "config" / "models.json").read_text("utf8")))
 
 

@@ -117,7 +117,6 @@ class Webhook(Outside):
 class CallProvider(Outside):
     settle_function: str
     reports_queue_url: str
-    calls_queue_url: str
     s3_bucket: str
     public_base_url: str
     replicate_api_token: str

@@ -15,7 +15,7 @@ from shared.domain import errors
 from shared.domain.errors import Forbidden, InvalidRequest, MalformedRequest, Mistake, NotFound, TooLarge
 from shared.domain.jobs import Caller
 from shared.observability import logger
-from shared.wire import M, validated
+from shared.wire import M, serial_of, validated
 
 BODY_LIMIT_BYTES = 1_000_000
 LONGEST_WAIT_SECONDS = 25
@@ -99,9 +99,10 @@ def path_id(text: str, what: str) -> UUID:
 
 def path_number(text: str, what: str) -> int:
     """A serial id out of the path. Raises NotFound."""
-    if re.fullmatch(r"[1-9]\d{0,8}", text) is None:
+    number = serial_of(text)
+    if number is None:
         raise NotFound(f"There is no {what} {text[:64]!r}: list yours to find its id.")
-    return int(text)
+    return number
 
 
 def query_of(router: Router, model: type[M]) -> M:
@@ -161,7 +162,7 @@ def _resolver(router: Router, cors_origins: str) -> APIGatewayRestResolver:
 
     @resolver.not_found
     def no_route(_: Exception) -> Response[str]:
-        return _error(resolver, NotFound("There is no such route: see GET /openapi.json."))
+        return _error(resolver, NotFound("There is no such route: see the API's documentation."))
 
     @resolver.exception_handler(errors.ProductError)  # type: ignore[untyped-decorator]
     def product_error(error: errors.ProductError) -> Response[str]:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar, get_args
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from shared.domain.catalog import unknown_sentence
@@ -17,6 +17,8 @@ from shared.domain.errors import InvalidRequest, Mistake
 
 M = TypeVar("M", bound=BaseModel)
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+MAX_SERIAL = 2**31 - 1
+_SERIAL = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)
 _USER_ID = re.compile(r"[A-Za-z0-9._@-]{1,128}")
 
 
@@ -32,12 +34,23 @@ class Query(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid")
 
 
-def _in_utc(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+def in_utc(moment: datetime) -> datetime:
+    """UTC where it names no zone. Raises ValueError for a time that UTC has no year for."""
+    try:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except OverflowError:
+        raise ValueError("must be a time of the years 1 to 9999") from None
 
 
-Moment = Annotated[datetime, AfterValidator(_in_utc)]
-"""A time in a query: ISO 8601, UTC where it names no zone."""
+Moment = Annotated[datetime, AfterValidator(in_utc)]
+"""A time in a query: ISO 8601."""
+Serial = Annotated[int, Field(ge=1, le=MAX_SERIAL)]
+"""The id of a row that is numbered."""
+
+
+def serial_of(text: str) -> int | None:
+    """The id that a text names; None where it is no such number, however long."""
+    return int(text) if _SERIAL.fullmatch(text) and int(text) <= MAX_SERIAL else None
 
 
 def user_id(text: str) -> str:

@@ -88,16 +88,22 @@ class MemoryWaiters:
 
 
 class MemoryQueue:
-    """All topics in one list; `down` makes it refuse."""
+    """All topics in one list; `down` makes it refuse, and `topics` are those a function may send to."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, Mapping[str, Any]]] = []
         self.down = False
+        self.topics: tuple[str, ...] = ("calls", "store", "inspect", "compile")
 
     def send(self, topic: str, body: Mapping[str, Any], delay_seconds: int = 0) -> None:
         if self.down:
             raise DependencyDown("The queue does not answer.")
+        if topic not in self.topics:
+            raise KeyError(topic)
         self.sent.append((topic, body))
+
+    def carries(self, topic: str) -> bool:
+        return topic in self.topics
 
     def of(self, topic: str) -> list[Mapping[str, Any]]:
         return [body for sent_to, body in self.sent if sent_to == topic]

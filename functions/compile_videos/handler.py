@@ -29,7 +29,6 @@ from shared.usecases.plan_compile import Planner
 from shared.usecases.read_status import present
 
 router = Router()  # type: ignore[no-untyped-call]
-MAX_SERIAL = 2**31 - 1
 RESOLUTION = re.compile(r"([0-9]{2,4})x([0-9]{2,4})")
 RATE = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,3}|/(?:1|1001))?")
 
@@ -51,7 +50,7 @@ class ScriptCompileBody(wire.Wire):
 
 
 class CompileBody(ScriptCompileBody):
-    script_id: int | None = Field(default=None, ge=1, le=MAX_SERIAL)
+    script_id: wire.Serial | None = None
     video_ids: list[int | str] | None = Field(default=None, min_length=1, max_length=200)
     clips: list[ClipBody] | None = Field(default=None, min_length=1, max_length=200)
 
@@ -188,10 +187,10 @@ def _clip(clip: ClipBody, number: int | None) -> ClipSource:
 
 def _serial(value: int | str, path: str) -> int:
     """The documents give video ids as text; numbers are taken as well."""
-    text = str(value)
-    if not text.isascii() or not text.isdigit() or not 0 < int(text) <= MAX_SERIAL:
+    number = wire.serial_of(str(value))
+    if number is None:
         raise InvalidRequest(f"{path} is no video id.", details=[Mistake(path, "must be a video id")])
-    return int(text)
+    return number
 
 
 def _film_maker() -> FilmMaker:

@@ -18,7 +18,6 @@ from shared.usecases.compile_videos import CompileRequest, request_compile
 from shared.usecases.read_status import present
 
 router = Router()  # type: ignore[no-untyped-call]
-MAX_SERIAL = 2**31 - 1
 
 
 class GenerateBody(wire.Wire):
@@ -26,8 +25,8 @@ class GenerateBody(wire.Wire):
     media_type: Literal["image", "video", "audio", "text"]
     model_id: str = Field(min_length=1, max_length=200)
     parameters: dict[str, Any]
-    script_id: int | None = Field(default=None, ge=1, le=MAX_SERIAL)
-    section_id: int | None = Field(default=None, ge=1, le=MAX_SERIAL)
+    script_id: wire.Serial | None = None
+    section_id: wire.Serial | None = None
     webhook_url: Annotated[str, AfterValidator(wire.https_url)] | None = Field(default=None, max_length=2000)
     metadata: dict[str, Any] = Field(default_factory=dict)
     fallback: bool = False

@@ -20,7 +20,6 @@ from shared.usecases.generate_media import GenerateRequest, generate_media, plan
 from shared.usecases.upload_files import UploadRequest, Uploads, present_upload
 
 router = Router()  # type: ignore[no-untyped-call]
-MAX_SERIAL = 2**31 - 1
 
 
 class FileBody(wire.Wire):
@@ -33,11 +32,11 @@ class UploadBody(wire.Wire):
     user_id: Annotated[str, AfterValidator(wire.user_id)]
     kind: Literal["frame", "clip", "image", "music", "captions", "font"]
     files: list[FileBody] = Field(min_length=1, max_length=MOST_FILES)
-    script_id: int | None = Field(default=None, ge=1, le=MAX_SERIAL)
+    script_id: wire.Serial | None = None
 
 
 class ScriptBody(wire.Wire):
-    section_id: int = Field(ge=1, le=MAX_SERIAL)
+    section_id: wire.Serial
     script_content: str | None = Field(default=None, max_length=500_000)
 
 
@@ -56,13 +55,13 @@ class RejectBody(wire.Wire):
 
 
 class ScriptsQuery(wire.Query):
-    cursor: int | None = Field(default=None, ge=1, le=MAX_SERIAL)
+    cursor: wire.Serial | None = None
     limit: int = Field(default=100, ge=1, le=500)
 
 
 class VideosQuery(wire.Query):
-    script_id: int | None = Field(default=None, ge=1, le=MAX_SERIAL)
-    section_id: int | None = Field(default=None, ge=1, le=MAX_SERIAL)
+    script_id: wire.Serial | None = None
+    section_id: wire.Serial | None = None
     user_id: str | None = None
     status: Literal["pending", "generating", "completed", "approved", "rejected", "failed", "cancelled"] | None = None
     cursor: int = Field(default=0, ge=0, le=1_000_000)

@@ -28,8 +28,8 @@ def _after(job: Job) -> str:
 def _cursor(text: str) -> Cursor:
     try:
         created_at, job_id = json.loads(base64.urlsafe_b64decode(text.encode()))
-        return datetime.fromisoformat(created_at), UUID(job_id)
-    except (ValueError, TypeError, AttributeError):
+        return wire.in_utc(datetime.fromisoformat(created_at)), UUID(job_id)
+    except (ValueError, TypeError, AttributeError, RecursionError):
         raise ValueError("must be a nextCursor of an earlier page") from None
 
 

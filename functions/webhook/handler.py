@@ -11,6 +11,7 @@ from shared import bootstrap, config, http, wire
 from shared.domain import webhook_signature
 from shared.domain.errors import InvalidRequest, TooLarge, Unauthorized
 from shared.domain.messages import WebhookReceived
+from shared.observability import WEBHOOK_LATENCY, seconds
 
 router = Router()  # type: ignore[no-untyped-call]
 NO_ID = "00000000-0000-0000-0000-000000000000"
@@ -33,7 +34,14 @@ def post_webhook() -> Response[str]:
     webhook_id = webhook_signature.verify(router.current_event.headers or {}, raw, secrets, bootstrap.clock().now())
     job_id, attempt_id = _named(bootstrap.value_of(settings.webhook_url_key).encode())
     bootstrap.reports().send(_report(webhook_id, raw, job_id, attempt_id))
+    seconds(WEBHOOK_LATENCY, _seconds_since_sent())
     return http.answer(200, {"received": True})
+
+
+def _seconds_since_sent() -> float:
+    """By the sender's clock, of whole seconds, which may be ahead of ours."""
+    sent_at = int(http.header(router, "webhook-timestamp") or 0)
+    return max(bootstrap.clock().now().timestamp() - sent_at, 0.0)
 
 
 def _named(key: bytes) -> tuple[str, str]:

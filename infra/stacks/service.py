@@ -135,16 +135,14 @@ class ServiceStack(Stack):
             "RUNWAY_BASE_URL": self._provider_setting("runway-base-url", stage.runway_base_url),
         }  # fmt: skip
         base = f"/vsl/{stage.name}/public-base-url"
-        calls = {"CALLS_QUEUE_URL": queues["calls"].queue_url, "PUBLIC_BASE_URL": f"ssm:{base}"}
         caller = self._function(
-            "call_provider", World.OUTSIDE, provider | reports | url_key | calls,
+            "call_provider", World.OUTSIDE, provider | reports | url_key | {"PUBLIC_BASE_URL": f"ssm:{base}"},
             stage.worker_timeout_seconds, stage.worker_memory_mb,
         )  # fmt: skip
         self._grant_secrets(caller, "webhook-url-key", "replicate-token", "runway-token")
         caller.add_to_role_policy(
             aws_iam.PolicyStatement(actions=["ssm:GetParameter"], resources=[self._arn("ssm", f"parameter{base}")])
         )
-        queues["calls"].grant_send_messages(caller)
         self.media.bucket.grant_read(caller)
         origins = self._provider_setting("provider-output-origins", ",".join(stage.provider_output_origins))
         store = self._function(

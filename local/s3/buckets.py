@@ -88,6 +88,6 @@ async def put_notification(service: Service, call: Call) -> web.StreamResponse:
     bucket = replace(service.index.bucket(call.bucket), notification=body if rules else None)
     with service.index.transaction():
         service.index.configure_bucket(bucket)
-        service.index.add_events(events.test_messages(bucket, call))
+        service.index.add_events(events.configuration_messages(bucket, call))
     service.sender.wake()
     return call.response(200)

@@ -25,10 +25,6 @@ class Credential:
     role_arn: str | None = None
     expires_at: float | None = None
 
-    @property
-    def is_root(self) -> bool:
-        return self.role_arn is None
-
 
 class Keyring:
     """Known keys. Sessions live in memory: they end with the stack that issued them."""

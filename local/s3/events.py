@@ -63,7 +63,7 @@ def messages(bucket: Bucket, event: str, stored: StoredObject, call: Call, regio
     return [(rule.queue_arn, json.dumps({"Records": [_record(rule, event, stored, call, region)]})) for rule in wanting]
 
 
-def test_messages(bucket: Bucket, call: Call) -> list[tuple[str, str]]:
+def configuration_messages(bucket: Bucket, call: Call) -> list[tuple[str, str]]:
     """What S3 sends to each queue when it is configured."""
     rules = read_rules(bucket.notification) if bucket.notification else ()
     body = {"Service": "Amazon S3", "Event": "s3:TestEvent", "Time": _now(), "Bucket": bucket.name,

@@ -175,7 +175,6 @@ class SqsQueue:
             raise _down("The queue") from error
 
     def carries(self, topic: str) -> bool:
-        """Whether this function may send to the topic."""
         return topic in self._urls
 
 

@@ -14,7 +14,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from shared.adapters.replicate_answers import (
     THROTTLED_SECONDS,
@@ -26,6 +25,7 @@ from shared.adapters.replicate_answers import (
 )
 from shared.adapters.replicate_models import ReplicateModels
 from shared.adapters.replicate_prediction import created_at, is_answer_to, is_prediction, to_prediction
+from shared.adapters.secrets import check_base_url, checked_token
 from shared.domain.errors import (
     PROVIDER_ERROR,
     AnswerLost,
@@ -50,7 +50,6 @@ _FINISHED_ALREADY = (409, 422)
 _UNAVAILABLE = (402, 403, 404, 410)
 _PERHAPS_NO_VERSION = (404, 422)
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
-_TOKEN = re.compile(r"[\x21-\x7e]+", re.ASCII)
 
 
 class ReplicateProvider:
@@ -68,9 +67,7 @@ class ReplicateProvider:
         timeout_seconds: float = 30.0,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        url = urlsplit(base_url)
-        if url.scheme != "https" and url.hostname not in ("127.0.0.1", "::1", "localhost"):
-            raise ValueError("The provider's base URL must be https: the token goes there.")
+        check_base_url(base_url)
         self._base_url = base_url.rstrip("/").removesuffix("/v1")
         self._token, self._timeout_seconds, self._sleep = token, timeout_seconds, sleep
         self._kept: tuple[str, httpx.Client] | None = None
@@ -191,7 +188,7 @@ class ReplicateProvider:
         """One request, once. Raises ProviderBusy when it did not leave, AnswerLost when it may have."""
         import httpx
 
-        token = self._checked_token()
+        token = checked_token(self._token())
         try:
             response = self._client(token).request(method, path, **options)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
@@ -220,17 +217,10 @@ class ReplicateProvider:
             self._kept = (token, sdk._client)
         return self._kept[1]
 
-    def _checked_token(self) -> str:
-        # A token that no header can hold would end up in the exception of the HTTP library.
-        token = self._token().strip()
-        if not _TOKEN.fullmatch(token):
-            raise ProviderRefused("The provider's token is empty or malformed; set it again.")
-        return token
-
     def _refuse_client_error(self, response: httpx.Response, absent: type[ProductError] = NotFound) -> None:
         if response.status_code < 400:
             return
-        detail = detail_of(response, self._checked_token())
+        detail = detail_of(response, checked_token(self._token()))
         if response.status_code == 429:
             raise ProviderBusy(
                 "The provider throttles our calls.",

@@ -14,8 +14,8 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
+from shared.adapters.secrets import check_base_url, checked_token
 from shared.domain.errors import AnswerLost, NotFound, ProductError, ProviderBusy, ProviderRefused
 from shared.ports import Prediction
 
@@ -32,7 +32,6 @@ LONGEST_ERROR = 500
 # Runway tells no seconds of its work: any above 0 say that it charged for it.
 CHARGED_SECONDS = 1.0
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
-_TOKEN = re.compile(r"[\x21-\x7e]+", re.ASCII)
 _SECONDS = re.compile(r"[0-9]{1,9}", re.ASCII)
 # Tasks' statuses in the words all providers share here; a new one is a task that runs.
 _ENDS = {"SUCCEEDED": "succeeded", "FAILED": "failed", "CANCELLED": "canceled"}
@@ -57,9 +56,7 @@ class RunwayProvider:
         timeout_seconds: float = 30.0,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        url = urlsplit(base_url)
-        if url.scheme != "https" and url.hostname not in ("127.0.0.1", "::1", "localhost"):
-            raise ValueError("The provider's base URL must be https: the token goes there.")
+        check_base_url(base_url)
         self._token, self._base_url, self._timeout_seconds, self._sleep = token, base_url, timeout_seconds, sleep
 
     def create(self, request: Mapping[str, Any], webhook_url: str, cancel_after_seconds: int) -> Prediction:  # noqa: ARG002
@@ -116,7 +113,7 @@ class RunwayProvider:
         import httpx
         from runwayml import APIConnectionError, APIStatusError, RunwayML
 
-        token, url, timeout = self._checked_token(), self._base_url, self._timeout
+        token, url, timeout = checked_token(self._token()), self._base_url, self._timeout
         try:
             with self._bare() as bare:
                 sdk = RunwayML(api_key=token, base_url=url, max_retries=0, timeout=timeout, http_client=bare)
@@ -139,13 +136,6 @@ class RunwayProvider:
         import httpx
 
         return httpx.Timeout(self._timeout_seconds, connect=min(5.0, self._timeout_seconds))
-
-    def _checked_token(self) -> str:
-        # A token that no header can hold would end up in the exception of the HTTP library.
-        token = self._token().strip()
-        if not _TOKEN.fullmatch(token):
-            raise ProviderRefused("The provider's token is empty or malformed; set it again.")
-        return token
 
 
 def to_prediction(provider_id: str, task: Mapping[str, Any]) -> Prediction:

@@ -207,6 +207,15 @@ class S3MediaStore:
         return UploadForm(form["url"], form["fields"])
 
 
+def text_at(client: S3Client, address: str) -> str:
+    """What an `s3:bucket/key` address names. Raises DependencyDown, and ValueError where nothing is."""
+    bucket, _, key = address.removeprefix("s3:").lstrip("/").partition("/")
+    try:
+        return S3MediaStore(client, bucket).read_text(key)
+    except NotFound:
+        raise ValueError(f"Nothing is at {address}: put a file there, or name where it is.") from None
+
+
 @contextmanager
 def _own_errors() -> Iterator[None]:
     """What S3's and the SDK's errors mean in our words."""

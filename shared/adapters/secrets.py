@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from urllib.parse import urlsplit
+
 from shared.domain.errors import ProviderRefused
+
+_TOKEN = re.compile(r"[\x21-\x7e]+", re.ASCII)
 
 
 def value_of(address: str) -> str:
@@ -25,3 +30,18 @@ def provider_token(address: str) -> str:
     except GetParameterError:
         sentence = f"This stage has no secret {address.removeprefix('secret:')}: an operator must put it there."
         raise ProviderRefused(sentence, code="model_unavailable") from None
+
+
+def checked_token(token: str) -> str:
+    """The token alone. Raises ProviderRefused for one no header can hold: it would end up in an error's text."""
+    alone = token.strip()
+    if not _TOKEN.fullmatch(alone):
+        raise ProviderRefused("The provider's token is empty or malformed; set it again.")
+    return alone
+
+
+def check_base_url(base_url: str) -> None:
+    """Raises ValueError where a token sent there could be read on the way: neither https nor loopback."""
+    url = urlsplit(base_url)
+    if url.scheme != "https" and url.hostname not in ("127.0.0.1", "::1", "localhost"):
+        raise ValueError("The provider's base URL must be https: the token goes there.")

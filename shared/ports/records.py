@@ -175,9 +175,6 @@ class Transaction(Erasures, Protocol):
     ) -> Sequence[SectionVideo]:  # fmt: skip
         """Section videos; of a script by position then id, else newest first."""
 
-    def videos_by_id(self, account_id: UUID, ids: Sequence[int]) -> Sequence[SectionVideo]:
-        """The account's videos among `ids`, in no order."""
-
     def move_video(
         self, account_id: UUID, video_id: int, sources: Sequence[str], to: str, reason: str | None = None
     ) -> SectionVideo | None:

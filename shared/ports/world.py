@@ -39,6 +39,9 @@ class Queue(Protocol):
     def send(self, topic: str, body: Mapping[str, Any], delay_seconds: int = 0) -> None:
         """Sends one message, at most 900 s late. Raises DependencyDown."""
 
+    def carries(self, topic: str) -> bool:
+        """Whether this function may send to the topic."""
+
 
 class Reports(Protocol):
     """The way from outside to inside that needs no answer."""

@@ -31,9 +31,9 @@ class Aftermath:
         return job
 
     def send(self, job_id: UUID | None = None) -> int:
-        """Sends due announcements, of one job or of all; how many."""
+        """Sends due announcements, of one job or of all; how many. Others' topics are left to the sweep."""
         with self._records.transaction() as tx:
-            rows = tx.unsent(job_id, BATCH)
+            rows = [row for row in tx.unsent(job_id, BATCH) if self._queue.carries(row.topic)]
             for row in rows:
                 self._queue.send(row.topic, row.body, row.delay_seconds)
             if rows:

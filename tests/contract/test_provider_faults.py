@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,23 +11,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.scripted_server import ScriptedServer, always, reply, scripted
+from tests.scripted_server import ScriptedServer, reply, scripted
 from tests.standin_process import IMAGE, TEXT, VIDEO, StandIn, heard, running, streams, wait_for
 
 COMPLETED: dict[str, Any] = {"webhook_events_filter": ["completed"]}
-
-
-@pytest.fixture(scope="module")
-def standin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
-    with running(tmp_path_factory.mktemp("provider")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def hooks() -> Iterator[ScriptedServer]:
-    """Takes every webhook."""
-    with scripted(always(reply(200))) as server:
-        yield server
 
 
 @pytest.fixture(scope="module", autouse=True)

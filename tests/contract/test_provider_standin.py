@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +16,8 @@ from replicate.webhook import Webhooks, WebhookSigningSecret
 
 from local.provider.answers import Bucket
 from local.provider.webhooks import may_be_called, sign
-from tests.scripted_server import ScriptedServer, always, reply, scripted
-from tests.standin_process import FFMPEG, IMAGE, TEXT, VIDEO, StandIn, heard, running, streams, wait_for
-
-
-@pytest.fixture(scope="module")
-def standin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
-    with running(tmp_path_factory.mktemp("provider")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def hooks() -> Iterator[ScriptedServer]:
-    """Takes every webhook."""
-    with scripted(always(reply(200))) as server:
-        yield server
+from tests.scripted_server import ScriptedServer, reply, scripted
+from tests.standin_process import FFMPEG, IMAGE, TEXT, VIDEO, StandIn, heard, streams, wait_for
 
 
 def test_the_sdk_runs_a_video_model_and_the_clip_plays(standin: StandIn, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from replicate.stream import ServerSentEvent
 from replicate.webhook import InvalidTimestampError, Webhooks, WebhookSigningSecret
 
 from local.provider.webhooks import sign
-from tests.standin_process import IMAGE, TEXT, VIDEO, StandIn, running, wait_for
+from tests.standin_process import IMAGE, TEXT, VIDEO, StandIn, wait_for
 
 SDXL = "stability-ai/sdxl"
 HASH = "39ed52f2a78e934b3ba6e2a89f5b1c712de7dfea535525255b1aa35c5565e08b"
@@ -42,13 +42,8 @@ FILE = {
     "id", "name", "content_type", "size", "etag", "checksums", "metadata", "created_at", "expires_at", "urls",
 }  # fmt: skip
 PAGE = {"next", "previous", "results"}
+TOKEN = "r8_test"
 SECRET = WebhookSigningSecret(key="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
-
-
-@pytest.fixture(scope="module")
-def standin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
-    with running(tmp_path_factory.mktemp("provider"), token="r8_test") as server:
-        yield server
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,13 +12,9 @@ from shared.adapters.runway_provider import RunwayProvider, to_prediction
 from shared.domain.errors import AnswerLost, NotFound, ProductError, ProviderBusy, ProviderRefused
 from tests.contract.test_runway_sdk import frame
 from tests.scripted_server import always, reply, scripted
-from tests.standin_process import StandIn, running, wait_for
+from tests.standin_process import StandIn, wait_for
 
-
-@pytest.fixture(scope="module")
-def standin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
-    with running(tmp_path_factory.mktemp("provider"), token="key_test") as server:
-        yield server
+TOKEN = "key_test"
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +22,7 @@ def ours(standin: StandIn) -> RunwayProvider:
     return provider(f"{standin.http.base_url}/runway")
 
 
-def provider(base_url: str, token: str = "key_test") -> RunwayProvider:
+def provider(base_url: str, token: str = TOKEN) -> RunwayProvider:
     return RunwayProvider(lambda: token, base_url, sleep=lambda _: None)
 
 

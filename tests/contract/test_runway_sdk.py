@@ -17,16 +17,11 @@ from PIL import Image
 from runwayml import AuthenticationError, BadRequestError, NotFoundError, RateLimitError, RunwayML, TaskFailedError
 from runwayml.lib.polling import TaskTimeoutError
 
-from tests.standin_process import StandIn, running, streams
+from tests.standin_process import StandIn, streams
 
 RATIOS = ("1280:720", "720:1280", "1104:832", "832:1104", "960:960", "1584:672")
+TOKEN = "key_test"
 RUNNING = ("PENDING", "RUNNING", "THROTTLED")
-
-
-@pytest.fixture(scope="module")
-def standin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
-    with running(tmp_path_factory.mktemp("provider"), token="key_test") as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +31,7 @@ def base_url(standin: StandIn) -> str:
 
 @pytest.fixture(scope="module")
 def sdk(base_url: str) -> Iterator[RunwayML]:
-    with RunwayML(api_key="key_test", base_url=base_url, max_retries=0) as client:
+    with RunwayML(api_key=TOKEN, base_url=base_url, max_retries=0) as client:
         yield client
 
 

@@ -130,6 +130,7 @@ def test_a_key_is_found_by_its_hash_with_its_revocation(directory: Any) -> None:
 def queue(request: pytest.FixtureRequest) -> Iterator[tuple[Any, Any]]:
     if request.param == "memory":
         memory = MemoryQueue()
+        memory.topics = ("calls",)
         yield memory, lambda: [dict(body) for body in memory.of("calls")]
         return
     sqs = client(request.getfixturevalue("stack"), "sqs")
@@ -147,6 +148,11 @@ def test_a_message_arrives_with_its_body(queue: tuple[Any, Any]) -> None:
     sender, received = queue
     sender.send("calls", {"jobId": "1"})
     assert received() == [{"jobId": "1"}]
+
+
+def test_a_queue_says_which_topics_it_carries(queue: tuple[Any, Any]) -> None:
+    sender, _ = queue
+    assert [sender.carries(topic) for topic in ("calls", "store")] == [True, False]
 
 
 @pytest.fixture(params=["memory", "redis"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
@@ -9,27 +10,58 @@ from uuid import uuid4
 
 import pytest
 
-from operate.accounts import Accounts
+from infra.stacks.api import KEYED_ROUTES
+from operate.accounts import SCOPES, Accounts
 from tests.e2e.client import Answer, Api, a_text
 from tests.e2e.conftest import Clips
+from tests.faults.observing import Observed
+from tests.footage import clip
 
 Watch = Callable[[], AbstractContextManager[None]]
 ORIGINS = ("http://localhost:3000", "http://127.0.0.1:3000")
 EVIL = "https://evil.example.com"
+SCOPE_OF = {
+    ("POST", "/generate-media"): "generate",
+    ("GET", "/models"): "read",
+    ("GET", "/models/{mediaType}/{modelId}"): "read",
+    ("GET", "/status/{jobId}"): "read",
+    ("GET", "/jobs"): "read",
+    ("GET", "/jobs/{jobId}/events"): "read",
+    ("POST", "/jobs/{jobId}/cancel"): "generate",
+    ("POST", "/jobs/{jobId}/retry"): "generate",
+    ("POST", "/api/uploads"): "generate",
+    ("POST", "/api/scripts"): "review",
+    ("GET", "/api/scripts"): "read",
+    ("GET", "/api/scripts/{scriptId}"): "read",
+    ("POST", "/api/scripts/{scriptId}/compile"): "compile",
+    ("GET", "/api/section-videos"): "read",
+    ("PATCH", "/api/section-videos/{videoId}"): "review",
+    ("POST", "/api/section-videos/{videoId}/approve"): "review",
+    ("POST", "/api/section-videos/{videoId}/reject"): "review",
+    ("POST", "/compile-videos"): "compile",
+    ("POST", "/compile-videos/plan"): "compile",
+    ("POST", "/probe"): "read",
+    ("GET", "/api/usage"): "read",
+    ("DELETE", "/api/videos/{jobId}"): "admin",
+    ("DELETE", "/api/users/{userId}"): "admin",
+    ("GET", "/api/erasures/{erasureId}"): "admin",
+    ("GET", "/api/budgets"): "read",
+    ("PUT", "/api/budgets"): "admin",
+}
+every_route = pytest.mark.parametrize(("method", "path"), [route[:2] for route in KEYED_ROUTES])
 
 
-def test_no_key_is_401(api: Api, nothing_made: Watch, words: str) -> None:
+def asked(api: Api, method: str, path: str) -> Answer:
+    """A route with an id that is nobody's, and with nothing else."""
+    return api.call(method, re.sub(r"{\w+}", str(uuid4()), path), None if method == "GET" else {})
+
+
+@every_route
+def test_no_key_and_an_unknown_key_are_401(api: Api, method: str, path: str, nothing_made: Watch) -> None:
     with nothing_made():
-        answer = Api(api.base_url, None).post("/generate-media", a_text(words))
+        answers = [asked(Api(api.base_url, key), method, path) for key in (None, f"vsl_{uuid4().hex}")]
 
-    assert "X-API-Key" in answer.refuses(401, "unauthorized")
-
-
-def test_an_unknown_key_is_401(api: Api, nothing_made: Watch, words: str) -> None:
-    with nothing_made():
-        answer = Api(api.base_url, "vsl_unknown").post("/generate-media", a_text(words))
-
-    answer.refuses(401, "unauthorized")
+    assert all("X-API-Key" in answer.refuses(401, "unauthorized") for answer in answers)
 
 
 def test_a_revoked_key_is_401(api: Api, accounts: Accounts, account_id: str, nothing_made: Watch, words: str) -> None:
@@ -42,27 +74,29 @@ def test_a_revoked_key_is_401(api: Api, accounts: Accounts, account_id: str, not
     answer.refuses(401, "unauthorized")
 
 
-def test_a_key_without_the_scope_is_403(
-    api: Api, accounts: Accounts, account_id: str, nothing_made: Watch, words: str
-) -> None:
-    reader = Api(api.base_url, accounts.create_key(account_id, ["read"])["apiKey"])
+@pytest.fixture(scope="module")
+def lacking(api: Api, accounts: Accounts, account_id: str) -> dict[str, Api]:
+    """By scope: a key that has all the others."""
+    return {
+        scope: Api(api.base_url, accounts.create_key(account_id, [s for s in SCOPES if s != scope])["apiKey"])
+        for scope in SCOPES
+    }
+
+
+@every_route
+def test_a_key_without_the_scope_is_403(lacking: dict[str, Api], method: str, path: str, nothing_made: Watch) -> None:
+    scope = SCOPE_OF[method, path]
 
     with nothing_made():
-        answers = {
-            "generate": reader.post("/generate-media", a_text(words)),
-            "review": reader.post("/api/scripts", {"sectionId": 1}),
-            "compile": reader.post("/compile-videos", {"scriptId": 1}),
-        }
+        answer = asked(lacking[scope], method, path)
 
-    assert all(f"'{scope}'" in answer.refuses(403, "missing_scope") for scope, answer in answers.items())
-    assert reader.get("/models").status == 200
+    assert f"'{scope}'" in answer.refuses(403, "missing_scope")
 
 
-def test_a_key_without_read_may_not_read(api: Api, accounts: Accounts, account_id: str) -> None:
-    maker = Api(api.base_url, accounts.create_key(account_id, ["generate"])["apiKey"])
+def test_a_key_with_the_scope_alone_is_enough(api: Api, accounts: Accounts, account_id: str, words: str) -> None:
+    reader, maker = (Api(api.base_url, accounts.create_key(account_id, [s])["apiKey"]) for s in ("read", "generate"))
 
-    for path in ("/jobs", f"/status/{uuid4()}", "/models", "/api/scripts", "/api/section-videos"):
-        assert "'read'" in maker.get(path).refuses(403, "missing_scope")
+    assert (reader.get("/models").status, maker.post("/generate-media", a_text(words)).status) == (200, 202)
 
 
 def of_every_route(api: Api, job_id: str, video_id: str, script_id: str) -> list[Answer]:
@@ -89,13 +123,92 @@ def test_what_is_another_accounts_is_404_on_every_route(
 
     with nothing_made():
         answers = of_every_route(stranger, clips.job_ids[0], clips.video_ids[0], str(clips.script_id))
-        answers.append(stranger.post("/compile-videos", {"videoIds": list(clips.video_ids)}))
-        answers.append(stranger.post("/compile-videos", {"clips": [{"jobId": clips.job_ids[0]}]}))
-        answers.append(stranger.post("/compile-videos", {"scriptId": clips.script_id}))
+        for named in ({"videoIds": list(clips.video_ids)}, {"scriptId": clips.script_id}):
+            answers += of_every_compile(stranger, named)
+        for one in ({"jobId": clips.job_ids[0]}, {"videoId": clips.video_ids[0]}):
+            answers += [*of_every_compile(stranger, {"clips": [one]}), stranger.post("/probe", one)]
         answers.append(stranger.post("/generate-media", a_text("x", scriptId=clips.script_id)))
+        answers.append(stranger.post("/api/uploads", a_form(scriptId=clips.script_id)))
 
     assert [answer.refuses(404, "not_found") for answer in answers]
     assert [video["status"] for video in api.videos(clips.script_id)] == [video["status"] for video in before]
+
+
+def of_every_compile(api: Api, named: dict[str, Any]) -> list[Answer]:
+    """A film of these clips: made, planned, and planned by the other route."""
+    return [
+        api.post("/compile-videos", named),
+        api.post("/compile-videos", {**named, "dryRun": True}),
+        api.post("/compile-videos/plan", named),
+    ]
+
+
+def a_form(**changes: Any) -> dict[str, Any]:
+    file = {"name": "take.mp4", "contentType": "video/mp4", "size": 4}
+    return {"userId": "tester", "kind": "clip", "files": [file], **changes}
+
+
+# {own} is the account of the caller, {other} that of another one whose clip lies in all these places.
+FOREIGN_KEYS = [
+    "uploads/{other}/tester/1/take.mp4", "generated/{other}/tester/2026/01/01/1/original.mp4",
+    "reference-frames/{other}/tester/1/take.mp4", "video-clips/{other}/tester/1/take.mp4",
+    "derived/{other}/0/take.mp4", "compiled/{other}/1/1/final-1.mp4", "incoming/1/1/0",
+]  # fmt: skip
+CLIMBING_KEYS = [
+    "uploads/{own}/../{other}/tester/1/take.mp4", "uploads/{own}/tester/../../{other}/tester/1/take.mp4",
+    "uploads/{own}/tester/%2e%2e/%2e%2e/{other}/tester/1/take.mp4", "/uploads/{other}/tester/1/take.mp4",
+    "uploads/{own}/tester/1/../../../{other}/tester/1/take.mp4", "uploads//{other}/tester/1/take.mp4",
+    "uploads/{own}/./tester/1/take.mp4", "uploads/{own}\\..\\{other}\\tester\\1\\take.mp4",
+    "s3://vsl-media/uploads/{other}/tester/1/take.mp4", "../uploads/{other}/tester/1/take.mp4",
+    "catalog/models.json", "uploads/{own}/", "uploads",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def put(stack: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], None]:
+    """Puts a clip to a key as only an operator can, and answers nothing."""
+    body = clip(tmp_path_factory.mktemp("keys") / "take.mp4").read_bytes()
+    s3 = Observed(stack).aws("s3")
+    return lambda key: s3.put_object(Bucket=stack["bucket"], Key=key, Body=body, ContentType="video/mp4")
+
+
+def other_id(accounts: Accounts) -> str:
+    return str(next(account["accountId"] for account in accounts.list() if account["name"] == "other"))
+
+
+@pytest.mark.parametrize("shape", [*FOREIGN_KEYS, *CLIMBING_KEYS])
+def test_no_key_of_another_account_is_read_however_it_is_written(
+    stranger: Api, accounts: Accounts, account_id: str, put: Callable[[str], None], shape: str, nothing_made: Watch
+) -> None:
+    own, other = other_id(accounts), account_id
+    for there in (*FOREIGN_KEYS, "uploads/{own}/tester/1/take.mp4"):
+        put(there.format(own=own, other=other))
+    one = {"s3Key": shape.format(own=own, other=other)}
+
+    with nothing_made():
+        answers = [*of_every_compile(stranger, {"clips": [one, one]}), stranger.post("/probe", one)]
+
+    assert [answer.refuses(404, "not_found") for answer in answers]
+    assert stranger.post("/probe", {"s3Key": f"uploads/{own}/tester/1/take.mp4"}).status == 200
+
+
+def test_an_idempotency_key_of_another_account_is_free(
+    api: Api, stranger: Api, accounts: Accounts, account_id: str, put: Callable[[str], None], words: str
+) -> None:
+    ours, theirs = (f"uploads/{one}/tester/1/take.mp4" for one in (account_id, other_id(accounts)))
+    put(ours)
+    put(theirs)
+    calls: list[tuple[str, Any, Any]] = [
+        ("/generate-media", a_text(words), a_text(f"{words} of another")),
+        ("/api/uploads", a_form(), a_form(userId="another")),
+        ("/compile-videos", {"clips": [{"s3Key": ours}]}, {"clips": [{"s3Key": theirs}]}),
+    ]
+
+    for path, body, other_body in calls:
+        first = api.post(path, body, Idempotency_Key=words)
+        second = stranger.post(path, other_body, Idempotency_Key=words)
+        assert (first.status < 300, second.status) == (True, first.status), second.body
+        assert first.body != second.body
 
 
 def test_lists_hold_nothing_of_another_account(stranger: Api, clips: Clips) -> None:

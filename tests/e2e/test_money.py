@@ -49,6 +49,8 @@ def test_a_job_is_in_the_usage_with_what_was_expected_and_what_it_cost(rich: Api
     assert usage["totals"]["actualUsd"] == group["actualUsd"] > 0
     assert [g["key"] for g in rich.get("/api/usage?groupBy=user").data()["groups"]] == ["poet"]
     assert rich.get("/api/usage?from=2020-01-01&to=2020-02-01").data()["groups"] == []
+    elsewhere = rich.get("/api/usage?from=2020-01-01T02:00:00%2B02:00").data()
+    assert elsewhere["from"] == "2020-01-01T00:00:00.000Z"
 
 
 def test_another_account_sees_neither_usage_nor_budgets(rich: Api, stranger: Api) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -13,6 +14,9 @@ import pytest
 from tests.e2e.client import Api, a_clip
 
 Watch = Callable[[], AbstractContextManager[None]]
+DEEP_CURSOR = base64.urlsafe_b64encode(b"[" * 3000).decode()
+# Of a time before all years UTC has.
+EARLY_CURSOR = base64.urlsafe_b64encode(json.dumps(["0001-01-01T00:00:00+14:00", str(uuid4())]).encode()).decode()
 
 
 def refused(api: Api, nothing_made: Watch, body: Any, status: int = 422, code: str = "invalid_request") -> str:
@@ -145,6 +149,10 @@ def test_an_idempotency_key_of_unprintable_characters_is_refused(api: Api, nothi
         ("/jobs?cursor=nonsense", "cursor"),
         ("/jobs?cursor=W10=", "cursor"),
         ("/jobs?cursor=bnVsbA==", "cursor"),
+        (f"/jobs?cursor={DEEP_CURSOR}", "cursor"),
+        (f"/jobs?cursor={EARLY_CURSOR}", "cursor"),
+        ("/jobs?from=0001-01-01T00:00:00%2B14:00", "from"),
+        ("/api/usage?from=0001-01-01T00:00:00%2B14:00", "from"),
         ("/jobs?limit=201", "limit"),
         ("/jobs?limit=-1", "limit"),
         ("/jobs?status=done", "status"),
@@ -183,6 +191,8 @@ def test_a_wrong_script_is_refused(api: Api, nothing_made: Watch, body: dict[str
         ({"scriptId": 1, "videoIds": [1]}, "exactly one of scriptId, videoIds, clips"),
         ({"videoIds": []}, "videoIds: "),
         ({"videoIds": ["x"]}, "videoIds.0: must be a video id"),
+        ({"videoIds": ["9" * 5000]}, "videoIds.0: must be a video id"),
+        ({"clips": [{"videoId": "9" * 5000}]}, "clips.0.videoId: must be a video id"),
         ({"clips": [{}]}, "clips.0: "),
         ({"clips": [{"vidoId": 1}]}, "clips.0.vidoId: unknown field; did you mean 'videoId'?"),
         ({"scriptId": 1, "quality": "best"}, "quality: "),

@@ -47,6 +47,24 @@ def stopped(process: int) -> Iterator[None]:
         os.kill(process, signal.SIGCONT)
 
 
+@contextmanager
+def fault(observed: Observed, route: str, **what: Any) -> Iterator[None]:
+    """What `local.faults.Fault` names, between the functions of a stack with the proxy and one thing they use."""
+    _set_fault(observed, "PUT", route, what)
+    try:
+        yield
+    finally:
+        _set_fault(observed, "DELETE", route, None)
+
+
+def _set_fault(observed: Observed, method: str, route: str, body: Any) -> None:
+    request = urllib.request.Request(
+        f"{observed.stack['faultsUrl']}/{route}", method=method, data=json.dumps(body).encode(),
+        headers={"Content-Type": "application/json"},
+    )  # fmt: skip
+    urllib.request.urlopen(request, timeout=5).close()
+
+
 @dataclass(frozen=True)
 class Observed:
     """The stack of a test; `stack` is what its fixture gives."""
@@ -185,10 +203,16 @@ class Observed:
         finally:
             os.kill(services, signal.SIGCONT)
 
+    def invoke(self, function: str, event: Any = None) -> dict[str, Any]:
+        """What a function answers, or its error with `errorType`."""
+        name = f"vsl-{self.stack['stage']}-{function}"
+        path = f"/2015-03-31/functions/{name}/invocations"
+        found: dict[str, Any] = self.call("POST", path, event or {}, base="runnerUrl")
+        return found
+
     def sweep(self) -> dict[str, int]:
         """What the minute schedule does, now."""
-        name = f"vsl-{self.stack['stage']}-reconcile"
-        found: dict[str, int] = self.call("POST", f"/2015-03-31/functions/{name}/invocations", {}, base="runnerUrl")
+        found = self.invoke("reconcile")
         assert "sent" in found, found
         return found
 
@@ -257,3 +281,10 @@ class Observed:
         assert {budget["spent_usd"] for budget in budgets} == {sum(row["amount_usd"] for row in paid)}
         wait_for(f"incoming/{job_id}/ to be empty", lambda: not self.incoming(job_id))
         assert not self.aws("s3").list_multipart_uploads(Bucket=self.stack["bucket"]).get("Uploads")
+
+
+def waiting(observed: Observed, topic: str) -> int:
+    """Messages of a queue that are not done with."""
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    found = observed.aws("sqs").get_queue_attributes(QueueUrl=observed.queue_url(topic), AttributeNames=names)
+    return sum(int(number) for number in found["Attributes"].values())

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from uuid import uuid4
+
+import pytest
 
 from tests.campaigns import lifecycle_run, stack_faults, tenants, urls, webhooks
 from tests.e2e.client import Api
@@ -12,6 +15,13 @@ from tests.faults.observing import Observed
 
 def test_forged_webhooks_are_refused() -> None:
     assert webhooks.run(0, 300) == 0
+
+
+def test_only_an_authentic_webhook_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    assert webhooks.run(seed=1, count=1) == 0  # a forged one, then an authentic one
+
+    (told,) = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "WebhookLatency" in line]
+    assert 0 <= told["WebhookLatency"][0] < 300
 
 
 def test_hostile_urls_reach_nothing() -> None:

@@ -2,48 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import os
-import urllib.request
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
-from local.stack import FAULTS_VARIABLE, FAULTY
-from local.temporary import temporary_stack
+from local.stack import FAULTY
 from tests.campaigns.stack_faults import settle_all
-from tests.faults.observing import Observed
+from tests.faults.observing import Observed, fault
 
 JOBS = 3
-
-
-@pytest.fixture(scope="module")
-def proxied() -> Iterator[Observed]:
-    os.environ[FAULTS_VARIABLE] = "1"
-    try:
-        with temporary_stack("vsl-faults-") as (_, stack):
-            yield Observed(stack)
-    finally:
-        del os.environ[FAULTS_VARIABLE]
-
-
-@contextmanager
-def fault(observed: Observed, route: str, **what: Any) -> Iterator[None]:
-    _control(observed, "PUT", route, what)
-    try:
-        yield
-    finally:
-        _control(observed, "DELETE", route, None)
-
-
-def _control(observed: Observed, method: str, route: str, body: Any) -> None:
-    request = urllib.request.Request(
-        f"{observed.stack['faultsUrl']}/{route}", method=method, data=json.dumps(body).encode(),
-        headers={"Content-Type": "application/json"},
-    )  # fmt: skip
-    urllib.request.urlopen(request, timeout=5).close()
 
 
 def jobs(observed: Observed, words: str) -> list[str]:
@@ -82,7 +50,7 @@ def test_a_bad_line_is_outlived(proxied: Observed, route: str, what: dict[str, A
     with fault(proxied, route, **what):
         for _ in range(3):
             proxied.let_time_pass(made[0])
-            proxied.call("POST", "/2015-03-31/functions/vsl-local-reconcile/invocations", {}, base="runnerUrl")
+            proxied.invoke("reconcile")
 
     assert settle_all(proxied, made) == 0
 

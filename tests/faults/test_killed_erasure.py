@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -11,18 +10,6 @@ import pytest
 
 from shared.domain.erasure import STORES
 from tests.faults.observing import Observed, stopped, wait_for
-
-
-@pytest.fixture
-def unscheduled(observed: Observed) -> Iterator[None]:
-    """The minute schedule rests: only the test's own calls run."""
-    events = observed.aws("events")
-    rules = [rule["Name"] for rule in events.list_rules()["Rules"] if "minute" in rule["ScheduleExpression"]]
-    for rule in rules:
-        events.disable_rule(Name=rule)
-    yield
-    for rule in rules:
-        events.enable_rule(Name=rule)
 
 
 @pytest.mark.usefixtures("unscheduled")
@@ -59,8 +46,7 @@ def test_a_killed_erasure_is_finished_by_the_sweep(observed: Observed, store: st
 
 def retain(observed: Observed) -> None:
     """What the minute schedule does, now."""
-    name = f"vsl-{observed.stack['stage']}-retention"
-    found = observed.call("POST", f"/2015-03-31/functions/{name}/invocations", {}, base="runnerUrl")
+    found = observed.invoke("retention")
     assert "erasures" in found, found
 
 

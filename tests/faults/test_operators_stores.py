@@ -13,7 +13,7 @@ import pytest
 
 from local.commands import operator_environment
 from operate.stores import Stores, connect_stores
-from tests.faults.observing import Observed, wait_for
+from tests.faults.observing import Observed, wait_for, waiting
 
 POISON = "none of ours"
 ATTRIBUTES = {"cause": {"DataType": "String", "StringValue": "a test"}}
@@ -142,13 +142,6 @@ def quick(observed: Observed) -> Iterator[None]:
     yield
     sqs.set_queue_attributes(QueueUrl=url, Attributes=before)
     sqs.purge_queue(QueueUrl=observed.queue_url("store-dlq"))
-
-
-def waiting(observed: Observed, topic: str) -> int:
-    """Messages of a queue that are not done with."""
-    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-    found = observed.aws("sqs").get_queue_attributes(QueueUrl=observed.queue_url(topic), AttributeNames=names)
-    return sum(int(number) for number in found["Attributes"].values())
 
 
 @pytest.mark.usefixtures("quick")

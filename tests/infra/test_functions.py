@@ -65,9 +65,9 @@ PROMISES = {
     ),
     "call_provider": Promise(
         False,
-        {"SETTLE_FUNCTION", "REPORTS_QUEUE_URL", "CALLS_QUEUE_URL", "S3_BUCKET", "PUBLIC_BASE_URL",
+        {"SETTLE_FUNCTION", "REPORTS_QUEUE_URL", "S3_BUCKET", "PUBLIC_BASE_URL",
          "REPLICATE_API_TOKEN", "REPLICATE_BASE_URL", "RUNWAY_API_TOKEN", "RUNWAY_BASE_URL", "WEBHOOK_URL_KEY"},
-        (*_sends("reports", "calls"), *_reads("calls"), "lambda:InvokeFunction settle", "s3:GetObject media/*",
+        (*_sends("reports"), *_reads("calls"), "lambda:InvokeFunction settle", "s3:GetObject media/*",
          "ssm:GetParameter public-base-url", "secretsmanager:GetSecretValue replicate-token",
          "secretsmanager:GetSecretValue runway-token", "secretsmanager:GetSecretValue webhook-url-key"),
     ),

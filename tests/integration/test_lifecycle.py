@@ -9,7 +9,7 @@ import pytest
 
 from shared.adapters.clock import SystemClock
 from shared.domain.errors import Conflict, NotFound
-from shared.domain.jobs import Caller
+from shared.domain.jobs import Caller, JobFilter
 from shared.domain.messages import (
     CallAccepted,
     CallRejected,
@@ -189,6 +189,21 @@ def test_the_sweep_sends_what_a_dead_queue_refused(world: World) -> None:
     world.queue.down = False
     _sweep(world)
     assert len(world.queue.of("calls")) >= 1
+
+
+def test_what_a_function_may_not_send_is_left_to_the_sweep(world: World) -> None:
+    """Such as a cancel the queue refused, when `status`, which has no queues, finds the job next."""
+    world.queue.down = True
+    with pytest.raises(IndexError):
+        world.generate()
+    world.queue.down, world.queue.topics = False, ()
+    with world.records.transaction() as tx:
+        (job,) = tx.jobs(world.caller.account_id, JobFilter())
+    world.aftermath.of(job)
+    assert world.sql("SELECT published_version = version FROM vsl.jobs WHERE id = %s", job.id) == [(True,)]
+    world.queue.topics = ("calls", "store", "inspect", "compile")
+    _sweep(world)
+    assert [body["jobId"] for body in world.queue.of("calls")] == [str(job.id)]
 
 
 def test_the_sweep_asks_again_for_a_call_whose_message_was_lost(world: World) -> None:

@@ -97,7 +97,7 @@ def test_a_documented_signature_fits_nothing_else(
 def test_the_documented_url_is_right_for_a_day() -> None:
     call = read_call(make_mocked_request("GET", PRESIGNED, HOST))
     day = timedelta(days=1)
-    assert verify(call, keyring(), "us-east-1", THEN + day).credential.is_root
+    assert verify(call, keyring(), "us-east-1", THEN + day).credential.role_arn is None
     assert code_of(call, THEN + day + timedelta(seconds=1)) == "AccessDenied"
     assert code_of(read_call(make_mocked_request("PUT", PRESIGNED, HOST)), THEN) == "SignatureDoesNotMatch"
 

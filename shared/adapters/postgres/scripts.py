@@ -91,13 +91,6 @@ class ScriptRows(Rows):
         )  # fmt: skip
         return [to_video(row) for row in rows]
 
-    def videos_by_id(self, account_id: UUID, ids: Sequence[int]) -> Sequence[SectionVideo]:
-        rows = self.all(
-            f"SELECT * FROM {_VIDEOS} WHERE account_id = %(account)s AND id = ANY(%(ids)s)",
-            {"account": account_id, "ids": list(ids)},
-        )
-        return [to_video(row) for row in rows]
-
     def videos_of_jobs(self, account_id: UUID, job_ids: Sequence[UUID]) -> Sequence[SectionVideo]:
         rows = self.all(
             f"SELECT * FROM {_VIDEOS} WHERE account_id = %(account)s AND job_id = ANY(%(jobs)s)",

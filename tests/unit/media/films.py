@@ -15,26 +15,11 @@ import imageio_ffmpeg
 
 from shared.media.clip import Clip, read_clip
 from shared.media.splice.film import CopiedRange, Made, Splice, payloads_needed, splice
+from shared.usecases.object_source import FileSource
 
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
 SIZE = "96x64"
 PICTURES = ("-map", "0:v:0", "-fps_mode", "passthrough")
-
-
-@dataclass(frozen=True)
-class FileSource:
-    """A file in ranges, as the engine reads it."""
-
-    path: Path
-
-    @property
-    def size_bytes(self) -> int:
-        return self.path.stat().st_size
-
-    def read(self, offset: int, length: int) -> bytes:
-        with self.path.open("rb") as file:
-            file.seek(offset)
-            return file.read(length)
 
 
 @dataclass(frozen=True)
