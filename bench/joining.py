@@ -75,7 +75,7 @@ def engine(job: Job) -> Callable[[], int]:
     def join() -> int:
         folder = Path(tempfile.mkdtemp())
         place = Place(folder, encoder, lambda: None)
-        spec = Work(sources, Wishes(), "bench", job["film"].removesuffix(".mp4"), "film.jpg")
+        spec = Work(sources, Wishes(), "bench", "bench", job["film"].removesuffix(".mp4"), "film.jpg")
         work = FilmWork(media, SystemClock(), place, _unheard, spec)
         film = work.make(work.plan())
         assert film.plan.strategy == "splice", film.plan.refused

@@ -79,7 +79,7 @@ def _of_files(paths: Sequence[Path]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="vsl-plan-") as folder:
         os.chmod(folder, 0o700)  # noqa: PTH101 - a folder by name
         place = Place(Path(folder), encoder, lambda: None)
-        work = Work(sources, Wishes(), "", "", "")
+        work = Work(sources, Wishes())
         planned = FilmWork(_Files(), SystemClock(), place, _unheard, work).plan()  # type: ignore[arg-type]
     return shown_plan(sources, planned, estimate(planned.reckoning, [], MEMORY_MB))
 

@@ -62,7 +62,7 @@ def compiled(
     for number, path in enumerate(clips):
         media.put(f"clips/{number}-{path.name}", path.read_bytes(), "video/mp4")
     sources = [{"key": f"clips/{number}-{path.name}"} for number, path in enumerate(clips)]
-    spec = Work(sources, wishes, "account", "film", "thumbnail.jpg")
+    spec = Work(sources, wishes, "account", "job", "film", "thumbnail.jpg")
     work = FilmWork(media, SystemClock(), Place(place, ffmpeg or encoder(), lambda: None), lambda *_: None, spec)
     film = work.make(work.plan())
     assert media.uploads == {}

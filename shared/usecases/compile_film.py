@@ -48,8 +48,9 @@ def work_of(job: Job) -> Work:
     name = job.script_id if job.script_id is not None else "clips"
     wishes = wishes_of(job.request)
     return Work(
-        job.request["sources"], wishes, str(job.account_id), f"{folder}/final-{name}", f"{folder}/thumbnail.jpg"
-    )
+        job.request["sources"], wishes, str(job.account_id), str(job.id), f"{folder}/final-{name}",
+        f"{folder}/thumbnail.jpg",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from shared.domain.errors import BadMedia, NotFound
+from shared.domain.errors import BadMedia
 from shared.media.clip import Clip
 from shared.media.conform import conformed_pictures
 from shared.media.plan import SMART
@@ -18,7 +18,7 @@ from shared.media.probe import VideoFacts
 from shared.media.sound import piece_of
 from shared.media.streams import Write
 from shared.ports import Encoder, MediaStore, StoredObject
-from shared.usecases.film import Planned
+from shared.usecases.film import Planned, Work
 from shared.usecases.object_source import ObjectSource, open_object
 from shared.usecases.splicing import Progress, read_clips
 from shared.usecases.transfers import write_stream
@@ -31,10 +31,8 @@ Tell = Callable[[float], None]
 class Derived:
     """Makes and finds what a plan needs; `made` lists it. Progress counts milliseconds of media."""
 
-    def __init__(
-        self, media: MediaStore, encoder: Encoder, account_id: str, planned: Planned, progress: Progress
-    ) -> None:
-        self._media, self._encoder, self._account_id = media, encoder, account_id
+    def __init__(self, media: MediaStore, encoder: Encoder, work: Work, planned: Planned, progress: Progress) -> None:
+        self._media, self._encoder, self._work = media, encoder, work
         self._planned, self._progress = planned, progress
         self._plan, self._facts = planned.plan, planned.facts
         self.made: list[StoredObject] = []
@@ -120,21 +118,24 @@ class Derived:
         return [stored.key, stored.etag]
 
     def _found_or_made(self, told: Sequence[Any], make: Callable[[Write, Tell], None]) -> ObjectSource:
-        key, before = derived_key(self._account_id, told), self._progress.done
+        folder, before = derived_folder(self._work.account_id, told), self._progress.done
 
         def tell(seconds: float) -> None:
             self._progress.reach(before + int(seconds * 1000))
 
-        try:
-            source = open_object(self._media, key)
-        except NotFound:
+        found = self._media.page(folder, "", 1)
+        key = found[0].key if found else f"{folder}{self._work.job_id}.mp4"
+        if not found:
             write_stream(self._media, key, lambda write: make(write, tell))
-            source = open_object(self._media, key)
+        source = open_object(self._media, key)
         self.made.append(source.stored)
         return source
 
 
-def derived_key(account_id: str, told: Sequence[Any]) -> str:
-    """Where it lies: the same for the same bytes brought to the same form by the same engine."""
+def derived_folder(account_id: str, told: Sequence[Any]) -> str:
+    """Where it lies: the same for the same bytes brought to the same form by the same engine.
+
+    Whoever makes it first gives it a name of its own there: no two jobs write one object.
+    """
     digest = hashlib.sha256(json.dumps([ENGINE, *told]).encode()).hexdigest()
-    return f"derived/{account_id}/{digest}/clip.mp4"
+    return f"derived/{account_id}/{digest}/"

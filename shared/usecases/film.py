@@ -37,13 +37,16 @@ class Film:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One film: its sources as the job names them, what is wished for, and where it is to lie (without a suffix)."""
+    """One job's film: its sources as the job names them, what is wished for, and where it is to lie (without a
+    suffix). A film that is only thought of has no place.
+    """
 
     sources: Sequence[Mapping[str, Any]]
     wishes: Wishes
-    account_id: str
-    key: str
-    thumbnail_key: str
+    account_id: str = ""
+    job_id: str = ""
+    key: str = ""
+    thumbnail_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,7 +104,7 @@ class FilmWork:
 
     def _brought_together(self, planned: Planned) -> Together | None:
         """The clips as they can be spliced; None where what was made of them does not fit together."""
-        derived = Derived(self._media, self._place.encoder, self._work.account_id, planned, self._progress)
+        derived = Derived(self._media, self._place.encoder, self._work, planned, self._progress)
         sources = self._timed("ffmpeg", derived.clips)
         reads = read_clips(sources)
         clips: Sequence[Clip] = [read for read in reads if not isinstance(read, BadMedia)]

@@ -43,16 +43,11 @@ class Planner:
         """What one clip is. Raises as `plan` does."""
         with self.records.transaction() as tx:
             sources = sources_of(tx, request, caller, self.media)
-        work = FilmWork(self.media, self.clock, place, _unheard, _work(sources, Wishes()))
+        work = FilmWork(self.media, self.clock, place, _unheard, Work(sources, Wishes()))
         return _probe(work.look_closely())
 
     def _planned(self, sources: Sequence[Mapping[str, Any]], wishes: Wishes, place: Place) -> Planned:
-        return FilmWork(self.media, self.clock, place, _unheard, _work(sources, wishes)).plan()
-
-
-def _work(sources: Sequence[Mapping[str, Any]], wishes: Wishes) -> Work:
-    """A film that is only thought of has no place."""
-    return Work(sources, wishes, "", "", "")
+        return FilmWork(self.media, self.clock, place, _unheard, Work(sources, wishes)).plan()
 
 
 def _unheard(_step: str, _percent: int) -> None:

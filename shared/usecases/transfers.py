@@ -104,10 +104,7 @@ class ObjectStream:
 @contextmanager
 def upload_in_parts(media: MediaStore, key: str) -> Iterator[OpenUpload]:
     """An upload in parts that is not left open, however the block ends."""
-    # Of an earlier worker on this film that was killed: nobody else writes here while the lease is ours.
-    for left in media.open_uploads(key, "", MOST_LEFT):
-        media.abort_upload(left)
-    upload = media.start_upload(key, "video/mp4")
+    upload = _begun(media, key)
     try:
         yield upload
     except BaseException:
@@ -115,6 +112,13 @@ def upload_in_parts(media: MediaStore, key: str) -> Iterator[OpenUpload]:
         with suppress(DependencyDown):
             media.abort_upload(upload)
         raise
+
+
+def _begun(media: MediaStore, key: str) -> OpenUpload:
+    # Of an earlier worker on this job that was killed: nobody else writes here while the lease is ours.
+    for left in media.open_uploads(key, "", MOST_LEFT):
+        media.abort_upload(left)
+    return media.start_upload(key, "video/mp4")
 
 
 def write_stream(media: MediaStore, key: str, produce: Callable[[Write], None]) -> None:
@@ -132,7 +136,7 @@ def write_stream(media: MediaStore, key: str, produce: Callable[[Write], None]) 
 
 
 class _Outgoing:
-    """Bytes on their way into an object, their number unknown. Another job may be writing the same object."""
+    """Bytes on their way into an object, their number unknown."""
 
     def __init__(self, media: MediaStore, key: str) -> None:
         self._media, self._key = media, key
@@ -164,7 +168,7 @@ class _Outgoing:
 
     def _send(self) -> None:
         if self._upload is None:
-            self._upload = self._media.start_upload(self._key, "video/mp4")
+            self._upload = _begun(self._media, self._key)
         if len(self._sent) >= BYTE_PARTS_AT_ONCE:
             self._sent[-BYTE_PARTS_AT_ONCE].result()
         data, self._waiting = bytes(self._waiting), bytearray()

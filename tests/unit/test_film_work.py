@@ -32,7 +32,7 @@ def test_files_that_do_not_fit_the_workplace_are_refused_unfetched(
     media.put("clip", body, "video/mp4")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=2 * len(body) - 1))
     place = Place(folder, encoder(), lambda: None)
-    work = FilmWork(media, SystemClock(), place, lambda *_: None, Work([{"key": "clip"}], Wishes(), "", "film", ""))
+    work = FilmWork(media, SystemClock(), place, lambda *_: None, Work([{"key": "clip"}], Wishes(), key="film"))
 
     with pytest.raises(BadMedia) as refused:
         work.make(work.plan())
