@@ -42,7 +42,7 @@ CASES: dict[str, tuple[list[dict[str, Any]], str, set[str]]] = {
     "another rate": ([{}, {"fps": 30}], "splice", set()),
     "no sound in one": ([{}, {"sound": None}], "splice", set()),
     "fragments": ([{}, {"coded": FRAGMENTS}, {"coded": (*FRAGMENTS, "-bf", "2")}], "splice", set()),
-    "fragments of uneven sound": ([{}, {"hertz": 550}, {"coded": FRAGMENT_OF_EACH}], "smart", {"audio_grid"}),
+    "fragments of uneven sound": ([{}, {"hertz": 550}, {"coded": FRAGMENT_OF_EACH}], "copy", {"audio_grid"}),
     "sound of six channels": ([{}, {"sound": "5.1"}], "copy", {"audio_channels", "audio_layout"}),
     "one of another size": ([{}, {}, {"size": "320x180"}], "smart", {"size_differs", "video_width"}),
     "three sizes": ([{}, {"size": "320x180"}, {"size": "240x136"}], "encode", {"size_differs"}),

@@ -33,6 +33,18 @@ def large(stack: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> li
     return [{"s3Key": bring(api, path)} for path in paths]
 
 
+@pytest.fixture(scope="module")
+def rewrapped(stack: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, str]]:
+    """Two clips of some 24 MB that lie in another container."""
+    folder, api = tmp_path_factory.mktemp("rewrapped"), Api(stack["baseUrl"], stack["apiKey"])
+    noise = ("-vf", "noise=alls=60:allf=t", "-g", "24", "-b:v", "96M", "-minrate", "96M", "-bufsize", "48M")
+    paths = [
+        clip(folder / f"{number}.mkv", size="1280x720", seconds=2, hertz=300, coded=(*noise, "-c:a", "libmp3lame"))
+        for number in range(2)
+    ]
+    return [{"s3Key": bring(api, path)} for path in paths]
+
+
 @pytest.fixture
 def pace(stack: dict[str, Any]) -> Iterator[Callable[[dict[str, Any]], None]]:
     """How slow the bucket is."""
@@ -90,6 +102,28 @@ def test_a_splice_killed_is_made_again(
     shown = observed.call("GET", f"/status/{job}")["result"]
     assert (shown["strategy"], shown["verification"]["ok"]) == ("splice", True)
     assert len(pictures(shown["originalUrl"], tmp_path)) == 3 * PICTURES
+
+
+def test_a_copy_killed_while_a_clip_is_rewrapped_is_made_again(
+    observed: Observed, rewrapped: list[dict[str, str]], tmp_path: Path, pace: Callable[..., None]
+) -> None:
+    pace({"put": {"firstByteMs": 3000}})
+    asked = threading.Thread(target=observed.call, args=("POST", "/compile-videos", {"clips": rewrapped}))
+    asked.start()
+    wait_for("the new form's upload", lambda: uploads(observed))
+    job = running(observed)
+    assert [upload["Key"].partition("/")[0] for upload in uploads(observed)] == ["derived"]
+    observed.kill("compile-videos")
+    pace({})
+    asked.join()
+    observed.let_time_pass(job, leases=True)
+
+    assert observed.end(job) == ["completed"]
+
+    assert uploads(observed) == []
+    shown = observed.call("GET", f"/status/{job}")["result"]
+    assert (shown["strategy"], shown["verification"]["ok"]) == ("copy", True)
+    assert len(pictures(shown["originalUrl"], tmp_path)) == 2 * PICTURES
 
 
 def running(observed: Observed) -> str:
