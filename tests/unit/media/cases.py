@@ -122,6 +122,18 @@ def hevc() -> list[Path]:
     return [clip(options=coding, tone=tone) for tone in (440, 550)]
 
 
+def av1() -> list[Path]:
+    return [clip(options="-c:v libsvtav1 -preset 12 -svtav1-params logical-processors=1", tone=t) for t in (440, 550)]
+
+
+def vp9() -> list[Path]:
+    return [clip(options="-c:v libvpx-vp9 -deadline realtime -cpu-used 8", tone=tone) for tone in (440, 550)]
+
+
+def mpeg4_out_of_order() -> list[Path]:
+    return [clip(options=f"-c:v mpeg4 -bf 2 -b:v {rate}k", tone=rate) for rate in (440, 550)]
+
+
 def fragmented(flags: str) -> list[Path]:
     """Without and with pictures shown out of order, beside a clip in one piece."""
     moving = f"-movflags {flags}"
@@ -196,7 +208,8 @@ JOINS = [
     b_pictures_behind_an_edit_list, b_pictures_beside_none, shown_before_decoded, other_timescales, other_rates,
     changing_rate, other_sets_of_the_same_ids, baseline_beside_high, with_buffering_periods, sets_under_distinct_ids,
     sets_in_band_everywhere, sets_in_band_of_the_fewer, sets_in_band_of_the_more, index_behind_and_in_front,
-    quicktime, sound_shorter_and_longer, sound_that_begins_late, mono, one_clip, hevc, hd_colours_and_aspect,
+    quicktime, sound_shorter_and_longer, sound_that_begins_late, mono, one_clip, hevc, av1, vp9,
+    mpeg4_out_of_order, hd_colours_and_aspect,
     fragments, fragments_counted_from_the_file, fragments_behind_samples_of_the_index, fragments_behind_an_edit_list,
     fragments_shown_before_decoded, fragments_shown_before_decoded_behind_an_edit_list, fragments_of_cmaf,
     fragments_of_dash, fragments_of_every_picture, fragments_of_quicktime, fragments_of_hevc, fragments_of_other_sets,

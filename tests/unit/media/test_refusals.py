@@ -48,7 +48,7 @@ ODD_CODINGS = {
     "audio_differs": "-ac 1",
     "audio_codec": "-c:a ac3",
     "audio_channels": "-ac 6",
-    "video_codec": "-c:v mpeg4",
+    "video_codec": "-c:v ffv1",
     "open_start": "-bsf:v noise=drop=lt(n\\,2)",
 }
 
