@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -49,6 +51,15 @@ class World:
     @property
     def settler(self) -> Settler:
         return Settler(self.records, self.clock, self.aftermath, lease_seconds=60)
+
+    @contextmanager
+    def elsewhere(self) -> Iterator[World]:
+        """The same account on a connection of its own, as another execution environment has."""
+        other = replace(self, records=PostgresRecords(self.url), queue=MemoryQueue())
+        try:
+            yield other
+        finally:
+            other.records.close()
 
     def generate(self, request: GenerateRequest = REQUEST) -> tuple[Job, UUID, UUID]:
         """A job, its id and its first attempt's."""
