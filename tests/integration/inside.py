@@ -22,7 +22,7 @@ from shared.domain.messages import (
     StoredOutput,
     WebhookReceived,
 )
-from shared.ports import Clock
+from shared.ports import Clock, LiveView
 from shared.usecases.aftermath import Aftermath
 from shared.usecases.generate_media import GenerateRequest, generate_media
 from shared.usecases.settle import Settler
@@ -43,10 +43,11 @@ class World:
     caller: Caller
     media: MemoryMedia = field(default_factory=MemoryMedia)
     clock: Clock = field(default_factory=SystemClock)
+    live: LiveView = field(default_factory=MemoryView)
 
     @property
     def aftermath(self) -> Aftermath:
-        return Aftermath(records=self.records, queue=self.queue, live=MemoryView(), cache=MemoryView())
+        return Aftermath(records=self.records, queue=self.queue, live=self.live, cache=MemoryView())
 
     @property
     def settler(self) -> Settler:
