@@ -123,6 +123,11 @@ def test_time_comes_from_the_clock_port() -> None:
     none_of(wrong)
 
 
+def test_who_decides_about_rows_goes_by_the_databases_clock() -> None:
+    own = [path for path in _under("functions") if "bootstrap.clock()" in (ROOT / path).read_text()]
+    assert sorted(own) == [f"functions/{name}/handler.py" for name in ("provider_catalog", "status", "webhook")]
+
+
 def test_ports_and_use_cases_say_what_they_promise() -> None:
     silent = [
         f"{path} {node.name}"
