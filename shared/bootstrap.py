@@ -18,10 +18,11 @@ from shared.adapters.clock import SystemClock
 from shared.adapters.heartbeat import heartbeat as heartbeat
 from shared.adapters.secrets import provider_token
 from shared.adapters.secrets import value_of as value_of
-from shared.ports import Clock, Encoder, ModelSchemas, ModelSource, Records
+from shared.ports import Clock, Encoder, ModelSchemas, ModelSource
 
 if TYPE_CHECKING:
     from shared.adapters.aws import SqsQueue
+    from shared.adapters.postgres.connection import PostgresRecords
     from shared.adapters.redis_cache import RedisConnection, RedisStatusCache
     from shared.adapters.s3 import S3MediaStore
     from shared.domain.catalog import Catalog
@@ -80,7 +81,7 @@ def aws(service: str) -> Any:
 
 
 @cache
-def records() -> Records:
+def records() -> PostgresRecords:
     from shared.adapters.postgres.connection import PostgresRecords
 
     return PostgresRecords(os.environ["DATABASE_URL"], _database_token)

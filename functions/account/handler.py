@@ -34,7 +34,7 @@ def get_usage() -> Response[str]:
     caller = http.caller_of(router, "read")
     asked = http.query_of(router, UsageQuery)
     usage = spending.read_usage(
-        caller, asked.start, asked.end, asked.group_by, records=bootstrap.records(), clock=bootstrap.clock()
+        caller, asked.start, asked.end, asked.group_by, records=bootstrap.records(), clock=bootstrap.records().clock
     )
     return http.answer(200, usage)
 
@@ -43,7 +43,7 @@ def get_usage() -> Response[str]:
 def get_budgets() -> Response[str]:
     caller = http.caller_of(router, "read")
     return http.answer(
-        200, {"budgets": spending.read_budgets(caller, records=bootstrap.records(), clock=bootstrap.clock())}
+        200, {"budgets": spending.read_budgets(caller, records=bootstrap.records(), clock=bootstrap.records().clock)}
     )
 
 
@@ -54,7 +54,7 @@ def put_budget() -> Response[str]:
     limit_usd = None if body.limit_usd is None else Decimal(str(body.limit_usd))
     budgets = spending.set_budget(
         caller, spending.Budget(body.user_id, body.period, limit_usd),
-        records=bootstrap.records(), clock=bootstrap.clock(),
+        records=bootstrap.records(), clock=bootstrap.records().clock,
     )  # fmt: skip
     return http.answer(200, {"budgets": budgets})
 

@@ -113,7 +113,7 @@ def _request(route: str, body: ScriptCompileBody, **named: Any) -> CompileReques
 
 def _compile(request: CompileRequest, caller: Caller) -> Response[str]:
     job = request_compile(
-        request, caller, records=bootstrap.records(), media=bootstrap.media(), clock=bootstrap.clock(),
+        request, caller, records=bootstrap.records(), media=bootstrap.media(), clock=bootstrap.records().clock,
         aftermath=bootstrap.aftermath(),
     )  # fmt: skip
     if may_run_inline(job):
@@ -195,14 +195,14 @@ def _serial(value: int | str, path: str) -> int:
 
 def _film_maker() -> FilmMaker:
     return FilmMaker(
-        records=bootstrap.records(), media=bootstrap.media(), clock=bootstrap.clock(),
+        records=bootstrap.records(), media=bootstrap.media(), clock=bootstrap.records().clock,
         aftermath=bootstrap.aftermath(), workplace=bootstrap.workplace, lease_seconds=bootstrap.LEASE_SECONDS,
         memory_mb=int(os.environ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"]),
     )  # fmt: skip
 
 
 def _planner() -> Planner:
-    return Planner(bootstrap.records(), bootstrap.media(), bootstrap.clock(), _film_maker())
+    return Planner(bootstrap.records(), bootstrap.media(), bootstrap.records().clock, _film_maker())
 
 
 def _work(record: Any) -> None:

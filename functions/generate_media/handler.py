@@ -73,7 +73,7 @@ def get_model(media_type: str, model_id: str) -> Response[str]:
 def post_cancel(job_id: str) -> Response[str]:
     caller = http.caller_of(router, "generate")
     job, charge = control.cancel_job(
-        http.path_id(job_id, "job"), caller, records=bootstrap.records(), clock=bootstrap.clock(),
+        http.path_id(job_id, "job"), caller, records=bootstrap.records(), clock=bootstrap.records().clock,
         aftermath=bootstrap.aftermath(),
     )  # fmt: skip
     return http.answer(200, {**present(snapshot(job), bootstrap.media()), "charge": charge})
@@ -106,14 +106,14 @@ def _again(old: Job, caller: Caller, key: str | None) -> Job:
         )
     return request_compile(
         CompileRequest.of_stored(asked, old, key), caller, records=bootstrap.records(), media=bootstrap.media(),
-        clock=bootstrap.clock(), aftermath=bootstrap.aftermath(),
+        clock=bootstrap.records().clock, aftermath=bootstrap.aftermath(),
     )  # fmt: skip
 
 
 def _generate(request: generate_media.GenerateRequest, caller: Caller) -> Job:
     return generate_media.generate_media(
         request, caller, records=bootstrap.records(), catalog=bootstrap.catalog(), schemas=bootstrap.schemas(),
-        media=bootstrap.media(), clock=bootstrap.clock(), aftermath=bootstrap.aftermath(),
+        media=bootstrap.media(), clock=bootstrap.records().clock, aftermath=bootstrap.aftermath(),
     )  # fmt: skip
 
 

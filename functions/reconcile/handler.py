@@ -16,7 +16,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     bootstrap.settings(config.Reconcile)
     if event.get("action") == "rebuild":
         return _rebuild(event.get("after"))
-    found = Sweep(bootstrap.records(), bootstrap.clock(), bootstrap.aftermath()).run()
+    found = Sweep(bootstrap.records(), bootstrap.records().clock, bootstrap.aftermath()).run()
     found["keys"] = restore_keys(bootstrap.records(), bootstrap.key_directory())
     logger.info("swept", extra={"action": "reconcile", **found})
     return found

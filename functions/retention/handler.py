@@ -55,7 +55,7 @@ def _receipt(erasure: Erasure) -> Response[str]:
 def _eraser() -> Eraser:
     return Eraser(
         bootstrap.records(), bootstrap.media(), bootstrap.live_view(), bootstrap.status_cache(),
-        bootstrap.aftermath(), bootstrap.clock(),
+        bootstrap.aftermath(), bootstrap.records().clock,
     )  # fmt: skip
 
 

@@ -76,8 +76,8 @@ def post_uploads() -> Response[str]:
         body.user_id, body.kind, [UploadFile(file.name, file.content_type, file.size) for file in body.files],
         body.script_id, http.idempotency_key(router),
     )  # fmt: skip
-    upload, videos = Uploads(bootstrap.records(), bootstrap.clock()).begin(request, caller)
-    data = present_upload(upload, videos, bootstrap.media(), bootstrap.clock().now())
+    upload, videos = Uploads(bootstrap.records(), bootstrap.records().clock).begin(request, caller)
+    data = present_upload(upload, videos, bootstrap.media(), bootstrap.records().clock.now())
     return http.answer(201, {"success": True, "data": data})
 
 
@@ -144,7 +144,7 @@ def post_approve(video_id: str) -> Response[str]:
     caller = http.caller_of(router, "review")
     http.body_of(router, ApproveBody)
     number = http.path_number(video_id, "section video")
-    video = review_clips.approve(number, caller, records=bootstrap.records(), clock=bootstrap.clock())
+    video = review_clips.approve(number, caller, records=bootstrap.records(), clock=bootstrap.records().clock)
     data = {"videoId": str(video.id), "status": video.status}
     return http.answer(200, {"success": True, "message": "Video approved successfully", "data": data})
 
@@ -184,7 +184,7 @@ def _regenerate(clip: SectionVideo, old: Job, body: RejectBody, caller: Caller) 
     )  # fmt: skip
     return generate_media(
         request, caller, records=bootstrap.records(), catalog=bootstrap.catalog(), schemas=bootstrap.schemas(),
-        media=bootstrap.media(), clock=bootstrap.clock(), aftermath=bootstrap.aftermath(),
+        media=bootstrap.media(), clock=bootstrap.records().clock, aftermath=bootstrap.aftermath(),
     )  # fmt: skip
 
 

@@ -41,4 +41,6 @@ def _take(record: Any) -> None:
 
 
 def _settler() -> Settler:
-    return Settler(bootstrap.records(), bootstrap.clock(), bootstrap.aftermath(), lease_seconds=bootstrap.LEASE_SECONDS)
+    return Settler(
+        bootstrap.records(), bootstrap.records().clock, bootstrap.aftermath(), lease_seconds=bootstrap.LEASE_SECONDS
+    )

@@ -6,6 +6,7 @@ import json
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
+from pydantic import BaseModel, ConfigDict, Field
 
 from shared import bootstrap, config, http, wire
 from shared.domain import webhook_signature
@@ -21,6 +22,14 @@ class UrlQuery(wire.Query):
     job: str = ""
     attempt: str = ""
     mac: str = ""
+
+
+class Prediction(BaseModel):
+    """What is read of a webhook's body; the prediction itself is asked for later."""
+
+    model_config = ConfigDict(strict=True)
+    id: str = Field(pattern=r"\A[A-Za-z0-9_-]{1,64}\z")
+    status: str = Field(pattern=r"\A[A-Za-z0-9_-]{1,32}\z")
 
 
 @router.post("/webhook")
@@ -56,11 +65,10 @@ def _named(key: bytes) -> tuple[str, str]:
 
 def _report(webhook_id: str, raw: bytes, job_id: str, attempt_id: str) -> WebhookReceived:
     try:
-        body = json.loads(raw)
-        provider_id, status = str(body["id"])[:64], str(body["status"])[:32]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        said = Prediction.model_validate(json.loads(raw))
+    except (ValueError, RecursionError) as error:
         raise InvalidRequest("A webhook's body is the prediction as a JSON object.") from error
-    return WebhookReceived("replicate", webhook_id, provider_id, status, job_id, attempt_id)
+    return WebhookReceived("replicate", webhook_id, said.id, said.status, job_id, attempt_id)
 
 
 handler = http.api_handler(router, lambda: "")

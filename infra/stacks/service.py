@@ -227,7 +227,9 @@ class ServiceStack(Stack):
         digest = migrations_digest(ROOT / "shared" / "migrations")
         migrate = self.functions["migrate"]
         migrate.add_permission("cloudformation", principal=aws_iam.ServicePrincipal("cloudformation.amazonaws.com"))
-        CustomResource(self, "schema", service_token=migrate.function_arn, properties={"digest": digest})
+        schema = CustomResource(self, "schema", service_token=migrate.function_arn, properties={"digest": digest})
+        for name in self.functions.keys() - {"migrate"}:
+            self.functions[name].node.add_dependency(schema)
 
     def _address(self, name: str) -> str:
         """Resolved at deploy: inside functions have no route to SSM."""

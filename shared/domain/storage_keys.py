@@ -15,6 +15,8 @@ EXTENSIONS = {
     "text/plain": "txt", "application/x-subrip": "srt", "text/vtt": "vtt", "font/ttf": "ttf", "font/otf": "otf",
 }  # fmt: skip
 
+# Of UTF-8 (Amazon S3 User Guide, object key names).
+LONGEST_KEY_BYTES = 1024
 # What the providers say of their models; written from outside, read inside.
 MODEL_SCHEMAS_KEY = "catalog/models.json"
 # Whose second part is the account that owns what lies below.
@@ -25,7 +27,8 @@ def is_of_account(key: str, account_id: UUID) -> bool:
     """Whether an object is one of the account's own media."""
     place, _, rest = key.partition("/")
     owner, _, name = rest.partition("/")
-    return place in _OWNED and owner == str(account_id) and not {"", ".", ".."} & set(name.split("/"))
+    is_plain = not {"", ".", ".."} & set(name.split("/")) and len(key.encode(errors="replace")) <= LONGEST_KEY_BYTES
+    return place in _OWNED and owner == str(account_id) and is_plain
 
 
 def incoming_key(job_id: UUID, attempt_number: int, output: int) -> str:

@@ -10,7 +10,7 @@ import httpx
 import imageio_ffmpeg
 import pytest
 
-from tests.e2e.client import Answer, Api, eventually, pictures
+from tests.e2e.client import Answer, Api, a_clip, eventually, pictures
 from tests.e2e.conftest import Rows
 from tests.s3_servers import error_code
 
@@ -133,6 +133,26 @@ def test_own_files_and_jobs_are_sources_of_a_film_and_nobody_elses(
     stranger.post("/compile-videos", clips).refuses(404, "not_found")
     both = {"clips": [{"s3Key": form["key"], "videoId": "1"}]}
     assert "exactly one" in api.post("/compile-videos", both).refuses(422, "invalid_request")
+
+
+@pytest.mark.parametrize(
+    ("tail", "status"),
+    [("../../other/a", 404), ("%2e%2e/a", 404), ("a?versionId=1", 404), ("a\n", 404), ("\u202ea", 404),
+     ("é" * 700, 404), ("a\u0000b", 422), ("\ud800", 422), ("x" * 1025, 422)],
+    ids=["up", "coded up", "query", "line", "turned", "1400 bytes", "NUL", "surrogate", "1025 characters"],
+)  # fmt: skip
+def test_no_spelling_of_a_key_leads_anywhere_but_to_a_file_of_its_owner(
+    api: Api, clip: bytes, tail: str, status: int
+) -> None:
+    key = f"{form_for(api, clip)['key'].rpartition('/')[0]}/{tail}"
+    picture = {"prompt": "x", "firstFrame": {"s3Key": key}}
+    asked_of = {
+        "/compile-videos": {"clips": [{"s3Key": key}]},
+        "/probe": {"s3Key": key},
+        "/generate-media": a_clip("", parameters=picture),
+    }
+    for path, body in asked_of.items():
+        api.post(path, body).refuses(status, "not_found" if status == 404 else "invalid_request")
 
 
 def test_a_script_of_another_account_takes_no_clip(stranger: Api, api: Api, rows: Rows) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -106,6 +108,17 @@ def test_a_deploy_runs_the_migrations_of_this_checkout(templates: Templates) -> 
     assert schema["digest"] == migrations_digest(MIGRATIONS)
 
 
+def test_no_function_is_replaced_before_the_migrations_ran(templates: Templates) -> None:
+    (service,) = [t for t in templates.by_stack.values() if _logical_ids(t, "AWS::CloudFormation::CustomResource")]
+    (schema,) = _logical_ids(service, "AWS::CloudFormation::CustomResource")
+    functions = _logical_ids(service, "AWS::Lambda::Function")
+
+    at_once = [name for name in functions if schema not in service["Resources"][name].get("DependsOn", [])]
+
+    names = [service["Resources"][name]["Properties"]["FunctionName"] for name in at_once]
+    assert (names, len(functions) > 10) == ([templates.function_name("migrate")], True)
+
+
 def test_a_migration_that_is_changed_or_added_or_renamed_runs_the_next_deploys_migrations(tmp_path: Path) -> None:
     first = tmp_path / "0001_first.sql"
     first.write_text("SELECT 1;")
@@ -145,3 +158,7 @@ def _from_s3(policy: Properties) -> list[Properties]:
 def _invocable_by(templates: Templates, service: str) -> set[str]:
     permissions = templates.all("AWS::Lambda::Permission").values()
     return {permission["FunctionName"] for permission in permissions if permission["Principal"] == service}
+
+
+def _logical_ids(template: Mapping[str, Any], resource_type: str) -> list[str]:
+    return [name for name, resource in template["Resources"].items() if resource["Type"] == resource_type]

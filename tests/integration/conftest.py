@@ -13,6 +13,7 @@ from shared.adapters.postgres.connection import PostgresRecords
 from shared.adapters.postgres.migrations import apply_migrations
 from shared.domain.jobs import Caller
 from shared.usecases.manage_accounts import act
+from tests.integration.door import Door, opened
 from tests.integration.inside import World
 from tests.memory import MemoryKeys, MemoryQueue
 
@@ -50,3 +51,9 @@ def other(world: World) -> Caller:
     order = {"action": "create_account", "name": uuid4().hex, "usagePlanKey": uuid4().hex}
     account = act(order, records=world.records, directory=MemoryKeys())
     return Caller(UUID(account["accountId"]), frozenset())
+
+
+@pytest.fixture
+def door(monkeypatch: pytest.MonkeyPatch) -> Iterator[Door]:
+    with opened(monkeypatch) as door:
+        yield door

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -20,7 +22,7 @@ from shared.domain.messages import (
     StoredOutput,
     WebhookReceived,
 )
-from shared.ports import Clock
+from shared.ports import Clock, LiveView
 from shared.usecases.aftermath import Aftermath
 from shared.usecases.generate_media import GenerateRequest, generate_media
 from shared.usecases.settle import Settler
@@ -41,14 +43,24 @@ class World:
     caller: Caller
     media: MemoryMedia = field(default_factory=MemoryMedia)
     clock: Clock = field(default_factory=SystemClock)
+    live: LiveView = field(default_factory=MemoryView)
 
     @property
     def aftermath(self) -> Aftermath:
-        return Aftermath(records=self.records, queue=self.queue, live=MemoryView(), cache=MemoryView())
+        return Aftermath(records=self.records, queue=self.queue, live=self.live, cache=MemoryView())
 
     @property
     def settler(self) -> Settler:
         return Settler(self.records, self.clock, self.aftermath, lease_seconds=60)
+
+    @contextmanager
+    def elsewhere(self) -> Iterator[World]:
+        """The same account on a connection of its own, as another execution environment has."""
+        other = replace(self, records=PostgresRecords(self.url), queue=MemoryQueue())
+        try:
+            yield other
+        finally:
+            other.records.close()
 
     def generate(self, request: GenerateRequest = REQUEST) -> tuple[Job, UUID, UUID]:
         """A job, its id and its first attempt's."""

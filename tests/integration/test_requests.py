@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
 from shared.adapters.clock import SystemClock
-from shared.adapters.postgres.connection import PostgresRecords
 from shared.adapters.postgres.migrations import apply_migrations
 from shared.domain.errors import Conflict, InvalidRequest, OverBudget
 from shared.domain.jobs import Caller, Job
@@ -80,18 +77,8 @@ def _fields(request: GenerateRequest) -> dict[str, Any]:
     return {name: getattr(request, name) for name in request.__slots__}
 
 
-@contextmanager
-def _elsewhere(world: World) -> Iterator[World]:
-    """The same account on a connection of its own, as another execution environment has."""
-    other = World(world.url, PostgresRecords(world.url), MemoryQueue(), world.caller)
-    try:
-        yield other
-    finally:
-        other.records.close()
-
-
 def _generated_elsewhere(world: World, request: GenerateRequest) -> Job:
-    with _elsewhere(world) as other:
+    with world.elsewhere() as other:
         return generate_media(
             request,
             other.caller,
@@ -105,7 +92,7 @@ def _generated_elsewhere(world: World, request: GenerateRequest) -> Job:
 
 
 def _claim_elsewhere(world: World, job_id: UUID, attempt_id: UUID) -> str:
-    with _elsewhere(world) as other:
+    with world.elsewhere() as other:
         return str(other.settler.claim_call(job_id, attempt_id)["verdict"])
 
 

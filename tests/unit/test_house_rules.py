@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from functools import cache
@@ -123,6 +124,11 @@ def test_time_comes_from_the_clock_port() -> None:
     none_of(wrong)
 
 
+def test_who_decides_about_rows_goes_by_the_databases_clock() -> None:
+    own = [path for path in _under("functions") if "bootstrap.clock()" in (ROOT / path).read_text()]
+    assert sorted(own) == [f"functions/{name}/handler.py" for name in ("provider_catalog", "status", "webhook")]
+
+
 def test_ports_and_use_cases_say_what_they_promise() -> None:
     silent = [
         f"{path} {node.name}"
@@ -145,6 +151,13 @@ def test_nothing_reads_the_environment_or_connects_at_import() -> None:
     none_of(wrong)
 
 
+def test_every_test_that_reliability_names_exists() -> None:
+    files = {path.removeprefix("tests/"): tree for path, tree in sources().items() if path.startswith("tests/")}
+    named = list(_named_tests((ROOT / "docs/reliability.md").read_text()))
+    assert len(named) > 50
+    none_of([f"{file}::{test}" for file, test in named if file not in files or test not in _names(files[file])])
+
+
 @pytest.mark.parametrize(
     ("code", "depth"),
     [
@@ -156,6 +169,18 @@ def test_nothing_reads_the_environment_or_connects_at_import() -> None:
 )
 def test_depth_counts_blocks_and_neither_with_nor_elif(code: str, depth: int) -> None:
     assert _depth(ast.parse(code).body) == depth
+
+
+def _named_tests(text: str) -> Iterator[tuple[str, str]]:
+    """File and test of each `file.py::test`, `file.py` (its test is empty) and `::test` of the file before it."""
+    file = ""
+    for found in re.finditer(r"`([\w/]+/test_\w+\.py)?(?:::(test_\w+))?`", text):
+        file = found[1] or file
+        yield file, found[2] or ""
+
+
+def _names(tree: ast.Module) -> set[str]:
+    return {node.name for node in ast.walk(tree) if isinstance(node, FUNCTIONS)} | {""}
 
 
 def _functions() -> Iterator[tuple[str, type_of_function]]:

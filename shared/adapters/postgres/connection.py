@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
 from psycopg.rows import dict_row
 
+from shared.adapters.clock import SystemClock
 from shared.adapters.postgres.transaction import PostgresTransaction
 from shared.domain.errors import DependencyDown
-from shared.ports import Transaction
+from shared.ports import Clock, Transaction
 
 DATABASE_DOWN = "The database does not answer; nothing was recorded. Send the same request again."
 RETRY_AFTER_SECONDS = 5
@@ -24,9 +26,13 @@ class PostgresRecords:
     `password` is asked at each connect where the URL holds none (IAM tokens live 15 minutes).
     """
 
-    def __init__(self, database_url: str, password: Callable[[str], str] | None = None) -> None:
+    def __init__(
+        self, database_url: str, password: Callable[[str], str] | None = None, own_clock: Clock | None = None
+    ) -> None:
         self._database_url = database_url
         self._password = password
+        self._own_clock = own_clock or SystemClock()
+        self._ahead: timedelta | None = None
         self._connection: psycopg.Connection[dict[str, Any]] | None = None
 
     @contextmanager
@@ -46,16 +52,38 @@ class PostgresRecords:
             assert isinstance(tx, PostgresTransaction)
             tx.cursor.execute("SELECT 1")
 
+    @property
+    def clock(self) -> Clock:
+        """By which functions decide about rows: PostgreSQL's, whatever their own machine's says.
+
+        Who is early would take a call for one that made nothing; who is late would keep a deadline from passing.
+        """
+        return _DatabaseClock(self)
+
+    def now(self) -> datetime:
+        """The moment by the database's clock, as it was compared at the last transaction; our own while it is down."""
+        if self._ahead is None:
+            with suppress(DependencyDown):
+                self.ping()
+        return self._own_clock.now() + (self._ahead or timedelta())
+
     def _live_connection(self) -> psycopg.Connection[dict[str, Any]]:
         # `closed` stays False until first use after a restart of the server: ask before a transaction opens.
         if self._connection is not None:
             try:
-                self._connection.execute("SELECT 1")
-                return self._connection
+                return self._compared(self._connection)
             except psycopg.OperationalError:
                 self.close()
-        self._connection = self._connect()
+        self._connection = self._compared(self._connect())
         return self._connection
+
+    def _compared(self, connection: psycopg.Connection[dict[str, Any]]) -> psycopg.Connection[dict[str, Any]]:
+        """The connection, which answers; and how far the database's clock is from ours."""
+        asked_at = self._own_clock.now()
+        row = connection.execute("SELECT clock_timestamp() AS now").fetchone()
+        assert row is not None
+        self._ahead = row["now"] - (asked_at + (self._own_clock.now() - asked_at) / 2)
+        return connection
 
     def _connect(self) -> psycopg.Connection[dict[str, Any]]:
         extra: dict[str, Any] = {}
@@ -68,6 +96,8 @@ class PostgresRecords:
             connect_timeout=3,
             row_factory=dict_row,
             application_name="vsl",
+            # Times come back in the session's zone, and dates are made of them.
+            options="-c timezone=UTC",
             **extra,
         )
 
@@ -76,3 +106,11 @@ class PostgresRecords:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+class _DatabaseClock(SystemClock):
+    def __init__(self, records: PostgresRecords) -> None:
+        self._records = records
+
+    def now(self) -> datetime:
+        return self._records.now()
