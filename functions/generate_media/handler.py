@@ -14,7 +14,8 @@ from shared.domain.catalog import Model
 from shared.domain.errors import Conflict, InvalidRequest, Mistake
 from shared.domain.jobs import Caller, Job, snapshot
 from shared.usecases import control, generate_media
-from shared.usecases.compile_videos import CompileRequest, request_compile
+from shared.usecases.compile_request import CompileRequest
+from shared.usecases.compile_videos import request_compile
 from shared.usecases.read_status import present
 
 router = Router()  # type: ignore[no-untyped-call]
@@ -76,7 +77,9 @@ def post_cancel(job_id: str) -> Response[str]:
         http.path_id(job_id, "job"), caller, records=bootstrap.records(), clock=bootstrap.records().clock,
         aftermath=bootstrap.aftermath(),
     )  # fmt: skip
-    return http.answer(200, {**present(snapshot(job), bootstrap.media()), "charge": charge})
+    return http.answer(
+        200, {**present(snapshot(job), bootstrap.media(), bootstrap.records().clock.now()), "charge": charge}
+    )
 
 
 @router.post("/jobs/<job_id>/retry")
@@ -124,7 +127,9 @@ def _accepted(job: Job, caller: Caller) -> Response[str]:
     if wait_seconds:
         view = bootstrap.status_reader().wait(job.id, caller, wait_seconds)
         if view["completedAt"]:
-            return http.answer(200, {**present(view, bootstrap.media()), "statusUrl": status_url})
+            return http.answer(
+                200, {**present(view, bootstrap.media(), bootstrap.records().clock.now()), "statusUrl": status_url}
+            )
     body = {
         "jobId": str(job.id),
         "status": job.status.value,

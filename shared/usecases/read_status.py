@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from datetime import datetime
+from math import ceil
 from typing import Any
 from uuid import UUID
 
 from shared.domain.errors import DependencyDown, NotFound
-from shared.domain.jobs import FINISHED, Caller, Job, JobFilter, snapshot
+from shared.domain.jobs import FINISHED, TOLD, Caller, Job, JobFilter, snapshot
 from shared.observability import CACHE_HIT_RATE, count
 from shared.ports import Clock, LiveView, MediaStore, Records, StatusCache, Waiters
 from shared.usecases.aftermath import Aftermath
@@ -101,7 +103,19 @@ def job_events(job_id: UUID, caller: Caller, *, records: Records) -> Sequence[Ma
         return tx.events(caller.account_id, job_id)
 
 
-def present(view: Mapping[str, Any], media: MediaStore) -> dict[str, Any]:
+def eta_seconds(view: Mapping[str, Any], now: datetime) -> int | None:
+    """How many seconds a job still takes: by its progress so far, else by its estimate; None when nothing is known."""
+    if view["status"] in FINISHED:
+        return None
+    taken = (now - datetime.fromisoformat(view["startedAt"] or view["createdAt"])).total_seconds()
+    if view["progress"] and view["startedAt"]:
+        progress: int = view["progress"]
+        return ceil(max(taken, 0) * (100 - progress) / progress)
+    left: float = (view["estimatedTime"] or 0) - max(taken, 0)
+    return ceil(left) if left > 0 else None
+
+
+def present(view: Mapping[str, Any], media: MediaStore, now: datetime) -> dict[str, Any]:
     """A snapshot as callers see it: signed URLs instead of keys, nothing of the inside."""
     shown = {
         name: view[name]
@@ -110,11 +124,15 @@ def present(view: Mapping[str, Any], media: MediaStore) -> dict[str, Any]:
             "estimatedTime", "estimatedCost", "createdAt",
         )
     }  # fmt: skip
+    if view["status"] not in FINISHED:
+        shown["etaSeconds"] = eta_seconds(view, now)
     for optional in ("actualCost", "startedAt", "completedAt", "retryOf", "error"):
         if view.get(optional) is not None:
             shown[optional] = view[optional]
+    if "details" in view["result"] and "error" in shown:
+        shown["error"] = {**shown["error"], "details": view["result"]["details"]}
     if view["status"] == "completed":
-        shown["result"] = _result(view, media)
+        shown["result"] = dict(view["result"]) if view["kind"] in TOLD else _result(view, media)
         if "breakdown" in view["result"]:
             shown["breakdown"] = view["result"]["breakdown"]
     return shown
