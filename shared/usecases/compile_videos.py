@@ -17,7 +17,8 @@ from shared.domain.storage_keys import user_of_own_key
 from shared.ports import Clock, MediaStore, Records, Transaction
 from shared.usecases.aftermath import Aftermath
 from shared.usecases.ending import refuse_erased
-from shared.usecases.generate_media import RETRY_ROUTE, hash_of
+from shared.usecases.generate_media import RETRY_ROUTE
+from shared.usecases.idempotency import earlier_job, hash_of
 
 INLINE_LIMIT_SECONDS = 20
 DELAY_OF_INLINE_SECONDS = 30
@@ -83,14 +84,15 @@ def request_compile(
     Raises NotFound, OutputGone, InvalidRequest, Conflict (`nothing_approved`, `not_completed`, `idempotency_conflict`).
     """
     with records.transaction() as tx:
-        earlier = _earlier(tx, request, caller)
+        asked_before = (caller.account_id, request.route, request.idempotency_key, request_hash(request))
+        earlier = earlier_job(tx, *asked_before)
         if earlier is not None:
             return earlier
         sources = sources_of(tx, request, caller, media)
         written = tx.insert_job(_new_job(request, caller, sources, clock))
         if written is None:
             # Written by another call since it was looked for.
-            earlier = _earlier(tx, request, caller)
+            earlier = earlier_job(tx, *asked_before)
             assert earlier is not None
             return earlier
         inline = may_run_inline(written) and request.retry_of is None
@@ -199,7 +201,7 @@ def _new_job(request: CompileRequest, caller: Caller, sources: Sequence[Mapping[
         route=request.route,
         idempotency_key=request.idempotency_key,
         request={**body_asked(request), "sources": [dict(source) for source in sources]},
-        request_hash=hash_of(body_asked(request), request.retry_of),
+        request_hash=request_hash(request),
         media_type="video",
         script_id=request.script_id,
         output_format=request.output_format or DEFAULT_FORMAT,
@@ -223,19 +225,11 @@ def body_asked(request: CompileRequest) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def request_hash(request: CompileRequest) -> str:
+    """By which the same request is known again."""
+    return hash_of(body_asked(request), request.retry_of)
+
+
 def _named(clip: ClipSource) -> dict[str, Any]:
     named = {"videoId": clip.video_id, "jobId": str(clip.job_id) if clip.job_id else None}
     return named | ({"s3Key": clip.s3_key} if clip.s3_key else {})
-
-
-def _earlier(tx: Transaction, request: CompileRequest, caller: Caller) -> Job | None:
-    """The job of an earlier call under the same key. Raises Conflict when that had another body."""
-    if request.idempotency_key is None:
-        return None
-    earlier = tx.job_by_key(caller.account_id, request.route, request.idempotency_key)
-    if earlier is not None and earlier.request_hash != hash_of(body_asked(request), request.retry_of):
-        raise Conflict(
-            "This Idempotency-Key was used for another body: send a new key for a new request.",
-            code="idempotency_conflict",
-        )
-    return earlier

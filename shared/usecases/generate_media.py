@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -11,7 +9,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from shared.domain.catalog import Catalog, Model
-from shared.domain.errors import Conflict, InvalidRequest, Mistake, NotFound
+from shared.domain.errors import InvalidRequest, Mistake, NotFound
 from shared.domain.jobs import Attempt, Caller, Job
 from shared.domain.messages import ProviderCall, body_of
 from shared.domain.prices import Price
@@ -20,6 +18,7 @@ from shared.domain.sources import FIRST_FRAME
 from shared.observability import JOBS_STARTED, count, job_fields, logger
 from shared.ports import Clock, MediaStore, ModelSchemas, Records, Transaction
 from shared.usecases.aftermath import Aftermath
+from shared.usecases.idempotency import earlier_job, hash_of
 from shared.usecases.locate_images import locate_images
 from shared.usecases.pace import check_account
 
@@ -73,7 +72,10 @@ def generate_media(
         script = _script(tx, caller, request)
         written = tx.insert_job(job)
         if written is None:
-            return _same_request(tx, job)
+            # Its key is taken, or it would have been written.
+            earlier = earlier_job(tx, job.account_id, job.route, job.idempotency_key, job.request_hash)
+            assert earlier is not None
+            return earlier
         tx.reserve(job, attempt.reserved_usd)
         check_account(tx, job)
         tx.insert_attempt(attempt)
@@ -125,12 +127,6 @@ def _plan(model: Model, parameters: Mapping[str, Any], schemas: ModelSchemas) ->
         "input": dict(parameters), "stored": stored, "price": model.price(parameters).kept(),
         "estimatedSeconds": float(model.estimated_seconds), "patienceSeconds": model.patience_seconds,
     }  # fmt: skip
-
-
-def hash_of(request: Mapping[str, Any], retry_of: UUID | None = None) -> str:
-    """SHA-256 of a request's canonical JSON; of a retry, with the job it repeats."""
-    asked = request if retry_of is None else {**request, "retryOf": retry_of}
-    return hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _fallback(request: GenerateRequest, model: Model, catalog: Catalog) -> Model:
@@ -198,14 +194,3 @@ def _script(tx: Transaction, caller: Caller, request: GenerateRequest) -> Script
     if script is None:
         raise NotFound(f"There is no script {request.script_id}: POST /api/scripts makes one.")
     return script
-
-
-def _same_request(tx: Transaction, job: Job) -> Job:
-    assert job.idempotency_key is not None
-    earlier = tx.job_by_key(job.account_id, job.route, job.idempotency_key)
-    if earlier is None or earlier.request_hash != job.request_hash:
-        raise Conflict(
-            "This Idempotency-Key was used for another body: send a new key for a new request.",
-            code="idempotency_conflict",
-        )
-    return earlier

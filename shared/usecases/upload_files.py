@@ -8,13 +8,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from shared.domain.errors import Conflict, InvalidRequest, Mistake, NotFound, OutputGone
+from shared.domain.errors import InvalidRequest, Mistake, NotFound, OutputGone
 from shared.domain.jobs import Caller, Job, iso
 from shared.domain.scripts import Script
 from shared.domain.storage_keys import EXTENSIONS, frames_folder, upload_folder
 from shared.domain.uploads import ARRIVAL, FORM_LIFE, Upload, UploadFile, wrong_files
 from shared.ports import Clock, MediaStore, Records, Transaction
-from shared.usecases.generate_media import hash_of
+from shared.usecases.idempotency import hash_of, refuse_other_body
 from shared.usecases.pace import check_account
 
 ROUTE = "POST /api/uploads"
@@ -58,11 +58,8 @@ class Uploads:
         """What was given out under the same key."""
         assert upload.idempotency_key is not None
         earlier = tx.upload_by_key(upload.account_id, upload.idempotency_key)
-        if earlier is None or earlier.request_hash != upload.request_hash:
-            raise Conflict(
-                "This Idempotency-Key was used for another body: send a new key for a new request.",
-                code="idempotency_conflict",
-            )
+        assert earlier is not None
+        refuse_other_body(earlier.request_hash, upload.request_hash)
         if earlier.expires_at <= self.clock.now():
             raise OutputGone("These forms have expired: POST /api/uploads with a new Idempotency-Key.", code="expired")
         return earlier
