@@ -134,7 +134,7 @@ def _compile(request: CompileRequest, caller: Caller) -> Response[str]:
 
 
 def _data(job: Job) -> dict[str, Any]:
-    shown = present(snapshot(job), bootstrap.media())
+    shown = present(snapshot(job), bootstrap.media(), bootstrap.clock().now())
     result = shown["result"]
     return {
         "scriptId": job.script_id,

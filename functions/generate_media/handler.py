@@ -76,7 +76,7 @@ def post_cancel(job_id: str) -> Response[str]:
         http.path_id(job_id, "job"), caller, records=bootstrap.records(), clock=bootstrap.records().clock,
         aftermath=bootstrap.aftermath(),
     )  # fmt: skip
-    return http.answer(200, {**present(snapshot(job), bootstrap.media()), "charge": charge})
+    return http.answer(200, {**present(snapshot(job), bootstrap.media(), bootstrap.clock().now()), "charge": charge})
 
 
 @router.post("/jobs/<job_id>/retry")
@@ -124,7 +124,9 @@ def _accepted(job: Job, caller: Caller) -> Response[str]:
     if wait_seconds:
         view = bootstrap.status_reader().wait(job.id, caller, wait_seconds)
         if view["completedAt"]:
-            return http.answer(200, {**present(view, bootstrap.media()), "statusUrl": status_url})
+            return http.answer(
+                200, {**present(view, bootstrap.media(), bootstrap.clock().now()), "statusUrl": status_url}
+            )
     body = {
         "jobId": str(job.id),
         "status": job.status.value,

@@ -57,7 +57,7 @@ def get_status(job_id: str) -> Response[str]:
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
     if http.header(router, "if-none-match") == tag:
         return Response(status_code=304, headers=headers)
-    return http.answer(200, present(view, bootstrap.media()), headers)
+    return http.answer(200, present(view, bootstrap.media(), bootstrap.clock().now()), headers)
 
 
 @router.get("/jobs")
@@ -70,7 +70,7 @@ def get_jobs() -> Response[str]:
     )  # fmt: skip
     jobs = list_jobs(caller, narrow, records=bootstrap.records())
     page = jobs[: asked.limit]
-    shown = [present(snapshot(job), bootstrap.media()) for job in page]
+    shown = [present(snapshot(job), bootstrap.media(), bootstrap.clock().now()) for job in page]
     return http.answer(200, {"jobs": shown, "nextCursor": _after(page[-1]) if len(jobs) > asked.limit else None})
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from datetime import datetime
+from math import ceil
 from typing import Any
 from uuid import UUID
 
@@ -101,7 +103,18 @@ def job_events(job_id: UUID, caller: Caller, *, records: Records) -> Sequence[Ma
         return tx.events(caller.account_id, job_id)
 
 
-def present(view: Mapping[str, Any], media: MediaStore) -> dict[str, Any]:
+def eta_seconds(view: Mapping[str, Any], now: datetime) -> int | None:
+    """How many seconds a job still takes: by its progress so far, else by its estimate; None when nothing is known."""
+    if view["status"] in FINISHED:
+        return None
+    taken = (now - datetime.fromisoformat(view["startedAt"] or view["createdAt"])).total_seconds()
+    if view["progress"] and view["startedAt"]:
+        return ceil(max(taken, 0) * (100 - view["progress"]) / view["progress"])
+    left = (view["estimatedTime"] or 0) - max(taken, 0)
+    return ceil(left) if left > 0 else None
+
+
+def present(view: Mapping[str, Any], media: MediaStore, now: datetime) -> dict[str, Any]:
     """A snapshot as callers see it: signed URLs instead of keys, nothing of the inside."""
     shown = {
         name: view[name]
@@ -110,6 +123,8 @@ def present(view: Mapping[str, Any], media: MediaStore) -> dict[str, Any]:
             "estimatedTime", "estimatedCost", "createdAt",
         )
     }  # fmt: skip
+    if view["status"] not in FINISHED:
+        shown["etaSeconds"] = eta_seconds(view, now)
     for optional in ("actualCost", "startedAt", "completedAt", "retryOf", "error"):
         if view.get(optional) is not None:
             shown[optional] = view[optional]
