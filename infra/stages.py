@@ -39,6 +39,8 @@ class Stage:
     worker_memory_mb: int = 512
     encoder_memory_mb: int = 3008
     encoder_storage_mb: int = 2048
+    # For the largest file that is brought in, 2 GiB, and some.
+    fetched_storage_mb: int = 2560
     api_timeout_seconds: int = 29
     worker_timeout_seconds: int = 120
     store_timeout_seconds: int = 600
@@ -55,6 +57,7 @@ class Stage:
             "calls": QueueNumbers(max_concurrency=20),
             "reports": QueueNumbers(batch_size=10, max_concurrency=10),
             "store": QueueNumbers(max_concurrency=10),
+            "fetch": QueueNumbers(max_concurrency=10),
             "inspect": QueueNumbers(max_concurrency=10),
             "compile": QueueNumbers(max_concurrency=5),
             "uploads": QueueNumbers(max_concurrency=10),
@@ -72,6 +75,7 @@ _LOCAL_QUEUES = {
     "calls": QueueNumbers(max_concurrency=4),
     "reports": QueueNumbers(max_concurrency=4),
     "store": QueueNumbers(max_concurrency=4),
+    "fetch": QueueNumbers(max_concurrency=4),
     "inspect": QueueNumbers(max_concurrency=2),
     "compile": QueueNumbers(max_concurrency=2),
     "uploads": QueueNumbers(max_concurrency=2),

@@ -72,6 +72,7 @@ MEDIA_ACTIONS = {
     "compile_videos": READS + WRITES + DELETES,
     "inspect_media": READS + WRITES + DELETES,
     "store_media": READS + WRITES,
+    "fetch_source": READS + WRITES,
     "provider_catalog": READS + WRITES,
 }
 MEDIA_PREFIXES = {
@@ -83,6 +84,7 @@ MEDIA_PREFIXES = {
     "compile_videos": ("*", "compiled/*", "derived/*"),
     "inspect_media": ("incoming/*", "uploads/*", "generated/*"),
     "store_media": ("incoming/*",),
+    "fetch_source": ("fetched/*",),
     "provider_catalog": ("catalog/*",),
 }
 SECRETS = {
@@ -91,7 +93,7 @@ SECRETS = {
     "store_media": ("replicate-token", "runway-token"),
     "provider_catalog": ("replicate-token",),
 }
-SETTLE_CALLERS = ("call_provider", "store_media")
+SETTLE_CALLERS = ("call_provider", "store_media", "fetch_source")
 
 
 def acknowledge_findings(network: NetworkStack, data: DataStack, media: MediaStack, service: ServiceStack) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from local.keeper import explain, running_keeper
 from local.layout import MARK_VARIABLE, STATE_VARIABLE, Layout, read_json
-from local.ports import Ports, is_free
+from local.ports import USERS_OWN, Ports, is_free
 from local.processes import marked, send, wait_until
 from local.synth import synthesize
 
@@ -196,7 +196,7 @@ def _print_addresses(layout: Layout) -> None:
 def _left_behind(layout: Layout) -> list[str]:
     processes = [f"process {process}" for process in marked(MARK_VARIABLE, str(layout.state))]
     kept = read_json(layout.ports_file)
-    ports = [kept[field.name] for field in fields(Ports) if field.name in kept]
+    ports = [kept[field.name] for field in fields(Ports) if field.name in kept and field.name != USERS_OWN]
     return processes + [f"port {port}" for port in ports if not is_free(port)]
 
 

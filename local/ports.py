@@ -17,6 +17,8 @@ from local.layout import Layout, read_json, write_json
 # the Redis cluster bus, always 10,000 above its server, is still a port.
 LOWEST, HIGHEST = 20_000, 32_000
 CLUSTER_BUS_OFFSET = 10_000
+# Reserved for whoever uses the stack.
+USERS_OWN = "sources"
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Ports:
     s3: int
     s3_control: int
     provider: int
+    sources: int
     gateway: int
     runner: int
     runtime_api: int
@@ -36,6 +39,11 @@ class Ports:
     faulty_ministack: int
     faulty_s3: int
     faulty_provider: int
+
+    @property
+    def sources_url(self) -> str:
+        """Where a server of the user's own may stand, for clips that are named by URL."""
+        return f"http://127.0.0.1:{self.sources}"
 
     def behind_faults(self) -> Ports:
         """As the functions see them when the fault proxy stands between."""
@@ -60,7 +68,9 @@ def choose_ports(layout: Layout) -> Ports:
 
 
 def is_usable(part: str, port: int) -> bool:
-    """True when nothing listens on what the part needs."""
+    """True when nothing listens on what the part needs; at `sources`, the user's own server may."""
+    if part == USERS_OWN:
+        return True
     return is_free(port) and (part != "redis" or is_free(port + CLUSTER_BUS_OFFSET))
 
 
@@ -79,6 +89,6 @@ def _pick(part: str, taken: Iterable[int]) -> int:
     avoid = set(taken)
     candidates = random.sample(range(LOWEST, HIGHEST), k=500)
     for port in candidates:
-        if port not in avoid and is_usable(part, port):
+        if port not in avoid and is_free(port) and is_usable(part, port):
             return port
     raise RuntimeError(f"no free port for {part} between {LOWEST} and {HIGHEST}")

@@ -170,6 +170,7 @@ def _deploy(stack: Stack, services: Services, assembly: Assembly, postgres: Post
             ),
             f"{prefix}/runway-base-url": f"http://127.0.0.1:{stack.seen.provider}/runway",
             f"{prefix}/provider-output-origins": provider.output_origins,
+            f"{prefix}/source-origins": f"{stack.ports.sources_url},{stack.provider_url}",
         }
     )
     services.put_secrets(
@@ -208,7 +209,15 @@ def runtime_configuration(stack: Stack, assembly: Assembly) -> dict[str, Any]:
             },
             # Outputs are fetched from where the provider says they are, which is its own address.
             "outside": {
-                "ports": [seen.ministack, seen.s3, seen.provider, ports.provider, ports.runtime_api, *PUBLIC_PORTS]
+                "ports": [
+                    seen.ministack,
+                    seen.s3,
+                    seen.provider,
+                    ports.provider,
+                    ports.sources,
+                    ports.runtime_api,
+                    *PUBLIC_PORTS,
+                ]
             },
         },
         "serviceEndpoints": {
@@ -232,6 +241,7 @@ def describe(stack: Stack, postgres: Postgres, redis: Cache, keys: Mapping[str, 
         "secondApiKey": keys["other"],
         "adminApiKey": keys["admin"],
         "providerUrl": stack.provider_url,
+        "sourcesUrl": stack.ports.sources_url,
         "s3Endpoint": stack.storage.url,
         "s3ControlUrl": stack.storage.control_url,
         "bucket": f"vsl-{STAGE}-media",

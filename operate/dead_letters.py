@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sqs.type_defs import MessageTypeDef
 
-QUEUES = ("calls", "reports", "store", "inspect", "compile", "uploads")
+QUEUES = ("calls", "reports", "store", "inspect", "compile", "uploads", "fetch")
 # Letters stay hidden while they are looked through, so that each is seen once; then they show again at once.
 HIDDEN_SECONDS = 60
 PAGE = 10

@@ -36,11 +36,8 @@ LEASE_SECONDS = 60
 STOP_CHECK_SECONDS = 1.5
 # Work that an invocation cannot finish any more ends itself, so that nothing is left half done.
 LAST_SECONDS = 5.0
-TOPICS = ("calls", "store", "inspect", "compile")
+TOPICS = ("calls", "store", "inspect", "compile", "fetch")
 SOURCE_ROOT = Path(__file__).resolve().parent.parent
-MAX_OUTPUT_BYTES = 2 * 1024**3
-# Four outputs of one prediction must fit into the function's ten minutes.
-OUTPUT_SECONDS = 140
 # Each holds an execution environment: of 1000 an account of AWS has by default, these may stand still.
 MOST_WAITERS_OF_ACCOUNT, MOST_WAITERS_OF_STAGE = 20, 100
 
@@ -212,13 +209,14 @@ def provider(name: str = "replicate") -> Any:
 
 
 @cache
-def downloader() -> Any:
+def downloader(origins: str, *, max_bytes: int, wall_seconds: int, any_https: bool = False) -> Any:
+    """`origins` as the environment has them: comma separated."""
     from shared.adapters.downloader import GuardedDownloader
 
-    origins = frozenset(o for o in os.environ["PROVIDER_OUTPUT_ORIGINS"].split(",") if o)
     return GuardedDownloader(
-        allowed_origins=origins, max_bytes=MAX_OUTPUT_BYTES, wall_seconds=OUTPUT_SECONDS, min_bytes_per_second=10_000
-    )
+        allowed_origins=frozenset(origin for origin in origins.split(",") if origin), any_https=any_https,
+        max_bytes=max_bytes, wall_seconds=wall_seconds, min_bytes_per_second=10_000,
+    )  # fmt: skip
 
 
 @contextmanager

@@ -34,6 +34,7 @@ class LiveStores(Inside):
 class GenerateMedia(LiveStores):
     calls_queue_url: str
     compile_queue_url: str
+    fetch_queue_url: str
     cors_origins: str = ""
     models_config: str = ""
 
@@ -53,7 +54,9 @@ class Review(LiveStores):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompileVideos(LiveStores):
     compile_queue_url: str
+    fetch_queue_url: str
     cors_origins: str = ""
+    source_origins: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +69,8 @@ class Settle(LiveStores):
     calls_queue_url: str
     store_queue_url: str
     inspect_queue_url: str
+    compile_queue_url: str
+    fetch_queue_url: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +80,7 @@ class Reconcile(LiveStores):
     store_queue_url: str
     inspect_queue_url: str
     compile_queue_url: str
+    fetch_queue_url: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +145,14 @@ class StoreMedia(Outside):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FetchSource(Outside):
+    settle_function: str
+    reports_queue_url: str
+    s3_bucket: str
+    source_origins: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderCatalog(Outside):
     s3_bucket: str
     replicate_api_token: str
@@ -155,6 +169,7 @@ SETTINGS: Mapping[str, type] = {
     "webhook": Webhook,
     "call_provider": CallProvider,
     "store_media": StoreMedia,
+    "fetch_source": FetchSource,
     "provider_catalog": ProviderCatalog,
     "settle": Settle,
     "inspect_media": InspectMedia,

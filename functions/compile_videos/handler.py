@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -15,20 +17,18 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from pydantic import AfterValidator, Field
 
 from shared import bootstrap, config, http, wire
+from shared.domain.addresses import LONGEST_URL
 from shared.domain.errors import InvalidRequest, Mistake
+from shared.domain.fetches import url_problem
 from shared.domain.jobs import Caller, Job, JobStatus, snapshot
 from shared.usecases.compile_film import FilmMaker
-from shared.usecases.compile_videos import (
-    INLINE_LIMIT_SECONDS,
-    ClipSource,
-    CompileRequest,
-    may_run_inline,
-    request_compile,
-)
+from shared.usecases.compile_request import ClipSource, CompileRequest
+from shared.usecases.compile_videos import INLINE_LIMIT_SECONDS, may_run_inline, request_compile
 from shared.usecases.plan_compile import Planner
 from shared.usecases.read_status import present
 
 router = Router()  # type: ignore[no-untyped-call]
+PLAN_ROUTE = "POST /compile-videos/plan"
 RESOLUTION = re.compile(r"([0-9]{2,4})x([0-9]{2,4})")
 RATE = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,3}|/(?:1|1001))?")
 
@@ -37,6 +37,7 @@ class ClipBody(wire.Wire):
     video_id: int | str | None = None
     job_id: str | None = None
     s3_key: str | None = Field(default=None, min_length=1, max_length=1024)
+    url: str | None = Field(default=None, min_length=1, max_length=LONGEST_URL)
 
 
 class ScriptCompileBody(wire.Wire):
@@ -81,14 +82,27 @@ def post_plan() -> Response[str]:
 @router.post("/probe")
 def post_probe() -> Response[str]:
     caller = http.caller_of(router, "read")
-    request = CompileRequest("POST /probe", clips=[_clip(http.body_of(router, ClipBody), None)])
-    with bootstrap.open_workplace() as place:
-        return http.answer(200, {"success": True, "data": _planner().probe(request, caller, place)})
+    body = http.body_of(router, ClipBody)
+    _check_urls([body], lambda _: "url")
+    key = http.idempotency_key(router)
+    request = CompileRequest("POST /probe", clips=[_clip(body, None)], idempotency_key=key, kind="probe")
+    return _told(request, caller, lambda place: _planner().probe(request, caller, place))
 
 
 def _plan(request: CompileRequest, caller: Caller) -> Response[str]:
+    planned = replace(request, route=PLAN_ROUTE, kind="plan")
+    return _told(planned, caller, lambda place: _planner().plan(planned, caller, place))
+
+
+def _told(request: CompileRequest, caller: Caller, tell: Callable[[Any], dict[str, Any]]) -> Response[str]:
+    """What nothing is made for: at once, or as a job where a clip is to be fetched first."""
+    if request.at_home(bootstrap.media()).needs_fetching:
+        job = _waited_for(_requested(request, caller), caller)
+        if job.status is JobStatus.COMPLETED:
+            return http.answer(200, {"success": True, "data": dict(job.result)})
+        return _under_way(job)
     with bootstrap.open_workplace() as place:
-        return http.answer(200, {"success": True, "data": _planner().plan(request, caller, place)})
+        return http.answer(200, {"success": True, "data": tell(place)})
 
 
 def _of_clips(body: CompileBody) -> CompileRequest:
@@ -96,6 +110,7 @@ def _of_clips(body: CompileBody) -> CompileRequest:
     if len(named) != 1:
         problem = "name the clips by exactly one of scriptId, videoIds, clips"
         raise InvalidRequest(f"Please {problem}.", details=[Mistake("clips", problem)])
+    _check_urls(body.clips or [], lambda number: f"clips.{number}.url")
     return _request(
         "POST /compile-videos", body, script_id=body.script_id,
         video_ids=[_serial(v, f"videoIds.{n}") for n, v in enumerate(body.video_ids or [])],
@@ -112,19 +127,32 @@ def _request(route: str, body: ScriptCompileBody, **named: Any) -> CompileReques
 
 
 def _compile(request: CompileRequest, caller: Caller) -> Response[str]:
-    job = request_compile(
+    job = _requested(request, caller)
+    if may_run_inline(job):
+        _film_maker().compile(job.id, limit_seconds=INLINE_LIMIT_SECONDS)
+    job = _waited_for(job, caller)
+    if job.status is JobStatus.COMPLETED:
+        return http.answer(200, {"success": True, "message": "Video compilation completed", "data": _data(job)})
+    return _under_way(job)
+
+
+def _requested(request: CompileRequest, caller: Caller) -> Job:
+    return request_compile(
         request, caller, records=bootstrap.records(), media=bootstrap.media(), clock=bootstrap.records().clock,
         aftermath=bootstrap.aftermath(),
     )  # fmt: skip
-    if may_run_inline(job):
-        _film_maker().compile(job.id, limit_seconds=INLINE_LIMIT_SECONDS)
+
+
+def _waited_for(job: Job, caller: Caller) -> Job:
     bootstrap.status_reader().wait(job.id, caller, http.wait_seconds(router))
     with bootstrap.records().transaction() as tx:
-        job = tx.job(caller.account_id, job.id) or job
-    if job.status is JobStatus.COMPLETED:
-        return http.answer(200, {"success": True, "message": "Video compilation completed", "data": _data(job)})
+        return tx.job(caller.account_id, job.id) or job
+
+
+def _under_way(job: Job) -> Response[str]:
     if job.status is JobStatus.FAILED:
-        raise InvalidRequest(job.error_message or "", code=job.error_code)
+        mistakes = [Mistake(one["path"], one["message"]) for one in job.result.get("details", ())]
+        raise InvalidRequest(job.error_message or "", code=job.error_code, details=mistakes)
     status_url = f"{http.base_url(router)}/status/{job.id}"
     data = {
         "jobId": str(job.id), "status": "processing", "statusUrl": status_url,
@@ -134,7 +162,7 @@ def _compile(request: CompileRequest, caller: Caller) -> Response[str]:
 
 
 def _data(job: Job) -> dict[str, Any]:
-    shown = present(snapshot(job), bootstrap.media(), bootstrap.clock().now())
+    shown = present(snapshot(job), bootstrap.media(), bootstrap.records().clock.now())
     result = shown["result"]
     return {
         "scriptId": job.script_id,
@@ -172,16 +200,28 @@ def _fps(fps: float | str | None) -> str | None:
     return str(Fraction(text).limit_denominator(1001))
 
 
+def _check_urls(clips: Sequence[ClipBody], path_of: Callable[[int], str]) -> None:
+    """Raises InvalidRequest naming every URL that nothing may be fetched from."""
+    origins = frozenset(bootstrap.settings(config.CompileVideos).source_origins.split(","))
+    mistakes = [
+        Mistake(path_of(number), problem)
+        for number, clip in enumerate(clips)
+        if clip.url and bootstrap.media().key_of(clip.url) is None and (problem := url_problem(clip.url, origins))
+    ]
+    if mistakes:
+        raise InvalidRequest(f"{mistakes[0].path} {mistakes[0].message}.", details=mistakes)
+
+
 def _clip(clip: ClipBody, number: int | None) -> ClipSource:
     path = "clips" if number is None else f"clips.{number}"
-    named = [name for name in (clip.video_id, clip.job_id, clip.s3_key) if name is not None]
+    named = [name for name in (clip.video_id, clip.job_id, clip.s3_key, clip.url) if name is not None]
     if len(named) != 1:
-        problem = "name the clip by exactly one of videoId, jobId, s3Key"
+        problem = "name the clip by exactly one of videoId, jobId, s3Key, url"
         raise InvalidRequest(f"Please {problem}.", details=[Mistake(path, problem)])
     if clip.video_id is not None:
         return ClipSource(video_id=_serial(clip.video_id, f"{path}.videoId"))
-    if clip.s3_key is not None:
-        return ClipSource(s3_key=clip.s3_key)
+    if clip.s3_key is not None or clip.url is not None:
+        return ClipSource(s3_key=clip.s3_key, url=clip.url)
     return ClipSource(job_id=http.path_id(str(clip.job_id), "job"))
 
 

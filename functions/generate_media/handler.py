@@ -14,7 +14,8 @@ from shared.domain.catalog import Model
 from shared.domain.errors import Conflict, InvalidRequest, Mistake
 from shared.domain.jobs import Caller, Job, snapshot
 from shared.usecases import control, generate_media
-from shared.usecases.compile_videos import CompileRequest, request_compile
+from shared.usecases.compile_request import CompileRequest
+from shared.usecases.compile_videos import request_compile
 from shared.usecases.read_status import present
 
 router = Router()  # type: ignore[no-untyped-call]

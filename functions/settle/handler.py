@@ -10,8 +10,9 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from pydantic import TypeAdapter
 
 from shared import bootstrap, config
-from shared.domain.messages import Report
+from shared.domain.messages import Report, SourceFailed, SourceFetched
 from shared.usecases.settle import Settler
+from shared.usecases.source_fetches import SourceFetches
 
 _processor = BatchProcessor(event_type=EventType.SQS)
 
@@ -32,15 +33,28 @@ def _answer(question: dict[str, Any]) -> Any:
             return _settler().claim_store(job_id, UUID(question["attemptId"]), question["owner"])
         case "renew":
             return _settler().renew(job_id, question["owner"])
+        case "claim_fetch":
+            return _fetches().claim(job_id, question["number"], question["owner"])
+        case "renew_fetch":
+            return _fetches().renew(job_id, question["number"], question["owner"])
     raise ValueError(f"no such action: {question['action']!r}")
 
 
 def _take(record: Any) -> None:
     report: Report = TypeAdapter(Report).validate_python(json.loads(record.body))
-    _settler().take(report)
+    if isinstance(report, SourceFetched | SourceFailed):
+        _fetches().take(report)
+    else:
+        _settler().take(report)
 
 
 def _settler() -> Settler:
     return Settler(
         bootstrap.records(), bootstrap.records().clock, bootstrap.aftermath(), lease_seconds=bootstrap.LEASE_SECONDS
+    )
+
+
+def _fetches() -> SourceFetches:
+    return SourceFetches(
+        bootstrap.records(), bootstrap.records().clock, bootstrap.aftermath(), hold_seconds=bootstrap.LEASE_SECONDS
     )

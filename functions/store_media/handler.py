@@ -12,6 +12,9 @@ from shared import bootstrap, config
 from shared.domain.messages import StoreMedia
 from shared.usecases.store_media import store_media
 
+MAX_OUTPUT_BYTES = 2 * 1024**3
+# Four outputs of one prediction must fit into the function's ten minutes.
+OUTPUT_SECONDS = 140
 _processor = BatchProcessor(event_type=EventType.SQS)
 
 
@@ -22,8 +25,12 @@ def handler(event: dict[str, Any], context: Any) -> Any:
 
 def _work(record: Any) -> None:
     message = TypeAdapter(StoreMedia).validate_python(json.loads(record.body))
+    downloader = bootstrap.downloader(
+        bootstrap.settings(config.StoreMedia).provider_output_origins, max_bytes=MAX_OUTPUT_BYTES,
+        wall_seconds=OUTPUT_SECONDS,
+    )  # fmt: skip
     store_media(
         message, inside=bootstrap.inside(), provider=bootstrap.provider(message.provider),
-        downloader=bootstrap.downloader(), media=bootstrap.media(), reports=bootstrap.reports(),
+        downloader=downloader, media=bootstrap.media(), reports=bootstrap.reports(),
         heartbeat=bootstrap.heartbeat,
     )  # fmt: skip

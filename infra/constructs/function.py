@@ -56,6 +56,7 @@ class ProductFunction(aws_lambda.Function):
         timeout_seconds: int,
         memory_mb: int,
         encodes: bool = False,
+        storage_mb: int | None = None,
     ) -> None:
         stage, kebab = around.stage, name.replace("_", "-")
         full_name = f"vsl-{stage.name}-{kebab}"
@@ -64,6 +65,7 @@ class ProductFunction(aws_lambda.Function):
             retention=_retention(stage), removal_policy=RemovalPolicy.DESTROY,
         )  # fmt: skip
         role = _role(scope, name, logs, world)
+        room_mb = stage.encoder_storage_mb if encodes else storage_mb
         placed = {}
         if world is World.INSIDE:
             placed = {
@@ -82,7 +84,7 @@ class ProductFunction(aws_lambda.Function):
             log_group=logs,
             timeout=Duration.seconds(timeout_seconds),
             memory_size=memory_mb,
-            ephemeral_storage_size=Size.mebibytes(stage.encoder_storage_mb) if encodes else None,
+            ephemeral_storage_size=Size.mebibytes(room_mb) if room_mb else None,
             layers=list(around.encoder_layers) if encodes else [around.dependencies],
             tracing=aws_lambda.Tracing.DISABLED if stage.is_local else aws_lambda.Tracing.ACTIVE,
             environment={

@@ -71,6 +71,7 @@ def _lifecycle() -> list[aws_s3.LifecycleRule]:
     )
     return [
         aws_s3.LifecycleRule(id="incoming", prefix="incoming/", expiration=Duration.days(1)),
+        aws_s3.LifecycleRule(id="fetched", prefix="fetched/", expiration=Duration.days(1)),
         aws_s3.LifecycleRule(id="composed", prefix="processed/", expiration=Duration.days(30)),
         aws_s3.LifecycleRule(id="uploads", abort_incomplete_multipart_upload_after=Duration.days(1)),
         aws_s3.LifecycleRule(

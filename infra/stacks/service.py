@@ -22,6 +22,7 @@ READERS = {
     "calls": "call_provider",
     "reports": "settle",
     "store": "store_media",
+    "fetch": "fetch_source",
     "inspect": "inspect_media",
     "compile": "compile_videos",
     "uploads": "inspect_media",
@@ -61,18 +62,18 @@ class ServiceStack(Stack):
     def _inside(self) -> None:
         stage = self.stage
         origins = {"CORS_ORIGINS": ",".join(stage.cors_origins)}
-        self._live("generate_media", ("calls", "compile"), origins, stage.api_timeout_seconds, stage.api_memory_mb)
-        self._live("status", (), origins, stage.api_timeout_seconds, stage.api_memory_mb)
-        self._live("review", ("calls",), origins, stage.api_timeout_seconds, stage.api_memory_mb)
-        self._live("retention", ("calls",), origins, stage.worker_timeout_seconds, stage.worker_memory_mb)
-        self._live("settle", ("calls", "store", "inspect"), {}, stage.worker_timeout_seconds, stage.worker_memory_mb)
+        for_calls = (stage.api_timeout_seconds, stage.api_memory_mb)
+        self._live("generate_media", ("calls", "compile", "fetch"), origins, *for_calls)
+        self._live("status", (), origins, *for_calls)
+        self._live("review", ("calls",), origins, *for_calls)
+        worker = (stage.worker_timeout_seconds, stage.worker_memory_mb)
+        self._live("retention", ("calls",), origins, *worker)
+        all_topics = ("calls", "store", "inspect", "compile", "fetch")
+        self._live("settle", all_topics, {}, *worker)
         keys = {"API_KEYS_TABLE": self.data.api_keys.table_name}
-        self._live(
-            "reconcile", ("calls", "store", "inspect", "compile"), keys, stage.worker_timeout_seconds,
-            stage.worker_memory_mb,
-        )  # fmt: skip
+        self._live("reconcile", all_topics, keys, *worker)
         encoder = (stage.encoder_timeout_seconds, stage.encoder_memory_mb)
-        self._live("compile_videos", ("compile",), origins, *encoder, encodes=True)
+        self._live("compile_videos", ("compile", "fetch"), origins | self._source_origins(), *encoder, encodes=True)
         self._live("inspect_media", (), {}, *encoder, encodes=True)
         for name, environment in (("migrate", {}), ("account", keys | origins)):
             made = self._function(
@@ -147,7 +148,7 @@ class ServiceStack(Stack):
         origins = self._provider_setting("provider-output-origins", ",".join(stage.provider_output_origins))
         store = self._function(
             "store_media", World.OUTSIDE, provider | reports | {"PROVIDER_OUTPUT_ORIGINS": origins},
-            stage.store_timeout_seconds, stage.worker_memory_mb,
+            stage.store_timeout_seconds, stage.worker_memory_mb, storage_mb=stage.fetched_storage_mb,
         )  # fmt: skip
         self._grant_secrets(store, "replicate-token", "runway-token")
         self.media.bucket.grant_put(store, "incoming/*")
@@ -158,9 +159,23 @@ class ServiceStack(Stack):
         self._grant_secrets(described, "replicate-token")
         self.media.bucket.grant_put(described, "catalog/*")
         self.media.bucket.grant_read(described, "catalog/*")
-        for function in (caller, store):
+        fetcher = self._function(
+            "fetch_source", World.OUTSIDE,
+            {
+                "SETTLE_FUNCTION": settle.function_name, "S3_BUCKET": self.media.bucket.bucket_name, **reports,
+                **self._source_origins(),
+            },
+            stage.store_timeout_seconds, stage.worker_memory_mb, storage_mb=stage.fetched_storage_mb,
+        )  # fmt: skip
+        self.media.bucket.grant_put(fetcher, "fetched/*")
+        self.media.bucket.grant_read(fetcher, "fetched/*")
+        for function in (caller, store, fetcher):
             queues["reports"].grant_send_messages(function)
             settle.grant_invoke(function)
+
+    def _source_origins(self) -> dict[str, str]:
+        """Where sources may lie that callers name by URL, besides every public https address."""
+        return {"SOURCE_ORIGINS": self._provider_setting("source-origins", "")}
 
     def _live(
         self, name: str, topics: tuple[str, ...], environment: dict[str, str], timeout_seconds: int,
@@ -186,11 +201,11 @@ class ServiceStack(Stack):
 
     def _function(
         self, name: str, world: World, environment: dict[str, str], timeout_seconds: int, memory_mb: int,
-        *, encodes: bool = False,
+        *, encodes: bool = False, storage_mb: int | None = None,
     ) -> ProductFunction:  # fmt: skip
         self.functions[name] = ProductFunction(
             self, name, self.around, world, environment, timeout_seconds=timeout_seconds, memory_mb=memory_mb,
-            encodes=encodes,
+            encodes=encodes, storage_mb=storage_mb,
         )  # fmt: skip
         return self.functions[name]
 
@@ -201,7 +216,7 @@ class ServiceStack(Stack):
     def _reader_timeout_seconds(self, topic: str) -> int:
         stage = self.stage
         timeouts = {"calls": stage.worker_timeout_seconds, "reports": stage.worker_timeout_seconds}
-        timeouts |= {"store": stage.store_timeout_seconds}
+        timeouts |= {"store": stage.store_timeout_seconds, "fetch": stage.store_timeout_seconds}
         return timeouts.get(topic, stage.encoder_timeout_seconds)
 
     def _read_queues(self) -> None:

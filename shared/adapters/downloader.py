@@ -22,19 +22,11 @@ from typing import BinaryIO
 from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 
-from shared.adapters.addresses import (
-    AddressRefused,
-    Resolver,
-    Target,
-    addresses_of,
-    parse_origin,
-    parse_redirect,
-    parse_url,
-    system_resolver,
-)
+from shared.adapters.addresses import Resolver, addresses_of, system_resolver
 from shared.adapters.magic_bytes import SNIFF_BYTES, is_plain_text, media_type
 from shared.adapters.pinned_connection import Exchange, Watchdog
-from shared.domain.errors import BadMedia, DependencyDown, OutputGone, TooLarge
+from shared.domain.addresses import AddressRefused, Target, parse_origin, parse_redirect, parse_url, source_problem
+from shared.domain.errors import BadMedia, Conflict, DependencyDown, OutputGone, TooLarge
 from shared.ports import Fetched
 
 MOST_REDIRECTS = 3
@@ -68,6 +60,7 @@ class _Landing:
     file: BinaryIO
     max_bytes: int
     text_allowed: bool
+    is_wanted: Callable[[], bool]
     size_bytes: int = 0
     total_bytes: int | None = None
     entity_tag: str | None = None
@@ -81,6 +74,8 @@ class _Landing:
         self.digest, self.head = hashlib.sha256(), b""
 
     def add(self, chunk: bytes) -> None:
+        if not self.is_wanted():
+            raise Conflict("Nobody waits for this file any more.", code="stopped")
         self.size_bytes += len(chunk)
         self.refuse_over_limit(self.size_bytes)
         self.digest.update(chunk)
@@ -92,7 +87,7 @@ class _Landing:
 
     def refuse_over_limit(self, size_bytes: int) -> None:
         if size_bytes > self.max_bytes:
-            raise TooLarge(f"The output is over the limit of {self.max_bytes} bytes.")
+            raise TooLarge(f"The file is over the limit of {self.max_bytes} bytes.")
 
     def content_type(self) -> str:
         """By its bytes. Raises BadMedia."""
@@ -101,7 +96,7 @@ class _Landing:
             self.file.seek(0)
             found = "text/plain" if is_plain_text(self.file.read()) else None
         if found is None:
-            raise BadMedia("The output is no image, video or sound that is known here.")
+            raise BadMedia("The file is no image, video or sound that is known here.")
         return found
 
 
@@ -111,7 +106,7 @@ class GuardedDownloader:
     `allowed_origins` are exact (`https://host[:port]`; http only with a literal loopback address).
     `wall_seconds` bounds a whole fetch with its tries and redirects. A connection that brings less than
     `min_bytes_per_second` over `rate_window_seconds` is cut and tried again. `text_allowed` lets plain UTF-8
-    text of up to 1 MiB pass as well.
+    text of up to 1 MiB pass as well. `any_https` opens every other https URL that leads to public addresses.
     """
 
     def __init__(
@@ -123,6 +118,7 @@ class GuardedDownloader:
         min_bytes_per_second: int,
         resolver: Resolver = system_resolver,
         text_allowed: bool = False,
+        any_https: bool = False,
         rate_window_seconds: float = 10.0,
         backoff_seconds: float = 0.3,
         tls: Callable[[], ssl.SSLContext] = ssl.create_default_context,
@@ -131,14 +127,14 @@ class GuardedDownloader:
         self._max_bytes, self._wall_seconds = max_bytes, wall_seconds
         self._window_seconds = rate_window_seconds
         self._window_bytes = min_bytes_per_second * rate_window_seconds
-        self._resolver, self._text_allowed = resolver, text_allowed
+        self._resolver, self._text_allowed, self._any_https = resolver, text_allowed, any_https
         self._backoff_seconds, self._tls = backoff_seconds, tls
 
-    def fetch(self, url: str, folder: Path) -> Fetched:
+    def fetch(self, url: str, folder: Path, is_wanted: Callable[[], bool] = lambda: True) -> Fetched:
         """Brings `url` (http, https or base64 `data:`) into a new file of mode 0600 in `folder`."""
         path = folder / secrets.token_hex(16)
         with _private_file(path) as file:
-            landing = _Landing(file, self._max_bytes, self._text_allowed)
+            landing = _Landing(file, self._max_bytes, self._text_allowed, is_wanted)
             if url[:5].lower() == "data:":
                 _decode(url, landing)
             else:
@@ -147,8 +143,12 @@ class GuardedDownloader:
         return Fetched(path, landing.size_bytes, landing.digest.hexdigest(), content_type)
 
     def _allowed(self, target: Target) -> Target:
-        if target.origin not in self._origins:
+        if target.origin in self._origins:
+            return target
+        if not self._any_https:
             raise AddressRefused(f"{target.origin} is not where this provider keeps outputs.")
+        if problem := source_problem(target, self._origins):
+            raise AddressRefused(f"{target.origin} {problem}.")
         return target
 
     def _follow(self, target: Target, landing: _Landing) -> None:
@@ -215,18 +215,18 @@ class GuardedDownloader:
 
 def _refuse_status(status: int, target: Target) -> None:
     if status in _GONE:
-        raise OutputGone(f"{target.origin} no longer has the output ({status}).")
+        raise OutputGone(f"{target.origin} does not have the file ({status}).")
     if status >= 500 or status in _RETRYABLE or status == 416:
         raise _Cut(f"answers {status}")
     if status not in (200, 206):
-        raise BadMedia(f"{target.origin} answers {status} instead of the output.")
+        raise BadMedia(f"{target.origin} answers {status} instead of the file.")
 
 
 def _expect(response: BaseHTTPResponse, landing: _Landing) -> None:
     """Notes the announced size. Anything but the continuation that was asked for starts the file again."""
     headers = response.headers
     if headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
-        raise BadMedia("The output comes in a content coding that was not asked for.")
+        raise BadMedia("The file comes in a content coding that was not asked for.")
     if response.status == 206:
         _expect_rest(headers.get("Content-Range", ""), headers.get("ETag"), landing)
     else:
@@ -251,19 +251,19 @@ def _announced(length: str | None, transfer_encoding: str | None) -> int | None:
     if length is None or transfer_encoding is not None:
         return None
     if not re.fullmatch(r"[0-9]{1,18}", length, re.ASCII):
-        raise BadMedia("The output's announced length is no number.")
+        raise BadMedia("The file's announced length is no number.")
     return int(length)
 
 
 def _decode(url: str, landing: _Landing) -> None:
     match = _DATA_URI.match(url[:_LONGEST_DATA_PREFIX])
     if match is None:
-        raise BadMedia("The output is a data URI without base64 content.")
+        raise BadMedia("The file is a data URI without base64 content.")
     landing.refuse_over_limit((len(url) - match.end()) // 4 * 3 - 2)
     try:
         landing.add(base64.b64decode(url[match.end() :], validate=True))
     except ValueError:
-        raise BadMedia("The output is a data URI with broken base64.") from None
+        raise BadMedia("The file is a data URI with broken base64.") from None
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from types import TracebackType
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.response import BaseHTTPResponse
 
-from shared.adapters.addresses import Target
+from shared.domain.addresses import Target
 
 CONNECT_SECONDS = 5.0
 

@@ -19,6 +19,7 @@ from botocore.exceptions import (
     ResponseStreamingError,
 )
 
+from shared.domain.addresses import AddressRefused, parse_url
 from shared.domain.errors import BadMedia, DependencyDown, NotFound, ProductError
 from shared.ports import OpenUpload, Part, StoredObject, UploadForm
 
@@ -194,10 +195,29 @@ class S3MediaStore:
         )
 
     def key_of(self, url: str) -> str | None:
-        # A URL the client makes itself shows how this bucket is addressed here.
-        prefix = self.signed_url("x").partition("?")[0].removesuffix("x")
-        address = url.partition("?")[0]
-        return unquote(address.removeprefix(prefix)) or None if address.startswith(prefix) else None
+        try:
+            target = parse_url(url)
+        except AddressRefused:
+            return None
+        path = target.request_target.partition("?")[0]
+        for origin, folder in self._addresses():
+            if target.origin == origin and path.startswith(folder):
+                return unquote(path.removeprefix(folder)) or None
+        return None
+
+    def _addresses(self) -> Iterator[tuple[str, str]]:
+        """Origins and folders of this bucket: where the client finds it and, on AWS, virtual-hosted and path style.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html
+        """
+        own = parse_url(self.signed_url("x"))
+        yield own.origin, own.request_target.partition("?")[0].removesuffix("x")
+        region, suffix = self._client.meta.region_name, "amazonaws.com"
+        if not own.host.endswith(f".{suffix}"):
+            return
+        for service in (f"s3.{region}", f"s3.dualstack.{region}", "s3"):
+            yield f"https://{self._bucket}.{service}.{suffix}", "/"
+            yield f"https://{service}.{suffix}", f"/{self._bucket}/"
 
     def upload_form(self, key: str, content_type: str, size_bytes: int, seconds: int) -> UploadForm:
         conditions: list[Any] = [{"Content-Type": content_type}, ["content-length-range", size_bytes, size_bytes]]

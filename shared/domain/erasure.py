@@ -8,14 +8,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from shared.domain.jobs import Job, iso
-from shared.domain.storage_keys import USER_ROOTS, compiled_folder, generated_folder, incoming_folder
+from shared.domain.jobs import OF_CLIPS, Job, iso
+from shared.domain.storage_keys import USER_ROOTS, compiled_folder, fetched_folder, generated_folder, incoming_folder
 
 WHOLE_USER = "user"
 STORES = (
     "objects", "uploads", "liveView", "cache", "jobs", "attempts", "events", "outbox", "webhookInbox",
     "webhookDeliveries", "storageOperations", "sectionVideos", "scripts", "shares", "frameSessions", "ledger",
-    "budgets", "forms",
+    "budgets", "forms", "fetches",
 )  # fmt: skip
 
 
@@ -58,8 +58,9 @@ class Erasure:
 
     def places(self, job: Job) -> list[str]:
         """The folders of one of its jobs that are not in `roots`."""
-        if job.kind == "compile":
-            return [f"{compiled_folder(job.account_id, job.script_id, job.id)}/"]
+        if job.kind in OF_CLIPS:
+            made = f"{compiled_folder(job.account_id, job.script_id, job.id)}/"
+            return [made, fetched_folder(job.account_id, job.id)]
         if self.subject == WHOLE_USER:
             return [incoming_folder(job.id)]
         uploaded = [str(job.request["key"])] if job.kind == "upload" and "key" in job.request else []

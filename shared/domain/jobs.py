@@ -11,6 +11,9 @@ from typing import Any, Literal
 from uuid import UUID
 
 SNAPSHOT_FORMAT = 1
+# Kinds of jobs that look at clips, and of these the ones that make nothing and tell.
+TOLD = frozenset({"plan", "probe"})
+OF_CLIPS = TOLD | {"compile"}
 
 # As the database has them.
 JobStep = Literal[

@@ -34,6 +34,14 @@ class StoreMedia:
 
 
 @dataclass(frozen=True, slots=True)
+class FetchSource:
+    """Queue `fetch`: bring the job's source of this number from where its caller says it lies."""
+
+    jobId: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class JobMessage:
     """Queues `inspect` and `compile`: do this job's work if nobody else holds its lease."""
 
@@ -159,8 +167,33 @@ class StoreFailed:
     type: Literal["store.failed"] = "store.failed"
 
 
-Report = CallAccepted | CallRejected | CallUnresolved | WebhookReceived | PredictionSeen | MediaStored | StoreFailed
-Message = ProviderCall | StoreMedia | JobMessage | Report
+@dataclass(frozen=True, slots=True)
+class SourceFetched:
+    """Report: the source lies at the key it was to have, and is of this type by its bytes."""
+
+    jobId: str
+    number: int
+    contentType: str
+    sizeBytes: int
+    type: Literal["source.fetched"] = "source.fetched"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFailed:
+    """Report: the source could not be brought; `final` when asking again is useless."""
+
+    jobId: str
+    number: int
+    code: str
+    message: str
+    final: bool
+    type: Literal["source.failed"] = "source.failed"
+
+
+CallReport = CallAccepted | CallRejected | CallUnresolved | WebhookReceived | PredictionSeen | MediaStored | StoreFailed
+SourceReport = SourceFetched | SourceFailed
+Report = CallReport | SourceReport
+Message = ProviderCall | StoreMedia | FetchSource | JobMessage | Report
 
 
 def body_of(message: Message) -> Mapping[str, Any]:

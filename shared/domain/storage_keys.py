@@ -41,6 +41,11 @@ def incoming_folder(job_id: UUID) -> str:
     return f"incoming/{job_id}/"
 
 
+def fetched_folder(account_id: UUID, job_id: UUID) -> str:
+    """Prefix of what was fetched from elsewhere for a job, with the slash at its end."""
+    return f"fetched/{account_id}/{job_id}/"
+
+
 def generated_folder(account_id: UUID, user_id: str, created_at: datetime, job_id: UUID) -> str:
     """Folder of a generated job's media, with no slash at its end."""
     return f"generated/{account_id}/{user_id}/{created_at:%Y/%m/%d}/{job_id}"

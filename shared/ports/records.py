@@ -15,6 +15,7 @@ from shared.domain.pace import Pace
 from shared.domain.scripts import Script, SectionVideo
 from shared.domain.uploads import Upload
 from shared.ports.erasures import Erasures
+from shared.ports.fetches import Fetches
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class Announcement:
     delay_seconds: int
 
 
-class Transaction(Erasures, Protocol):
+class Transaction(Erasures, Fetches, Protocol):
     """One transaction over the truth. All of it is committed or none. Raises DependencyDown."""
 
     # jobs

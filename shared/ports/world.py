@@ -200,8 +200,9 @@ class Fetched:
 class Downloader(Protocol):
     """The guarded way to a URL that somebody else named."""
 
-    def fetch(self, url: str, folder: Path) -> Fetched:
-        """Brings one file. Raises BadMedia, TooLarge, OutputGone (final) or DependencyDown (try again)."""
+    def fetch(self, url: str, folder: Path, is_wanted: Callable[[], bool] = ...) -> Fetched:
+        """Brings one file. Raises BadMedia, TooLarge, OutputGone (final), DependencyDown (try again) or, once it is
+        wanted no more, Conflict."""
 
 
 class Encoder(Protocol):

@@ -1,4 +1,4 @@
-"""Inside: take a compile job, have its film made and proved, and complete it."""
+"""Inside: take a compile job, have its film made and proved, or planned alone, and complete it."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from shared.domain.errors import BadMedia, Conflict, DependencyDown, NotFound
-from shared.domain.jobs import Job, JobStatus, JobStep
+from shared.domain.jobs import TOLD, Job, JobStatus, JobStep
 from shared.domain.messages import JobMessage, body_of
 from shared.domain.storage_keys import compiled_folder
 from shared.media.estimate import Estimate, Reckoning, estimate
-from shared.media.plan import CompilePlan
 from shared.media.target import Wishes
 from shared.observability import COMPILE_STRATEGY, count, job_fields, logger
-from shared.ports import Clock, MediaStore, Records
+from shared.ports import Clock, MediaStore, Records, Transaction
 from shared.usecases.aftermath import Aftermath
 from shared.usecases.ending import end_job, fail_job
 from shared.usecases.film import Film, Planned, Work
 from shared.usecases.film_work import FilmWork
 from shared.usecases.inspect_media import Place
+from shared.usecases.shown_plan import reasons_of, shown_plan, shown_probe
 
 # Progress is told at most that often.
 TELL_SECONDS = 1.0
@@ -78,6 +78,9 @@ class FilmMaker:
             with self.workplace(job_id, owner) as place:
                 teller = _Teller(self.records, self.aftermath, self.clock, job.id, owner)
                 work = FilmWork(self.media, self.clock, place, teller.tell, work_of(job))
+                if job.kind in TOLD:
+                    self._end(job, owner, progress=100, result=self._told(job, work))
+                    return
                 planned = work.plan()
                 expected = self.estimate(planned) if limit_seconds is not None else None
                 if expected is not None and limit_seconds is not None and expected.seconds > limit_seconds:
@@ -107,6 +110,9 @@ class FilmMaker:
 
     def _begin(self, job_id: UUID, owner: str) -> Job | None:
         with self.records.transaction() as tx:
+            # A message may come before the clips have.
+            if tx.open_fetches(job_id):
+                return None
             leased = tx.take_lease(job_id, owner, self.lease_seconds)
             if leased is None:
                 return None
@@ -115,28 +121,30 @@ class FilmMaker:
             self.aftermath.of(moved)
         return moved
 
+    def _told(self, job: Job, work: FilmWork) -> dict[str, Any]:
+        """What a job answers that makes nothing."""
+        if job.kind == "probe":
+            return shown_probe(work.look_closely())
+        planned = work.plan()
+        return shown_plan(job.request["sources"], planned, self.estimate(planned))
+
     def _complete(self, job: Job, owner: str, film: Film, reckoning: Reckoning) -> None:
+        self._end(
+            job, owner, film, s3_bucket=self.media.bucket, s3_key=film.key, thumbnail_key=film.thumbnail_key,
+            content_type=film.content_type, size_bytes=film.size_bytes, width=film.width, height=film.height,
+            duration_seconds=Decimal(str(round(film.seconds, 3))), progress=100, current_step="storing",
+            output_format=film.plan.container, result=_result(job, film, reckoning),
+        )  # fmt: skip
+        count(COMPILE_STRATEGY, strategy=film.plan.strategy)
+
+    def _end(self, job: Job, owner: str, film: Film | None = None, **changes: Any) -> None:
         with self.records.transaction() as tx:
             held = tx.lock_job(job.id)
             if held is None or held.lease_owner != owner:
                 raise Conflict("Another worker has taken the job over.", code="lease_lost")
-            ended = end_job(
-                tx, held, JobStatus.COMPLETED, clock=self.clock, s3_bucket=self.media.bucket, s3_key=film.key,
-                thumbnail_key=film.thumbnail_key, content_type=film.content_type, size_bytes=film.size_bytes,
-                width=film.width, height=film.height, duration_seconds=Decimal(str(round(film.seconds, 3))),
-                progress=100, current_step="storing", output_format=film.plan.container, actual_cost_usd=Decimal(0),
-                result=_result(job, film, reckoning),
-            )  # fmt: skip
-            if ended is not None:
-                upload_ms = int(film.breakdown["upload"] * 1000)
-                tx.log_storage(
-                    ended, "upload", film.key, success=True, size_bytes=film.size_bytes, duration_ms=upload_ms
-                )
-                for one in film.derived:
-                    tx.log_storage(ended, "upload", one.key, success=True, size_bytes=one.size_bytes, duration_ms=0)
-                if job.script_id is not None:
-                    tx.set_compiled(job.account_id, job.script_id, film.key, job.id)
-        count(COMPILE_STRATEGY, strategy=film.plan.strategy)
+            ended = end_job(tx, held, JobStatus.COMPLETED, clock=self.clock, actual_cost_usd=Decimal(0), **changes)
+            if ended is not None and film is not None:
+                _book(tx, ended, film)
         if ended is not None:
             self.aftermath.of(ended)
 
@@ -177,6 +185,16 @@ class _Teller:
             self._aftermath.of(told)
 
 
+def _book(tx: Transaction, job: Job, film: Film) -> None:
+    """What the film left in the bucket, and that it is the script's."""
+    upload_ms = int(film.breakdown["upload"] * 1000)
+    tx.log_storage(job, "upload", film.key, success=True, size_bytes=film.size_bytes, duration_ms=upload_ms)
+    for one in film.derived:
+        tx.log_storage(job, "upload", one.key, success=True, size_bytes=one.size_bytes, duration_ms=0)
+    if job.script_id is not None:
+        tx.set_compiled(job.account_id, job.script_id, film.key, job.id)
+
+
 def _result(job: Job, film: Film, reckoning: Reckoning) -> dict[str, Any]:
     spent = film.breakdown
     return {
@@ -189,8 +207,3 @@ def _result(job: Job, film: Film, reckoning: Reckoning) -> dict[str, Any]:
         "reasons": reasons_of(film.plan),
         "verification": dict(film.verification),
     }
-
-
-def reasons_of(plan: CompilePlan) -> dict[str, list[str]]:
-    """Why cheaper strategies were refused."""
-    return {rung: list(reasons) for rung, reasons in plan.refused}

@@ -1,28 +1,32 @@
-"""Approved clips become one film: a job like any other, done at once when quick."""
+"""Clips become one film, or the plan of one: a job like any other, done at once when quick."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
 from shared.domain.errors import Conflict, InvalidRequest, Mistake, NotFound
+from shared.domain.fetches import FetchState, SourceFetch
 from shared.domain.jobs import Caller, Job
 from shared.domain.messages import JobMessage, body_of
 from shared.domain.scripts import SectionVideo
-from shared.domain.storage_keys import user_of_own_key
+from shared.domain.storage_keys import fetched_folder, user_of_own_key
 from shared.ports import Clock, MediaStore, Records, Transaction
 from shared.usecases.aftermath import Aftermath
+from shared.usecases.compile_request import ClipSource, CompileRequest, body_asked, request_hash
 from shared.usecases.ending import refuse_erased
-from shared.usecases.generate_media import RETRY_ROUTE
-from shared.usecases.idempotency import earlier_job, hash_of
+from shared.usecases.idempotency import earlier_job
+from shared.usecases.source_fetches import begin_fetches
 
 INLINE_LIMIT_SECONDS = 20
 DELAY_OF_INLINE_SECONDS = 30
 DEADLINE = timedelta(minutes=30)
+FETCH_PATIENCE = timedelta(minutes=30)
+# Of a file whose host and size nobody knows yet.
+SECONDS_OF_FETCH = 5
 MOST_CLIPS = 200
 # Until the film is planned: clips of another container may make it another.
 DEFAULT_FORMAT = "mp4"
@@ -35,76 +39,43 @@ COMPILABLE = ("approved",)
 NO_ONE_USER = "-"
 
 
-@dataclass(frozen=True, slots=True)
-class ClipSource:
-    """One clip as a caller names it: a section video, a finished job or a file of the account."""
-
-    video_id: int | None = None
-    job_id: UUID | None = None
-    s3_key: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class CompileRequest:
-    """What to join: exactly one of `script_id`, `video_ids`, `clips`."""
-
-    route: str
-    script_id: int | None = None
-    video_ids: Sequence[int] = ()
-    clips: Sequence[ClipSource] = ()
-    output_format: str | None = None
-    quality: str = "source"
-    reencode: bool = False
-    size: tuple[int, int] | None = None
-    fps: str | None = None
-    webhook_url: str | None = None
-    idempotency_key: str | None = None
-    retry_of: UUID | None = None
-
-    @classmethod
-    def of_stored(cls, asked: Mapping[str, Any], job: Job, idempotency_key: str | None) -> CompileRequest:
-        """The request a job's row keeps, to be made again."""
-        clips = [
-            ClipSource(clip["videoId"], UUID(clip["jobId"]) if clip["jobId"] else None, clip.get("s3Key"))
-            for clip in asked["clips"]
-        ]
-        return cls(
-            RETRY_ROUTE, asked["scriptId"], asked["videoIds"], clips, asked["outputFormat"], asked["quality"],
-            asked["reencode"], tuple(asked["size"]) if asked.get("size") else None, asked.get("fps"),
-            job.webhook_url, idempotency_key, job.id,
-        )  # fmt: skip
-
-
 def request_compile(
     request: CompileRequest, caller: Caller, *, records: Records, media: MediaStore, clock: Clock,
     aftermath: Aftermath,
 ) -> Job:  # fmt: skip
-    """The compile job, written and queued; one that may be done inline is queued with a delay.
+    """The job, written and queued; one that may be done inline is queued with a delay, one whose clips are still to be
+    fetched when they are there.
 
     Raises NotFound, OutputGone, InvalidRequest, Conflict (`nothing_approved`, `not_completed`, `idempotency_conflict`).
     """
+    request, job_id = request.at_home(media), uuid4()
     with records.transaction() as tx:
         asked_before = (caller.account_id, request.route, request.idempotency_key, request_hash(request))
         earlier = earlier_job(tx, *asked_before)
         if earlier is not None:
             return earlier
         sources = sources_of(tx, request, caller, media)
-        written = tx.insert_job(_new_job(request, caller, sources, clock))
+        sources, fetches = placed(sources, request, caller, job_id, media)
+        written = tx.insert_job(_new_job(request, caller, job_id, sources, fetches, clock))
         if written is None:
             # Written by another call since it was looked for.
             earlier = earlier_job(tx, *asked_before)
             assert earlier is not None
             return earlier
-        inline = may_run_inline(written) and request.retry_of is None
-        delay_seconds = DELAY_OF_INLINE_SECONDS if inline else 0
-        tx.announce(written, "compile", body_of(JobMessage(str(written.id))), delay_seconds)
         tx.add_event(written, "job.created", {"clips": len(sources)})
+        begin_fetches(tx, written, fetches)
+        if not tx.open_fetches(job_id):
+            inline = may_run_inline(written) and request.retry_of is None
+            delay_seconds = DELAY_OF_INLINE_SECONDS if inline else 0
+            tx.announce(written, "compile", body_of(JobMessage(str(job_id))), delay_seconds)
     return aftermath.of(written)
 
 
 def may_run_inline(job: Job) -> bool:
     """Whether the caller can wait for this job."""
-    return not job.status.finished and (job.estimated_seconds or 0) <= INLINE_LIMIT_SECONDS
+    named = job.request.get("clips", ())
+    quick = (job.estimated_seconds or 0) <= INLINE_LIMIT_SECONDS and not any(clip.get("url") for clip in named)
+    return quick and job.kind == "compile" and not job.status.finished
 
 
 def sources_of(tx: Transaction, request: CompileRequest, caller: Caller, media: MediaStore) -> list[dict[str, Any]]:
@@ -115,7 +86,24 @@ def sources_of(tx: Transaction, request: CompileRequest, caller: Caller, media: 
     if not clips or len(clips) > MOST_CLIPS:
         sentence = f"name 1 to {MOST_CLIPS} clips: scriptId, videoIds or clips"
         raise InvalidRequest(f"Nothing to compile: {sentence}.", details=[Mistake("clips", sentence)])
-    return [_of_file(clip.s3_key, caller, media) if clip.s3_key else _of_clip(tx, clip, caller) for clip in clips]
+    return [_of_named(tx, clip, caller, media) for clip in clips]
+
+
+def placed(
+    sources: Sequence[dict[str, Any]], request: CompileRequest, caller: Caller, job_id: UUID, media: MediaStore
+) -> tuple[list[dict[str, Any]], list[SourceFetch]]:
+    """The sources with a key each, and what of them is to be fetched: each URL once, unless it is still there."""
+    fetches: dict[str, SourceFetch] = {}
+    for number, source in enumerate(sources):
+        url = source.get("url")
+        if url and url not in fetches:
+            kept = request.fetched.get(url)
+            there = kept is not None and media.head(kept) is not None
+            key = kept if kept and there else f"{fetched_folder(caller.account_id, job_id)}{number}"
+            state: FetchState = "fetched" if there else "waiting"
+            fetches[url] = SourceFetch(job_id, caller.account_id, number, url, key, state)
+    keyed = [{**source, "key": fetches[source["url"]].key} if source.get("url") else source for source in sources]
+    return [{name: source[name] for name in source if name != "url"} for source in keyed], list(fetches.values())
 
 
 def _of_script(tx: Transaction, script_id: int, caller: Caller) -> list[dict[str, Any]]:
@@ -128,6 +116,15 @@ def _of_script(tx: Transaction, script_id: int, caller: Caller) -> list[dict[str
             code="nothing_approved",
         )
     return [_of_video(tx, video) for video in videos]
+
+
+def _of_named(tx: Transaction, clip: ClipSource, caller: Caller, media: MediaStore) -> dict[str, Any]:
+    if clip.s3_key is not None:
+        return _of_file(clip.s3_key, caller, media)
+    if clip.url is not None:
+        # Its key is known with the job that has it fetched; whose it is nobody says.
+        return {"videoId": None, "url": clip.url, "userId": None, "seconds": 10.0, "format": None, "fetched": True}
+    return _of_clip(tx, clip, caller)
 
 
 def _of_clip(tx: Transaction, clip: ClipSource, caller: Caller) -> dict[str, Any]:
@@ -187,17 +184,20 @@ def _decoded(job: Job) -> Mapping[str, Any] | None:
     return found
 
 
-def _new_job(request: CompileRequest, caller: Caller, sources: Sequence[Mapping[str, Any]], clock: Clock) -> Job:
+def _new_job(
+    request: CompileRequest, caller: Caller, job_id: UUID, sources: Sequence[Mapping[str, Any]],
+    fetches: Sequence[SourceFetch], clock: Clock,
+) -> Job:  # fmt: skip
     alike = len({str(source["format"]) for source in sources}) == 1 and not request.reencode
     pace = COPY_SECONDS_PER_FILM_SECOND if alike else ENCODE_SECONDS_PER_FILM_SECOND
     film_seconds = Decimal(str(sum(source["seconds"] for source in sources)))
-    users = {source["userId"] for source in sources}
+    users = {source["userId"] for source in sources if source["userId"]}
     now = clock.now()
     return Job(
-        id=uuid4(),
+        id=job_id,
         account_id=caller.account_id,
         user_id=users.pop() if len(users) == 1 else NO_ONE_USER,
-        kind="compile",
+        kind=request.kind,
         route=request.route,
         idempotency_key=request.idempotency_key,
         request={**body_asked(request), "sources": [dict(source) for source in sources]},
@@ -205,31 +205,13 @@ def _new_job(request: CompileRequest, caller: Caller, sources: Sequence[Mapping[
         media_type="video",
         script_id=request.script_id,
         output_format=request.output_format or DEFAULT_FORMAT,
-        estimated_seconds=1 + film_seconds * pace,
+        estimated_seconds=1
+        + film_seconds * (pace if request.kind == "compile" else 0)
+        + SECONDS_OF_FETCH * len(fetches),
         webhook_url=request.webhook_url,
         retry_of=request.retry_of,
         client_ip=caller.client_ip,
         user_agent=caller.user_agent,
         created_at=now,
-        deadline_at=now + DEADLINE,
+        deadline_at=now + DEADLINE + (FETCH_PATIENCE if fetches else timedelta()),
     )
-
-
-def body_asked(request: CompileRequest) -> dict[str, Any]:
-    """What was asked for, as a job's row keeps it."""
-    return {
-        "scriptId": request.script_id, "videoIds": list(request.video_ids),
-        "clips": [_named(clip) for clip in request.clips], "webhookUrl": request.webhook_url,
-        "outputFormat": request.output_format, "quality": request.quality, "reencode": request.reencode,
-        "size": list(request.size) if request.size else None, "fps": request.fps,
-    }  # fmt: skip
-
-
-def request_hash(request: CompileRequest) -> str:
-    """By which the same request is known again."""
-    return hash_of(body_asked(request), request.retry_of)
-
-
-def _named(clip: ClipSource) -> dict[str, Any]:
-    named = {"videoId": clip.video_id, "jobId": str(clip.job_id) if clip.job_id else None}
-    return named | ({"s3Key": clip.s3_key} if clip.s3_key else {})

@@ -31,6 +31,7 @@ class Orphans:
             "uploads": self._uploads(now - OLD),
             "derived": self._objects("derived/", now - OLD, self._unnamed),
             "incoming": self._objects("incoming/", now - OLD, self._of_ended_jobs),
+            "fetched": self._objects("fetched/", now - OLD, self._not_awaited),
             "uploaded": self._objects("uploads/", now - OLD, self._of_ended_uploads),
         }
 
@@ -62,6 +63,11 @@ class Orphans:
     def _unnamed(self, keys: Sequence[str]) -> Set[str]:
         with self.records.transaction() as tx:
             return set(keys) - tx.named_keys(keys)
+
+    def _not_awaited(self, keys: Sequence[str]) -> Set[str]:
+        """A retry may go on with what was fetched for the job it repeats."""
+        with self.records.transaction() as tx:
+            return set(keys) - tx.keys_awaited(keys)
 
     def _of_ended_jobs(self, keys: Sequence[str]) -> Set[str]:
         return self._of_ended({key: _job_of(key) for key in keys})

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from shared.domain.errors import DependencyDown, NotFound
-from shared.domain.jobs import FINISHED, Caller, Job, JobFilter, snapshot
+from shared.domain.jobs import FINISHED, TOLD, Caller, Job, JobFilter, snapshot
 from shared.observability import CACHE_HIT_RATE, count
 from shared.ports import Clock, LiveView, MediaStore, Records, StatusCache, Waiters
 from shared.usecases.aftermath import Aftermath
@@ -109,8 +109,9 @@ def eta_seconds(view: Mapping[str, Any], now: datetime) -> int | None:
         return None
     taken = (now - datetime.fromisoformat(view["startedAt"] or view["createdAt"])).total_seconds()
     if view["progress"] and view["startedAt"]:
-        return ceil(max(taken, 0) * (100 - view["progress"]) / view["progress"])
-    left = (view["estimatedTime"] or 0) - max(taken, 0)
+        progress: int = view["progress"]
+        return ceil(max(taken, 0) * (100 - progress) / progress)
+    left: float = (view["estimatedTime"] or 0) - max(taken, 0)
     return ceil(left) if left > 0 else None
 
 
@@ -128,8 +129,10 @@ def present(view: Mapping[str, Any], media: MediaStore, now: datetime) -> dict[s
     for optional in ("actualCost", "startedAt", "completedAt", "retryOf", "error"):
         if view.get(optional) is not None:
             shown[optional] = view[optional]
+    if "details" in view["result"] and "error" in shown:
+        shown["error"] = {**shown["error"], "details": view["result"]["details"]}
     if view["status"] == "completed":
-        shown["result"] = _result(view, media)
+        shown["result"] = dict(view["result"]) if view["kind"] in TOLD else _result(view, media)
         if "breakdown" in view["result"]:
             shown["breakdown"] = view["result"]["breakdown"]
     return shown

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from shared.domain.errors import DependencyDown
-from shared.domain.jobs import Attempt, AttemptState, Job, JobStatus
+from shared.domain.fetches import SourceFetch
+from shared.domain.jobs import OF_CLIPS, Attempt, AttemptState, Job, JobStatus
 from shared.domain.messages import JobMessage, ProviderCall, StoreMedia, body_of
 from shared.observability import logger
 from shared.ports import Clock, Records, Transaction
@@ -15,6 +16,7 @@ from shared.usecases.aftermath import BATCH as SENT_AT_ONCE
 from shared.usecases.aftermath import Aftermath
 from shared.usecases.announcing import announce_cancel
 from shared.usecases.ending import book_cost, end_job
+from shared.usecases.source_fetches import TRY_AGAIN, ask_for, path_of
 
 BATCH = 200
 MOST_STEPS = 20
@@ -37,6 +39,7 @@ class Sweep:
             "overdue": _until_done(lambda: self._each(lambda tx: tx.overdue(BATCH), self._time_out), BATCH),
             "lapsed": _until_done(lambda: self._each(lambda tx: tx.lapsed(BATCH), _take_up), BATCH),
             "checked": _until_done(self._check_attempts, BATCH),
+            "fetches": _until_done(self._check_fetches, BATCH),
             "sent": _until_done(self.aftermath.send, SENT_AT_ONCE),
         }
         # Last, and no error: a live view that is down must not keep work from being taken up.
@@ -60,7 +63,7 @@ class Sweep:
             job = _close(tx, job, attempt)
         return end_job(
             tx, job, JobStatus.TIMEOUT, clock=self.clock, error_code="timeout",
-            error_message=NEVER_CAME if job.kind == "upload" else TOO_LATE,
+            error_message=_why_late(tx, job),
         )  # fmt: skip
 
     def _check_attempts(self) -> int:
@@ -81,6 +84,13 @@ class Sweep:
         tx.change_attempt(attempt, attempt.state, check_in_seconds=CHECK_AGAIN_SECONDS)
         _ask_again(tx, job, attempt)
 
+    def _check_fetches(self) -> int:
+        with self.records.transaction() as tx:
+            due = tx.due_fetches(BATCH)
+            for seen in due:
+                _check_fetch(tx, seen)
+        return len(due)
+
     def _publish(self) -> int:
         with self.records.transaction() as tx:
             jobs = list(tx.unpublished(BATCH))
@@ -91,6 +101,24 @@ class Sweep:
                 logger.warning("publishing_left_to_next_sweep", extra={"reason": error.code})
                 return number
         return len(jobs)
+
+
+def _why_late(tx: Transaction, job: Job) -> str:
+    missing = ", ".join(path_of(job, fetch) for fetch in tx.open_fetches(job.id))
+    if missing:
+        return f"{missing} could not be fetched before the job's deadline: {TRY_AGAIN}."
+    return NEVER_CAME if job.kind == "upload" else TOO_LATE
+
+
+def _check_fetch(tx: Transaction, seen: SourceFetch) -> None:
+    # The job before the fetch, as everybody locks them; it may have moved meanwhile.
+    job, fetch = tx.lock_job(seen.job_id), tx.lock_fetch(seen.job_id, seen.number)
+    if job is None or fetch is None or fetch.state != "waiting" or fetch.held:
+        return
+    if job.status.finished:
+        tx.end_fetch(fetch, "failed")
+    else:
+        ask_for(tx, job, fetch)
 
 
 def _until_done(step: Callable[[], int], batch: int) -> int:
@@ -121,7 +149,7 @@ def _take_up(tx: Transaction, job: Job) -> Job | None:
     if freed is None:
         return None
     body = body_of(JobMessage(str(job.id)))
-    if job.kind == "compile":
+    if job.kind in OF_CLIPS:
         tx.announce(freed, "compile", body)
     elif "incoming" in job.result or job.kind == "upload":
         tx.announce(freed, "inspect", body)

@@ -14,10 +14,10 @@ from shared.domain.jobs import Attempt, AttemptState, Job, JobStatus, iso
 from shared.domain.messages import (
     CallAccepted,
     CallRejected,
+    CallReport,
     CallUnresolved,
     MediaStored,
     PredictionSeen,
-    Report,
     StoreFailed,
     WebhookReceived,
 )
@@ -109,7 +109,7 @@ class Settler:
         with self.records.transaction() as tx:
             return {"verdict": "go" if tx.renew_lease(job_id, owner, self.lease_seconds) else "lost"}
 
-    def take(self, report: Report) -> None:
+    def take(self, report: CallReport) -> None:
         """Acts on one report. A second delivery changes nothing."""
         with self.records.transaction() as tx:
             job, attempt = _locked(tx, UUID(report.jobId), UUID(report.attemptId))
@@ -119,7 +119,7 @@ class Settler:
         if changed is not None:
             self.aftermath.of(changed)
 
-    def _apply(self, tx: Transaction, job: Job, attempt: Attempt, report: Report) -> Job | None:
+    def _apply(self, tx: Transaction, job: Job, attempt: Attempt, report: CallReport) -> Job | None:
         if attempt.state not in _OPEN:
             return None
         learn(tx, attempt, report, clock=self.clock)

@@ -25,7 +25,7 @@ from local.processes import descendants
 
 PATIENCE_SECONDS = 40
 ENDED = ("completed", "failed", "cancelled", "timeout")
-TOPICS = ("calls", "reports", "store", "inspect", "compile", "uploads")
+TOPICS = ("calls", "reports", "store", "inspect", "compile", "uploads", "fetch")
 
 
 def wait_for(what: str, look: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> Any:

@@ -12,6 +12,7 @@ from tests.infra.templates import Templates
 
 EVERYWHERE = {"STAGE", "LOG_LEVEL", "POWERTOOLS_SERVICE_NAME"}
 LIVE = {"DATABASE_URL", "REDIS_URL", "DYNAMODB_TABLE", "S3_BUCKET"}
+TOPICS = {f"{topic}_QUEUE_URL" for topic in ("CALLS", "STORE", "INSPECT", "COMPILE", "FETCH")}
 JOBS = ("dynamodb:GetItem jobs", "dynamodb:PutItem jobs", "dynamodb:UpdateItem jobs")
 # These allow no resource to be named.
 NAMELESS = {
@@ -45,8 +46,8 @@ def _puts(prefix: str) -> tuple[str, ...]:
 PROMISES = {
     "authorizer": Promise(False, {"API_KEYS_TABLE"}, ("dynamodb:GetItem keys",)),
     "generate_media": Promise(
-        True, LIVE | {"CALLS_QUEUE_URL", "COMPILE_QUEUE_URL", "CORS_ORIGINS"},
-        (*JOBS, *_sends("calls", "compile"), "s3:GetObject media/*"),
+        True, LIVE | {"CALLS_QUEUE_URL", "COMPILE_QUEUE_URL", "FETCH_QUEUE_URL", "CORS_ORIGINS"},
+        (*JOBS, *_sends("calls", "compile", "fetch"), "s3:GetObject media/*"),
     ),
     "status": Promise(True, LIVE | {"CORS_ORIGINS"}, (*JOBS, "s3:GetObject media/*")),
     "review": Promise(
@@ -54,8 +55,8 @@ PROMISES = {
         (*JOBS, *_sends("calls"), "s3:GetObject media/*", *_puts("uploads"), *_puts("reference-frames")),
     ),
     "compile_videos": Promise(
-        True, LIVE | {"COMPILE_QUEUE_URL", "CORS_ORIGINS"},
-        (*JOBS, *_sends("compile"), *_reads("compile"), *_puts("compiled"), *_puts("derived"),
+        True, LIVE | {"COMPILE_QUEUE_URL", "FETCH_QUEUE_URL", "SOURCE_ORIGINS", "CORS_ORIGINS"},
+        (*JOBS, *_sends("compile", "fetch"), *_reads("compile"), *_puts("compiled"), *_puts("derived"),
          "s3:GetObject media/*", "s3:DeleteObject media/compiled/*", "s3:DeleteObject media/derived/*"),
     ),
     "webhook": Promise(
@@ -79,13 +80,17 @@ PROMISES = {
          "s3:GetObject media/incoming/*", "s3:ListBucket media", "secretsmanager:GetSecretValue replicate-token",
          "secretsmanager:GetSecretValue runway-token"),
     ),
+    "fetch_source": Promise(
+        False, {"SETTLE_FUNCTION", "REPORTS_QUEUE_URL", "S3_BUCKET", "SOURCE_ORIGINS"},
+        (*_sends("reports"), *_reads("fetch"), "lambda:InvokeFunction settle", *_puts("fetched"),
+         "s3:GetObject media/fetched/*", "s3:ListBucket media"),
+    ),
     "provider_catalog": Promise(
         False, {"S3_BUCKET", "REPLICATE_API_TOKEN", "REPLICATE_BASE_URL"},
         (*_puts("catalog"), "s3:GetObject media/catalog/*", "secretsmanager:GetSecretValue replicate-token"),
     ),
     "settle": Promise(
-        True, LIVE | {"CALLS_QUEUE_URL", "STORE_QUEUE_URL", "INSPECT_QUEUE_URL"},
-        (*JOBS, *_sends("calls", "store", "inspect"), *_reads("reports")),
+        True, LIVE | TOPICS, (*JOBS, *_sends("calls", "store", "inspect", "compile", "fetch"), *_reads("reports")),
     ),
     "inspect_media": Promise(
         True, LIVE,
@@ -95,9 +100,9 @@ PROMISES = {
     ),
     "reconcile": Promise(
         True,
-        LIVE | {"API_KEYS_TABLE", "CALLS_QUEUE_URL", "STORE_QUEUE_URL", "INSPECT_QUEUE_URL", "COMPILE_QUEUE_URL"},
+        LIVE | TOPICS | {"API_KEYS_TABLE"},
         (*JOBS, "dynamodb:Scan jobs", "dynamodb:DeleteItem jobs", "dynamodb:Scan keys", "dynamodb:PutItem keys",
-         *_sends("calls", "store", "inspect", "compile")),
+         *_sends("calls", "store", "inspect", "compile", "fetch")),
     ),
     "retention": Promise(
         True, LIVE | {"CALLS_QUEUE_URL", "CORS_ORIGINS"},
@@ -141,7 +146,7 @@ def test_a_function_reads_its_settings_from_its_environment(templates: Templates
 def test_a_function_is_told_the_right_names(templates: Templates, name: str) -> None:
     prefix = f"vsl-{templates.stage}"
     right = {f"{topic.upper()}_QUEUE_URL": f"{prefix}-{topic}" for topic in
-             ("calls", "reports", "store", "inspect", "compile")}  # fmt: skip
+             ("calls", "reports", "store", "inspect", "compile", "fetch")}  # fmt: skip
     right |= {"DYNAMODB_TABLE": f"{prefix}-realtime-jobs", "API_KEYS_TABLE": f"{prefix}-api-keys"}
     right |= {"S3_BUCKET": f"{prefix}-media", "SETTLE_FUNCTION": f"{prefix}-settle"}
 
@@ -232,6 +237,20 @@ def test_encoders_have_ffmpeg_memory_and_room(templates: Templates) -> None:
         assert [layer.startswith("ffmpeg") for layer in function["Layers"]] == [False, True]
         assert (function["MemorySize"], function["Timeout"]) == (3008, 600)
         assert function["EphemeralStorage"] == {"Size": 2048}
+
+
+@pytest.mark.parametrize("name", ["store_media", "fetch_source"])
+def test_what_is_fetched_finds_room(templates: Templates, name: str) -> None:
+    assert templates.function(name)["EphemeralStorage"] == {"Size": 2560}
+
+
+def test_what_callers_name_is_fetched_by_a_function_that_knows_no_secret(templates: Templates) -> None:
+    assert not [value for value in templates.environment("fetch_source").values() if value.startswith("secret:")]
+    assert not [a for actions, _ in templates.statements("fetch_source") for a in actions if "secrets" in a]
+
+
+def test_in_aws_sources_come_from_public_https_addresses_alone(dev: Templates) -> None:
+    assert {dev.environment(name)["SOURCE_ORIGINS"] for name in ("compile_videos", "fetch_source")} == {""}
 
 
 def _allows(templates: Templates, name: str, action: str, thing: str) -> bool:

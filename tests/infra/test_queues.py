@@ -16,6 +16,7 @@ READERS = {
     "calls": "call_provider",
     "reports": "settle",
     "store": "store_media",
+    "fetch": "fetch_source",
     "inspect": "inspect_media",
     "compile": "compile_videos",
     "uploads": "inspect_media",
@@ -64,7 +65,7 @@ def test_one_function_reads_a_queue_and_reports_failures_by_message(templates: T
 
 
 def test_media_queues_hand_out_one_message_at_a_time(templates: Templates) -> None:
-    assert [_mapping(templates, topic)["BatchSize"] for topic in READERS if topic != "reports"] == [1] * 5
+    assert [_mapping(templates, topic)["BatchSize"] for topic in READERS if topic != "reports"] == [1] * 6
 
 
 def test_the_bucket_tells_of_uploads_and_only_it_may(templates: Templates) -> None:

@@ -53,8 +53,8 @@ def test_old_files_of_no_row_and_of_ended_jobs_go_and_others_stay(world: World, 
     young = sweep(world, s3, bucket, timedelta(hours=1))
     found = sweep(world, s3, bucket, timedelta(hours=3))
 
-    assert young == {"uploads": 0, "derived": 0, "incoming": 0, "uploaded": 0}
-    assert found == {"uploads": 0, "derived": 1, "incoming": 1, "uploaded": 1}
+    assert young == {"uploads": 0, "derived": 0, "incoming": 0, "fetched": 0, "uploaded": 0}
+    assert found == {"uploads": 0, "derived": 1, "incoming": 1, "fetched": 0, "uploaded": 1}
     assert {entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket)["Contents"]} == kept
 
 

@@ -21,7 +21,8 @@ from shared.domain.jobs import Caller
 from shared.domain.messages import jobs_to_inspect
 from shared.domain.scripts import SectionVideo
 from shared.domain.uploads import Upload, UploadFile
-from shared.usecases.compile_videos import ClipSource, CompileRequest, request_compile
+from shared.usecases.compile_request import ClipSource, CompileRequest
+from shared.usecases.compile_videos import request_compile
 from shared.usecases.control import cancel_job
 from shared.usecases.erase import Eraser
 from shared.usecases.inspect_media import Inspector, Place

@@ -7,13 +7,14 @@ from ipaddress import ip_address
 
 import pytest
 
-from shared.adapters.addresses import (
+from shared.adapters.addresses import addresses_of
+from shared.domain.addresses import (
     AddressRefused,
-    addresses_of,
     is_public,
     parse_origin,
     parse_redirect,
     parse_url,
+    source_problem,
 )
 from shared.domain.errors import DependencyDown
 
@@ -146,3 +147,20 @@ def test_random_urls_are_refused_or_lead_to_the_host_they_name() -> None:
         except AddressRefused:
             continue
         assert url.removeprefix("https://").strip("[").startswith(host)
+
+
+@pytest.mark.parametrize("host", [form for form in PRIVATE_FORMS if form[0] != "["] + ["[::1]", "[fe80::1]"])
+def test_a_source_that_is_written_as_a_private_address_is_refused_before_it_is_fetched(host: str) -> None:
+    try:
+        target = parse_url(f"https://{host}/a.mp4")
+    except AddressRefused:
+        return
+    assert source_problem(target, ()) == "must not lead into a network that is not public"
+
+
+def test_sources_are_https_or_of_a_listed_origin() -> None:
+    assert source_problem(parse_url("https://example.com:8443/a.mp4?b=c"), ()) is None
+    assert source_problem(parse_url("https://[2606:4700::1]/a.mp4"), ()) is None
+    assert source_problem(parse_url("http://example.com/a.mp4"), ()) == "must be an https URL"
+    assert source_problem(parse_url("http://127.0.0.1:9/a.mp4"), ("http://127.0.0.1:8",)) == "must be an https URL"
+    assert source_problem(parse_url("http://127.0.0.1:8/a.mp4"), ("http://127.0.0.1:8",)) is None

@@ -44,6 +44,7 @@ _SCRUBS: Mapping[str, str] = {
     "compiled_job_id = NULL WHERE account_id = %(account)s AND compiled_job_id = ANY(%(jobs)s)",
     "shares": f"DELETE FROM vsl.shares WHERE {_OF_JOBS}",
     "frameSessions": f"DELETE FROM vsl.frame_sessions WHERE {_OF_JOBS}",
+    "fetches": f"DELETE FROM vsl.source_fetches WHERE {_OF_JOBS}",
     "forms": "DELETE FROM vsl.uploads WHERE account_id = %(account)s AND EXISTS "
     "(SELECT FROM jsonb_array_elements(files) AS file WHERE (file->>'jobId')::uuid = ANY(%(jobs)s))",
     "jobs": "UPDATE vsl.jobs SET request = '{}', request_hash = '', result = '{}', metadata = '{}', s3_key = NULL, "
@@ -68,7 +69,7 @@ _RENAME_JOBS = f"UPDATE vsl.jobs SET user_id = %(nobody)s {_OF_USER}"
 _TO_ERASE = (
     "account_id = %(account)s AND ((id = %(job)s::uuid AND erased_at IS NULL) "
     "OR (user_id = %(nobody)s AND erasure_id IS DISTINCT FROM %(id)s) "
-    "OR (kind = 'compile' AND erased_at IS NULL AND request @> %(source)s))"
+    "OR (kind IN ('compile', 'plan', 'probe') AND erased_at IS NULL AND request @> %(source)s))"
 )
 
 

@@ -30,8 +30,8 @@ class OutboxRows(Rows):
         rows = self.all(
             "SELECT id, topic, body, greatest(ceil(extract(epoch FROM due_at - now())), 0)::int AS delay_seconds "
             "FROM vsl.outbox WHERE sent_at IS NULL AND topic <> 'events' "
-            # The queue keeps a call's or a question's delay, up to its longest: the sweep's minute would be too coarse.
-            "AND (due_at <= now() OR topic IN ('calls', 'store') AND due_at <= now() + interval '900 seconds') "
+            # The queue keeps the delay of what goes outside, up to its longest: the sweep's minute is too coarse.
+            "AND (due_at <= now() OR topic IN ('calls', 'store', 'fetch') AND due_at <= now() + interval '900 s') "
             "AND (%(job)s::uuid IS NULL OR job_id = %(job)s) "
             "ORDER BY due_at, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED",
             {"job": job_id, "limit": limit},

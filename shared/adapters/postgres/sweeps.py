@@ -12,6 +12,8 @@ _JOBS = ", ".join(JOB_COLUMNS)
 _OPEN = "status IN ('pending', 'generating', 'processing')"
 # A job that waits for a file to be uploaded is looked after less often: only the message of its arrival may be lost.
 _NOT_AWAITED = "(kind <> 'upload' OR result ? 'incoming' OR updated_at < now() - interval '10 minutes')"
+# One whose sources are still fetched goes on with their end.
+_FETCHED = "NOT EXISTS (SELECT FROM vsl.source_fetches f WHERE f.job_id = vsl.jobs.id AND f.state = 'waiting')"
 _SETTLE_FIRST_SECONDS = 5
 _UUID = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 
@@ -22,7 +24,7 @@ class SweepRows(Rows):
     def lapsed(self, limit: int) -> Sequence[Job]:
         # Without a lease and still for a minute: its message was lost with its queue.
         return self._jobs(
-            f"{_OPEN} AND {_NOT_AWAITED}"
+            f"{_OPEN} AND {_NOT_AWAITED} AND {_FETCHED}"
             " AND (lease_until < now() OR (lease_until IS NULL AND updated_at < now() - interval '60 seconds'"
             " AND NOT EXISTS (SELECT FROM vsl.provider_attempts a WHERE a.job_id = vsl.jobs.id"
             " AND a.state NOT IN ('rejected', 'finished'))))",

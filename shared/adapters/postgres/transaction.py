@@ -5,6 +5,7 @@ from __future__ import annotations
 from shared.adapters.postgres.accounts import AccountRows
 from shared.adapters.postgres.attempts import AttemptRows
 from shared.adapters.postgres.erasures import ErasureRows
+from shared.adapters.postgres.fetches import FetchRows
 from shared.adapters.postgres.jobs import JobRows
 from shared.adapters.postgres.money import MoneyRows
 from shared.adapters.postgres.outbox import OutboxRows
@@ -25,5 +26,6 @@ class PostgresTransaction(
     SweepRows,
     ErasureRows,
     UploadRows,
+    FetchRows,
 ):
     """Implements `Transaction` on the cursor of an open transaction."""
