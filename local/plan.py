@@ -30,7 +30,7 @@ from shared.ports import StoredObject
 from shared.usecases.film import Work
 from shared.usecases.film_work import FilmWork
 from shared.usecases.inspect_media import Place
-from shared.usecases.plan_compile import shown_plan
+from shared.usecases.shown_plan import shown_plan
 
 MEMORY_MB = 3008
 

@@ -31,11 +31,12 @@ class ScriptedServer:
 
     answer: Answer
     tls: ssl.SSLContext | None = None
+    given_port: int = 0
     asked: list[Asked] = field(default_factory=list)
     over: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", self.given_port))
         self.port: int = self._listener.getsockname()[1]
         self._threads: list[threading.Thread] = []
 
@@ -73,9 +74,9 @@ class ScriptedServer:
 
 
 @contextmanager
-def scripted(answer: Answer, tls: ssl.SSLContext | None = None) -> Iterator[ScriptedServer]:
-    """Serves inside the block."""
-    server = ScriptedServer(answer, tls)
+def scripted(answer: Answer, tls: ssl.SSLContext | None = None, port: int = 0) -> Iterator[ScriptedServer]:
+    """Serves inside the block, at a free port unless one is given."""
+    server = ScriptedServer(answer, tls, port)
     thread = threading.Thread(target=server.serve, daemon=True)
     thread.start()
     try:
@@ -101,6 +102,11 @@ def in_turn(*answers: bytes) -> Answer:
     """One answer after the other; an empty one cuts the connection. The last is repeated."""
     left = list(answers)
     return lambda connection, _: connection.sendall(left.pop(0) if len(left) > 1 else left[0])
+
+
+def by_path(answers: Mapping[str, bytes]) -> Answer:
+    """An answer to each path, without its query; 404 to others."""
+    return lambda connection, asked: connection.sendall(answers.get(asked.path.partition("?")[0]) or reply(404))
 
 
 def json_reply(status: int, body: Any, **headers: str) -> bytes:
