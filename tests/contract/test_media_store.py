@@ -187,6 +187,32 @@ def test_a_bucket_in_aws_is_known_by_its_own_host() -> None:
     assert media.key_of("https://vsl-dev-media.s3.amazonaws.com.evil.example/uploads/a.png") is None
 
 
+@pytest.mark.parametrize("query", ["", "?X-Amz-Signature=abc", "#t=1", "?versionId=1#t=1"])
+@pytest.mark.parametrize(
+    ("address", "is_ours"),
+    [
+        ("https://vsl-dev-media.s3.eu-west-1.amazonaws.com", True),
+        ("https://VSL-dev-media.S3.eu-west-1.amazonaws.com:443", True),
+        ("https://s3.eu-west-1.amazonaws.com/vsl-dev-media", True),
+        ("https://vsl-dev-media.s3.dualstack.eu-west-1.amazonaws.com", True),
+        ("https://s3.dualstack.eu-west-1.amazonaws.com/vsl-dev-media", True),
+        ("https://vsl-dev-media.s3.amazonaws.com", True),
+        ("http://vsl-dev-media.s3.eu-west-1.amazonaws.com", False),
+        ("https://vsl-dev-media.s3.us-east-1.amazonaws.com", False),
+        ("https://s3.eu-west-1.amazonaws.com/vsl-dev-media-2", False),
+        ("https://s3.eu-west-1.amazonaws.com", False),
+        ("https://other.s3.eu-west-1.amazonaws.com", False),
+        ("https://vsl-dev-media.s3.eu-west-1.amazonaws.com:8443", False),
+    ],
+)
+def test_a_bucket_in_aws_is_known_by_every_address_it_has(address: str, is_ours: bool, query: str) -> None:
+    client = boto3.client("s3", "eu-west-1", aws_access_key_id="a", aws_secret_access_key="b")
+
+    key = S3MediaStore(client, "vsl-dev-media").key_of(f"{address}/uploads/a%20b.mp4{query}")
+
+    assert key == ("uploads/a b.mp4" if is_ours else None)
+
+
 @pytest.mark.parametrize(
     ("changed", "body", "told"),
     [
