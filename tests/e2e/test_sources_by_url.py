@@ -235,7 +235,5 @@ def test_a_film_of_fetched_clips_is_erased_with_them(
 
     receipt = admin.call("DELETE", f"/api/videos/{job['jobId']}").data()
 
-    eventually(
-        lambda: s3.list_objects_v2(Bucket=stack["bucket"], Prefix=prefix)["KeyCount"] == 0, lambda: str(receipt)
-    )
+    eventually(lambda: s3.list_objects_v2(Bucket=stack["bucket"], Prefix=prefix)["KeyCount"] == 0, lambda: str(receipt))
     assert receipt["erased"]["fetches"] == 1
