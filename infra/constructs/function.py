@@ -65,14 +65,6 @@ class ProductFunction(aws_lambda.Function):
             retention=_retention(stage), removal_policy=RemovalPolicy.DESTROY,
         )  # fmt: skip
         role = _role(scope, name, logs, world)
-        room_mb = stage.encoder_storage_mb if encodes else storage_mb
-        placed = {}
-        if world is World.INSIDE:
-            placed = {
-                "vpc": around.vpc,
-                "vpc_subnets": aws_ec2.SubnetSelection(subnet_type=aws_ec2.SubnetType.PRIVATE_ISOLATED),
-                "security_groups": [around.security_group],
-            }
         super().__init__(
             scope, name,
             function_name=full_name,
@@ -84,13 +76,13 @@ class ProductFunction(aws_lambda.Function):
             log_group=logs,
             timeout=Duration.seconds(timeout_seconds),
             memory_size=memory_mb,
-            ephemeral_storage_size=Size.mebibytes(room_mb) if room_mb else None,
+            ephemeral_storage_size=Size.mebibytes(storage_mb) if storage_mb else None,
             layers=list(around.encoder_layers) if encodes else [around.dependencies],
             tracing=aws_lambda.Tracing.DISABLED if stage.is_local else aws_lambda.Tracing.ACTIVE,
             environment={
                 "STAGE": stage.name, "LOG_LEVEL": "INFO", "POWERTOOLS_SERVICE_NAME": kebab, **environment,
             },
-            **placed,  # type: ignore[arg-type]
+            **_place(around, world),  # type: ignore[arg-type]
         )  # fmt: skip
 
 
@@ -100,6 +92,13 @@ def _role(scope: Construct, name: str, logs: aws_logs.LogGroup, world: World) ->
     if world is World.INSIDE:
         role.add_to_policy(aws_iam.PolicyStatement(actions=VPC_ACTIONS, resources=["*"]))
     return role
+
+
+def _place(around: Surroundings, world: World) -> dict[str, object]:
+    if world is World.OUTSIDE:
+        return {}
+    subnets = aws_ec2.SubnetSelection(subnet_type=aws_ec2.SubnetType.PRIVATE_ISOLATED)
+    return {"vpc": around.vpc, "vpc_subnets": subnets, "security_groups": [around.security_group]}
 
 
 def _code(stage: Stage, name: str) -> aws_lambda.Code:

@@ -159,19 +159,25 @@ class ServiceStack(Stack):
         self._grant_secrets(described, "replicate-token")
         self.media.bucket.grant_put(described, "catalog/*")
         self.media.bucket.grant_read(described, "catalog/*")
+        self._source_fetcher(reports)
+        for name in ("call_provider", "store_media", "fetch_source"):
+            queues["reports"].grant_send_messages(self.functions[name])
+            settle.grant_invoke(self.functions[name])
+
+    def _source_fetcher(self, reports: dict[str, str]) -> None:
+        """Goes wherever a caller names, and so is given no secret."""
+        stage = self.stage
+        environment = {
+            "SETTLE_FUNCTION": self.functions["settle"].function_name,
+            "S3_BUCKET": self.media.bucket.bucket_name,
+            **self._source_origins(),
+        }
         fetcher = self._function(
-            "fetch_source", World.OUTSIDE,
-            {
-                "SETTLE_FUNCTION": settle.function_name, "S3_BUCKET": self.media.bucket.bucket_name, **reports,
-                **self._source_origins(),
-            },
-            stage.store_timeout_seconds, stage.worker_memory_mb, storage_mb=stage.fetched_storage_mb,
+            "fetch_source", World.OUTSIDE, reports | environment, stage.store_timeout_seconds,
+            stage.worker_memory_mb, storage_mb=stage.fetched_storage_mb,
         )  # fmt: skip
         self.media.bucket.grant_put(fetcher, "fetched/*")
         self.media.bucket.grant_read(fetcher, "fetched/*")
-        for function in (caller, store, fetcher):
-            queues["reports"].grant_send_messages(function)
-            settle.grant_invoke(function)
 
     def _source_origins(self) -> dict[str, str]:
         """Where sources may lie that callers name by URL, besides every public https address."""
@@ -205,7 +211,7 @@ class ServiceStack(Stack):
     ) -> ProductFunction:  # fmt: skip
         self.functions[name] = ProductFunction(
             self, name, self.around, world, environment, timeout_seconds=timeout_seconds, memory_mb=memory_mb,
-            encodes=encodes, storage_mb=storage_mb,
+            encodes=encodes, storage_mb=self.stage.encoder_storage_mb if encodes else storage_mb,
         )  # fmt: skip
         return self.functions[name]
 

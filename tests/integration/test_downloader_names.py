@@ -13,7 +13,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from shared.domain.errors import BadMedia, DependencyDown
+from shared.domain.addresses import AddressRefused
+from shared.domain.errors import BadMedia, Conflict, DependencyDown
 from tests.integration.fetching import PNG, TAG, downloader
 from tests.scripted_server import always, in_turn, reply, scripted
 
@@ -118,3 +119,51 @@ def test_a_name_with_a_private_address_is_never_called(
             downloader("https://media.example", resolver=names.resolve).fetch("https://media.example/a", tmp_path)
 
     assert (trap.asked, names.dialled) == ([], [])
+
+
+def test_where_any_https_is_open_a_public_name_is_fetched_unlisted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tls, trusted = certificate(tmp_path, "media.example")
+    with scripted(always(reply(200, PNG)), tls) as server:
+        names = Names(monkeypatch, server.port, [PUBLIC])
+        guarded = downloader(
+            any_https=True, resolver=names.resolve, tls=lambda: ssl.create_default_context(cafile=str(trusted))
+        )
+        fetched = guarded.fetch("https://media.example/a", tmp_path)
+
+    assert (fetched.size_bytes, names.dialled) == (len(PNG), [PUBLIC])
+
+
+@pytest.mark.parametrize("answer", [["127.0.0.1"], [PUBLIC, "10.0.0.1"], ["169.254.169.254"], ["::1"], ["fd00::1"]])
+def test_where_any_https_is_open_no_name_leads_inside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: list[str]
+) -> None:
+    with scripted(always(reply(200, PNG))) as server:
+        names = Names(monkeypatch, server.port, answer)
+        with pytest.raises(AddressRefused, match="not public"):
+            downloader(any_https=True, resolver=names.resolve).fetch("https://media.example/a", tmp_path)
+
+    assert (names.dialled, server.asked) == ([], [])
+
+
+@pytest.mark.parametrize(
+    "url", ["https://127.0.0.1:{port}/a", "https://[::1]:{port}/a", "http://127.0.0.1:{port}/a", "http://example.com/a"]
+)
+def test_where_any_https_is_open_neither_private_addresses_nor_plain_http_are(tmp_path: Path, url: str) -> None:
+    with scripted(always(reply(200, PNG))) as server, scripted(always(reply(200, PNG))) as listed:
+        unlisted = url.format(port=server.port)
+        with pytest.raises(AddressRefused):
+            downloader(listed.origin, any_https=True).fetch(unlisted, tmp_path)
+        listed.answer = always(reply(302, Location=unlisted))
+        with pytest.raises(AddressRefused):
+            downloader(listed.origin, any_https=True).fetch(f"{listed.origin}/a", tmp_path)
+
+    assert (server.asked, list(tmp_path.iterdir())) == ([], [])
+
+
+def test_a_fetch_that_nobody_waits_for_any_more_is_broken_off(tmp_path: Path) -> None:
+    with scripted(always(reply(200, PNG))) as server, pytest.raises(Conflict):
+        downloader(server.origin).fetch(f"{server.origin}/a", tmp_path, lambda: not server.asked)
+
+    assert list(tmp_path.iterdir()) == []
