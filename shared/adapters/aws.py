@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 KEPT_AFTER_END = timedelta(days=7)
 LONGEST_DELAY_SECONDS = 900
+# Items are limited to 400 KB (DynamoDB quotas): of what is larger the version alone is kept, the truth has the rest.
+LARGEST_SNAPSHOT_BYTES = 390_000
+_NONE = {"S": "null"}
 _DOWN = (BotoCoreError, ClientError)
 
 
@@ -61,7 +64,7 @@ class DynamoLiveView:
         except _DOWN as error:
             raise _down("The live view") from error
         item = answer.get("Item")
-        if item is None or self._expired(item):
+        if item is None or self._expired(item) or "snapshot" not in item:
             return None
         found: Mapping[str, Any] = json.loads(item["snapshot"]["S"])
         return found
@@ -72,7 +75,7 @@ class DynamoLiveView:
         except _DOWN as error:
             raise _down("The live view") from error
         held = answer.get("Attributes")
-        return held is not None and bool(json.loads(held["snapshot"]["S"]) != snapshot)
+        return held is not None and bool(json.loads(held.get("snapshot", _NONE)["S"]) != snapshot)
 
     def page(self, after: str | None, limit: int) -> tuple[Mapping[UUID, int], str | None]:
         start: Any = {"ExclusiveStartKey": {"jobId": {"S": after}}} if after else {}
@@ -98,8 +101,10 @@ class DynamoLiveView:
             "jobId": {"S": snapshot["jobId"]},
             "version": {"N": str(snapshot["version"])},
             "accountId": {"S": snapshot["accountId"]},
-            "snapshot": {"S": json.dumps(snapshot)},
         }
+        text = json.dumps(snapshot)
+        if len(text) <= LARGEST_SNAPSHOT_BYTES:
+            item["snapshot"] = {"S": text}
         if snapshot["completedAt"]:
             item["expiresAt"] = {"N": str(int((self._clock.now() + KEPT_AFTER_END).timestamp()))}
         return item

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from fractions import Fraction
 from typing import Any
 
 from shared.domain.errors import BadMedia
 from shared.media.compare import NOTE, ProbedClip
 from shared.media.estimate import Estimate
-from shared.media.facts import clip_facts
+from shared.media.compare import NOTE, ProbedClip
+from shared.media.estimate import Estimate
+from shared.media.facts import ClipFacts, clip_facts
 from shared.media.plan import CompilePlan
 from shared.media.probe import MediaFacts
 from shared.usecases.film import Planned
+
+# A file may have a hundred thousand; whoever made them so looks elsewhere.
+MOST_EDITS_SHOWN = 50
 
 
 def shown_plan(sources: Sequence[Mapping[str, Any]], planned: Planned, reckoned: Estimate) -> dict[str, Any]:
@@ -66,10 +71,15 @@ def shown_probe(probe: ProbedClip) -> dict[str, Any]:
     """By FFmpeg where it was asked, which knows all containers; of an MP4 its index too, which knows edits and GOPs."""
     if probe.facts is None and probe.clip is None:
         raise BadMedia("The file cannot be read: upload or generate it again.")
-    index = _plain(asdict(clip_facts(probe.clip))) if probe.clip is not None else None
+    index = _of_index(clip_facts(probe.clip)) if probe.clip is not None else None
     if probe.facts is None:
         return dict(index or {})
     return _of_facts(probe.facts) | {"index": index}
+
+
+def _of_index(facts: ClipFacts) -> dict[str, Any]:
+    shown: dict[str, Any] = _plain(asdict(replace(facts, edits=facts.edits[:MOST_EDITS_SHOWN])))
+    return shown
 
 
 def _of_facts(facts: MediaFacts) -> dict[str, Any]:

@@ -77,6 +77,17 @@ def test_a_view_gives_back_what_was_put(view: Any) -> None:
     assert view.get(shown["jobId"]) == shown
 
 
+@pytest.mark.parametrize("view", ["dynamodb"], indirect=True)
+def test_what_is_too_large_for_the_live_view_is_left_to_the_truth_and_never_shown_as_it_was(view: Any) -> None:
+    small = snapshot(1)
+    large = {**small, "version": 2, "result": {"clips": ["x" * 1000] * 450}}
+    for one in (small, large, small):
+        view.put(one)
+    assert view.get(small["jobId"]) is None
+    assert view.replace({**small, "version": 3}) is True
+    assert view.get(small["jobId"])["version"] == 3
+
+
 def test_a_view_knows_nothing_of_an_unknown_job(view: Any) -> None:
     assert view.get(uuid4()) is None
 
