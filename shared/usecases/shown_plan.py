@@ -10,8 +10,6 @@ from typing import Any
 from shared.domain.errors import BadMedia
 from shared.media.compare import NOTE, ProbedClip
 from shared.media.estimate import Estimate
-from shared.media.compare import NOTE, ProbedClip
-from shared.media.estimate import Estimate
 from shared.media.facts import ClipFacts, clip_facts
 from shared.media.plan import CompilePlan
 from shared.media.probe import MediaFacts
