@@ -40,7 +40,9 @@ class StatusQuery(wire.Query):
 class JobsQuery(wire.Query):
     user_id: str | None = None
     status: Literal["pending", "generating", "processing", "completed", "failed", "cancelled", "timeout"] | None = None
-    kind: Literal["generate", "compile", "compose", "frames", "storyboard", "convert", "upload"] | None = None
+    kind: (
+        Literal["generate", "compile", "compose", "frames", "storyboard", "convert", "upload", "plan", "probe"] | None
+    ) = None
     created_from: wire.Moment | None = Field(default=None, alias="from")
     created_to: wire.Moment | None = Field(default=None, alias="to")
     cursor: Annotated[Cursor, BeforeValidator(_cursor)] | None = None

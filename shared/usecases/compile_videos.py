@@ -19,6 +19,7 @@ from shared.usecases.aftermath import Aftermath
 from shared.usecases.compile_request import ClipSource, CompileRequest, body_asked, request_hash
 from shared.usecases.ending import refuse_erased
 from shared.usecases.idempotency import earlier_job
+from shared.usecases.pace import check_account
 from shared.usecases.source_fetches import begin_fetches
 
 INLINE_LIMIT_SECONDS = 20
@@ -46,7 +47,8 @@ def request_compile(
     """The job, written and queued; one that may be done inline is queued with a delay, one whose clips are still to be
     fetched when they are there.
 
-    Raises NotFound, OutputGone, InvalidRequest, Conflict (`nothing_approved`, `not_completed`, `idempotency_conflict`).
+    Raises NotFound, OutputGone, InvalidRequest, Conflict (`nothing_approved`, `not_completed`, `idempotency_conflict`),
+    RateLimited.
     """
     request, job_id = request.at_home(media), uuid4()
     with records.transaction() as tx:
@@ -64,6 +66,8 @@ def request_compile(
             return earlier
         tx.add_event(written, "job.created", {"clips": len(sources)})
         begin_fetches(tx, written, fetches)
+        if fetches:
+            check_account(tx, written)
         if not tx.open_fetches(job_id):
             inline = may_run_inline(written) and request.retry_of is None
             delay_seconds = DELAY_OF_INLINE_SECONDS if inline else 0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.domain.errors import DependencyDown
+from shared.domain.errors import DependencyDown, RateLimited
 from shared.domain.messages import SourceFailed, SourceFetched
 from shared.usecases.compile_videos import may_run_inline
 from shared.usecases.control import cancel_job
@@ -223,3 +223,16 @@ def test_every_url_of_many_is_fetched(elsewhere: Elsewhere, film: bytes) -> None
 
     assert (elsewhere.fetched, set(states(world, job))) == (urls, {"fetched"})
     assert len(world.queue.of("compile")) == 1
+
+
+def test_an_account_with_too_much_unfinished_is_told_to_wait_and_nothing_is_left(elsewhere: Elsewhere) -> None:
+    world = elsewhere.world
+    limit = "INSERT INTO vsl.account_settings (account_id, settings) VALUES (%s, '{\"maxUnfinishedJobs\": 1}')"
+    world.sql(limit, world.caller.account_id)
+    asked(world, A)
+
+    with pytest.raises(RateLimited):
+        asked(world, B)
+
+    assert world.sql("SELECT url FROM vsl.source_fetches") == [(A,)]
+    assert len(world.queue.of("fetch")) == 1
