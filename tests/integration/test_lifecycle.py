@@ -18,8 +18,10 @@ from shared.domain.messages import (
 )
 from shared.usecases import reconcile
 from shared.usecases.control import cancel_job
+from shared.usecases.read_status import StatusReader, present
 from shared.usecases.reconcile import Sweep
 from tests.integration.inside import World, hook, stored
+from tests.memory import MemoryView, MemoryWaiters
 
 
 def test_an_early_webhook_accepts_the_attempt_and_asks_for_its_media_once(world: World) -> None:
@@ -239,3 +241,23 @@ def _cancel(world: World, job_id: UUID) -> str:
 
 def _sweep(world: World) -> None:
     Sweep(world.records, SystemClock(), world.aftermath).run()
+
+
+def test_how_long_a_job_still_takes_is_the_same_wherever_it_is_read(world: World) -> None:
+    job_id, _, _ = world.accepted()
+    world.sql("UPDATE vsl.jobs SET progress = 25, started_at = now() - interval '30 seconds' WHERE id = %s", job_id)
+    views = [MemoryView(), MemoryView()]
+    places = {"live": views[0], "cache": views[1]}
+    reader = StatusReader(
+        records=world.records, aftermath=world.aftermath, clock=world.clock,
+        waiters=MemoryWaiters(most_of_account=1, most_of_stage=1), **places,
+    )  # fmt: skip
+
+    from_truth = reader.read(job_id, world.caller)
+    views[0].put(from_truth)
+    views[1].remove(job_id)
+    from_live_view, from_cache = (reader.read(job_id, world.caller) for _ in range(2))
+
+    now = datetime.fromisoformat(from_truth["startedAt"]) + timedelta(seconds=30)
+    told = [present(view, world.media, now)["etaSeconds"] for view in (from_truth, from_live_view, from_cache)]
+    assert told == [90, 90, 90]
