@@ -93,7 +93,7 @@ class MemoryQueue:
     def __init__(self) -> None:
         self.sent: list[tuple[str, Mapping[str, Any]]] = []
         self.down = False
-        self.topics: tuple[str, ...] = ("calls", "store", "inspect", "compile")
+        self.topics: tuple[str, ...] = ("calls", "store", "inspect", "compile", "fetch")
 
     def send(self, topic: str, body: Mapping[str, Any], delay_seconds: int = 0) -> None:
         if self.down:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
@@ -15,8 +16,12 @@ from tests.e2e.bringing import bring
 from tests.e2e.client import Api
 from tests.faults.observing import Observed, fault, wait_for, waiting
 from tests.footage import clip
+from tests.scripted_server import by_path, reply, scripted
 
-TABLES = ("vsl.jobs", "vsl.provider_attempts", "vsl.job_events", "vsl.cost_ledger", "vsl_frontend.section_videos")
+TABLES = (
+    "vsl.jobs", "vsl.provider_attempts", "vsl.job_events", "vsl.cost_ledger", "vsl_frontend.section_videos",
+    "vsl.source_fetches",
+)  # fmt: skip
 SCHEDULED = ("reconcile", "retention", "provider-catalog", "migrate")
 
 
@@ -36,15 +41,19 @@ def everything(observed: Observed, jobs: list[str]) -> dict[str, Any]:
 
 @pytest.fixture
 def ended(observed: Observed, tmp_path: Path) -> tuple[list[str], str]:
-    """Jobs that were generated, uploaded and compiled; and the key that was uploaded to."""
+    """Jobs that were generated, uploaded and compiled, one clip fetched by URL; and the key that was uploaded to."""
     api = Api(observed.stack["baseUrl"], observed.stack["apiKey"])
     script = api.script()
     generated = observed.generate("[duration=1][size=64x64] delivered twice", "seedance-1-lite", scriptId=script)
-    key = bring(api, clip(tmp_path / "take.mp4"), scriptId=script)
+    take = clip(tmp_path / "take.mp4")
+    key = bring(api, take, scriptId=script)
     uploaded = key.rpartition("/")[2].partition(".")[0]
     assert observed.end(generated, uploaded) == ["completed"] * 2
-    film = api.post("/compile-videos", {"clips": [{"jobId": generated}, {"jobId": uploaded}]}).body["data"]["jobId"]
-    assert observed.end(film) == ["completed"]
+    answers = by_path({"/take.mp4": reply(200, take.read_bytes())})
+    with scripted(answers, port=urlsplit(observed.stack["sourcesUrl"]).port or 0) as host:
+        clips = [{"url": f"{host.origin}/take.mp4"}, {"jobId": generated}, {"jobId": uploaded}]
+        film = api.post("/compile-videos", {"clips": clips}).body["data"]["jobId"]
+        assert observed.end(film) == ["completed"]
     return [generated, uploaded, film], key
 
 
@@ -70,7 +79,9 @@ def messages(observed: Observed, jobs: list[str], key: str) -> list[tuple[str, M
         ("inspect", {"jobId": uploaded}),
         ("uploads", {"Records": [{"s3": {"object": {"key": key}}}]}),
         ("uploads", {"Event": "s3:TestEvent"}),
-        ("compile", {"jobId": film}),
+        ("compile", {"jobId": film}), ("fetch", {"jobId": film, "number": 0}),
+        ("reports", {"jobId": film, "number": 0, "contentType": "video/mp4", "sizeBytes": 1, "type": "source.fetched"}),
+        ("reports", {"jobId": film, "number": 0, **failed, "type": "source.failed"}),
     ]  # fmt: skip
 
 
@@ -106,7 +117,7 @@ def test_whatever_runs_by_the_clock_or_a_deploy_may_run_twice(
 
 NEEDS = [
     ("calls", "ministack"), ("store", "ministack"), ("reports", "postgres"), ("inspect", "postgres"), ("inspect", "s3"),
-    ("uploads", "postgres"), ("uploads", "s3"), ("compile", "postgres"),
+    ("uploads", "postgres"), ("uploads", "s3"), ("compile", "postgres"), ("fetch", "ministack"),
 ]  # fmt: skip
 DOWN = {"postgres": {"reset_probability": 1}, "s3": {"http_status": 503}, "ministack": {"http_status": 503}}
 
