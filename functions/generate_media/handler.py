@@ -77,7 +77,9 @@ def post_cancel(job_id: str) -> Response[str]:
         http.path_id(job_id, "job"), caller, records=bootstrap.records(), clock=bootstrap.records().clock,
         aftermath=bootstrap.aftermath(),
     )  # fmt: skip
-    return http.answer(200, {**present(snapshot(job), bootstrap.media(), bootstrap.clock().now()), "charge": charge})
+    return http.answer(
+        200, {**present(snapshot(job), bootstrap.media(), bootstrap.records().clock.now()), "charge": charge}
+    )
 
 
 @router.post("/jobs/<job_id>/retry")
@@ -126,7 +128,7 @@ def _accepted(job: Job, caller: Caller) -> Response[str]:
         view = bootstrap.status_reader().wait(job.id, caller, wait_seconds)
         if view["completedAt"]:
             return http.answer(
-                200, {**present(view, bootstrap.media(), bootstrap.clock().now()), "statusUrl": status_url}
+                200, {**present(view, bootstrap.media(), bootstrap.records().clock.now()), "statusUrl": status_url}
             )
     body = {
         "jobId": str(job.id),

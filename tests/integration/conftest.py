@@ -13,8 +13,8 @@ from shared.adapters.postgres.connection import PostgresRecords
 from shared.adapters.postgres.migrations import apply_migrations
 from shared.domain.jobs import Caller
 from shared.usecases.manage_accounts import act
-from tests.integration.door import Door, opened
 from tests.footage import clip
+from tests.integration.door import Door, opened
 from tests.integration.elsewhere import A, B, Elsewhere
 from tests.integration.inside import World
 from tests.memory import MemoryKeys, MemoryQueue
