@@ -13,7 +13,8 @@ import pytest
 from shared.domain.errors import Conflict
 from shared.domain.jobs import JobStatus
 from shared.domain.messages import PredictionSeen
-from shared.usecases.compile_videos import CompileRequest, request_compile
+from shared.usecases.compile_request import CompileRequest
+from shared.usecases.compile_videos import request_compile
 from shared.usecases.control import cancel_job
 from shared.usecases.ending import end_job
 from shared.usecases.generate_media import GenerateRequest

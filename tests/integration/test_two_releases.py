@@ -25,17 +25,21 @@ from shared.domain.messages import (
     CallAccepted,
     CallRejected,
     CallUnresolved,
+    FetchSource,
     MediaStored,
     PredictionSeen,
     ProviderCall,
     Report,
+    SourceFailed,
+    SourceFetched,
     StoredOutput,
     StoreFailed,
     StoreMedia,
     WebhookReceived,
 )
 from shared.usecases.compile_film import FilmMaker
-from shared.usecases.compile_videos import CompileRequest, request_compile
+from shared.usecases.compile_request import CompileRequest
+from shared.usecases.compile_videos import request_compile
 from shared.usecases.control import cancel_job
 from shared.usecases.generate_media import GenerateRequest
 from shared.usecases.inspect_media import Inspector, Place
@@ -53,6 +57,8 @@ REPORTS: tuple[Report, ...] = (
     PredictionSeen(JOB, ATTEMPT, "p", "processing", None, 40, 1.5, False, "logs", 1, 1, 1.0),
     MediaStored(JOB, ATTEMPT, "p", [StoredOutput("incoming/x", 1, "0", "video/mp4")], None, 1.5, 1, 1, 1.0),
     StoreFailed(JOB, ATTEMPT, "output_expired", "Gone.", True, 1.5, 1, 1, 1.0),
+    SourceFetched(JOB, 0, "video/mp4", 1),
+    SourceFailed(JOB, 0, "too_large", "Large.", True),
 )
 
 
@@ -108,7 +114,8 @@ def test_reports_of_an_older_and_of_a_newer_release_are_taken(report: Report, mo
 
     taken: list[Report] = []
     monkeypatch.setattr(bootstrap, "settings", lambda _: None)
-    monkeypatch.setattr(settle, "_settler", lambda: SimpleNamespace(take=taken.append))
+    for desk in ("_settler", "_fetches"):
+        monkeypatch.setattr(settle, desk, lambda: SimpleNamespace(take=taken.append))
     newer = {**asdict(report), "rateWindow": {"seconds": 1}, "note": None}
 
     answer = settle.handler(queued(asdict(report), newer, without_optional(report)), None)
@@ -120,6 +127,7 @@ def test_reports_of_an_older_and_of_a_newer_release_are_taken(report: Report, mo
 
 def test_messages_of_an_older_and_of_a_newer_release_are_worked_on(monkeypatch: pytest.MonkeyPatch) -> None:
     from functions.call_provider import handler as call_provider
+    from functions.fetch_source import handler as fetch_source
     from functions.store_media import handler as store_media
 
     asked: list[Mapping[str, Any]] = []
@@ -128,17 +136,20 @@ def test_messages_of_an_older_and_of_a_newer_release_are_worked_on(monkeypatch: 
         asked.append(question)
         return {"verdict": "done", "sinceRelease": 2}
 
-    monkeypatch.setattr(bootstrap, "settings", lambda _: None)
+    origins = SimpleNamespace(provider_output_origins="", source_origins="")
+    monkeypatch.setattr(bootstrap, "settings", lambda _: origins)
     monkeypatch.setattr(bootstrap, "inside", lambda: SimpleNamespace(ask=ask))
     for name in ("provider", "reports", "media", "downloader"):
-        monkeypatch.setattr(bootstrap, name, lambda *_: None)
+        monkeypatch.setattr(bootstrap, name, lambda *_, **__: None)
     for function, message in (
         (call_provider, ProviderCall(JOB, ATTEMPT)),
         (store_media, StoreMedia(JOB, ATTEMPT, 1, "p")),
+        (fetch_source, FetchSource(JOB, 0)),
     ):
         event = queued({**asdict(message), "priority": 1}, without_optional(message))
         assert function.handler(event, None) == {"batchItemFailures": []}
-    assert [question["attemptId"] for question in asked] == [ATTEMPT] * 4
+    assert [question.get("attemptId") for question in asked] == [ATTEMPT] * 4 + [None] * 2
+    assert [question["action"] for question in asked[4:]] == ["claim_fetch"] * 2
 
 
 def queued(*bodies: Mapping[str, Any]) -> dict[str, Any]:
