@@ -6,9 +6,11 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
@@ -255,17 +257,18 @@ def open_workplace() -> Iterator[Place]:
 
 def _go_on(stopped: bool) -> None:
     """Raises Conflict when the job was stopped, or when the invocation's time is nearly over."""
-    from shared.domain.errors import Conflict
+    from shared.domain.errors import Conflict, OutOfTime
 
     if stopped:
         raise Conflict("The job was stopped.", code="stopped")
     if _deadline["of"]() < LAST_SECONDS:
-        raise Conflict("The invocation's time is over; the job is taken up again.", code="out_of_time")
+        raise OutOfTime
 
 
-def lambda_seconds_left(context: Any) -> None:
-    """Tells the encoder how long this invocation may last."""
-    _deadline["of"] = lambda: context.get_remaining_time_in_millis() / 1000
+def lambda_seconds_left(context: Any, *, at_most: float = inf) -> None:
+    """Tells workplaces how long this invocation may last: no longer than `at_most` seconds from now on."""
+    began = time.monotonic()
+    _deadline["of"] = lambda: min(context.get_remaining_time_in_millis() / 1000, at_most - (time.monotonic() - began))
 
 
 _deadline: dict[str, Callable[[], float]] = {"of": lambda: 900.0}

@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from typing import Annotated, Any, Literal
@@ -18,7 +19,7 @@ from pydantic import AfterValidator, Field
 
 from shared import bootstrap, config, http, wire
 from shared.domain.addresses import LONGEST_URL
-from shared.domain.errors import InvalidRequest, Mistake
+from shared.domain.errors import InvalidRequest, Mistake, OutOfTime
 from shared.domain.fetches import url_problem
 from shared.domain.jobs import Caller, Job, JobStatus, snapshot
 from shared.usecases.compile_film import FilmMaker
@@ -29,6 +30,8 @@ from shared.usecases.read_status import present
 
 router = Router()  # type: ignore[no-untyped-call]
 PLAN_ROUTE = "POST /compile-videos/plan"
+# API Gateway waits 29 s for an answer.
+ANSWERED_WITHIN_SECONDS = 27.0
 RESOLUTION = re.compile(r"([0-9]{2,4})x([0-9]{2,4})")
 RATE = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,3}|/(?:1|1001))?")
 
@@ -95,14 +98,15 @@ def _plan(request: CompileRequest, caller: Caller) -> Response[str]:
 
 
 def _told(request: CompileRequest, caller: Caller, tell: Callable[[Any], dict[str, Any]]) -> Response[str]:
-    """What nothing is made for: at once, or as a job where a clip is to be fetched first."""
-    if request.at_home(bootstrap.media()).needs_fetching:
-        job = _waited_for(_requested(request, caller), caller)
-        if job.status is JobStatus.COMPLETED:
-            return http.answer(200, {"success": True, "data": dict(job.result)})
-        return _under_way(job)
-    with bootstrap.open_workplace() as place:
-        return http.answer(200, {"success": True, "data": tell(place)})
+    """What nothing is made for: at once, or as a job where a clip is to be fetched first or there is much to read."""
+    if not request.at_home(bootstrap.media()).needs_fetching:
+        # What takes longer than a request may is told by a job.
+        with suppress(OutOfTime), bootstrap.open_workplace() as place:
+            return http.answer(200, {"success": True, "data": tell(place)})
+    job = _waited_for(_requested(request, caller), caller)
+    if job.status is JobStatus.COMPLETED:
+        return http.answer(200, {"success": True, "data": dict(job.result)})
+    return _under_way(job)
 
 
 def _of_clips(body: CompileBody) -> CompileRequest:
@@ -254,7 +258,8 @@ _api = http.api_handler(router, lambda: bootstrap.settings(config.CompileVideos)
 
 
 def handler(event: dict[str, Any], context: Any) -> Any:
-    bootstrap.lambda_seconds_left(context)
     if "Records" in event:
+        bootstrap.lambda_seconds_left(context)
         return process_partial_response(event, _work, _processor, context)
+    bootstrap.lambda_seconds_left(context, at_most=ANSWERED_WITHIN_SECONDS)
     return _api(event, context)

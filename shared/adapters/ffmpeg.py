@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from shared.adapters.ffmpeg_pipes import Pipes
-from shared.domain.errors import BadMedia, Conflict, DependencyDown
+from shared.domain.errors import BadMedia, Conflict, DependencyDown, OutOfTime
 from shared.media import commands
 from shared.media.conform import conform_command
 from shared.media.probe import MediaFacts, VideoFacts, parse_probe, with_decoded
@@ -182,7 +182,7 @@ class FfmpegEncoder:
             if self._should_stop():
                 raise Conflict("The job was stopped.", code="stopped")
             if self._seconds_left() < KILLED_BEFORE_DEADLINE_SECONDS:
-                raise Conflict("The invocation's time is over; the job is taken up again.", code="out_of_time")
+                raise OutOfTime
             with suppress(subprocess.TimeoutExpired):
                 return process.wait(POLL_SECONDS)
 

@@ -70,6 +70,15 @@ class Conflict(ProductError):
     code = "conflict"
 
 
+class OutOfTime(Conflict):
+    """The invocation ends before the work does, which is taken up again."""
+
+    code = "out_of_time"
+
+    def __init__(self) -> None:
+        super().__init__("The invocation's time is over; the job is taken up again.")
+
+
 class TooLarge(ProductError):
     """A body or a media file is over its limit."""
 

@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import Any
 from uuid import UUID, uuid4
 
-from shared.domain.errors import BadMedia, Conflict, DependencyDown, NotFound
+from shared.domain.errors import BadMedia, Conflict, DependencyDown, NotFound, OutOfTime
 from shared.domain.jobs import TOLD, Job, JobStatus, JobStep
 from shared.domain.messages import JobMessage, body_of
 from shared.domain.storage_keys import compiled_folder
@@ -76,21 +76,31 @@ class FilmMaker:
             return
         try:
             with self.workplace(job_id, owner) as place:
-                teller = _Teller(self.records, self.aftermath, self.clock, job.id, owner)
-                work = FilmWork(self.media, self.clock, place, teller.tell, work_of(job))
-                if job.kind in TOLD:
-                    self._end(job, owner, progress=100, result=self._told(job, work))
-                    return
-                planned = work.plan()
-                expected = self.estimate(planned) if limit_seconds is not None else None
-                if expected is not None and limit_seconds is not None and expected.seconds > limit_seconds:
-                    self._hand_over(job, owner, expected)
-                    return
-                self._complete(job, owner, work.make(planned), planned.reckoning)
+                self._work(job, owner, place, limit_seconds)
         except (BadMedia, NotFound) as error:
             self._fail(job, owner, error.code, error.sentence)
+        except OutOfTime:
+            self._hand_over(job, owner)
         except Conflict as error:
             logger.info("compile_stopped", extra={**job_fields(job), "reason": error.code})
+        except DependencyDown:
+            # Of the queue's workers the queue takes care; a caller's job is on record and waits for nobody.
+            if limit_seconds is None:
+                raise
+            self._hand_over(job, owner)
+
+    def _work(self, job: Job, owner: str, place: Place, limit_seconds: float | None) -> None:
+        teller = _Teller(self.records, self.aftermath, self.clock, job.id, owner)
+        work = FilmWork(self.media, self.clock, place, teller.tell, work_of(job))
+        if job.kind in TOLD:
+            self._end(job, owner, progress=100, result=self._told(job, work))
+            return
+        planned = work.plan()
+        expected_seconds = 0.0 if limit_seconds is None else self.estimate(planned).seconds
+        if limit_seconds is not None and expected_seconds > limit_seconds:
+            self._hand_over(job, owner, expected_seconds)
+            return
+        self._complete(job, owner, work.make(planned), planned.reckoning)
 
     def estimate(self, planned: Planned) -> Estimate:
         """How long it will take, by what such films took on this stage."""
@@ -98,12 +108,12 @@ class FilmMaker:
             runs = tx.compile_runs(planned.plan.strategy, RUNS_LEARNT_FROM)
         return estimate(planned.reckoning, runs, self.memory_mb)
 
-    def _hand_over(self, job: Job, owner: str, expected: Estimate) -> None:
-        """To the queue at once, and from now on by what the plan says it takes."""
+    def _hand_over(self, job: Job, owner: str, expected_seconds: float | None = None) -> None:
+        """To the queue at once; from now on by what the plan says it takes, where that is known."""
         with self.records.transaction() as tx:
             held = tx.lock_job(job.id)
             if held is not None and held.lease_owner == owner:
-                seconds = Decimal(str(expected.seconds))
+                seconds = held.estimated_seconds if expected_seconds is None else Decimal(str(expected_seconds))
                 tx.touch_job(held, lease_owner=None, lease_until=None, estimated_seconds=seconds)
                 tx.announce(held, "compile", body_of(JobMessage(str(held.id))))
         self.aftermath.of(job)

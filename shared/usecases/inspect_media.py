@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-from shared.domain.errors import BadMedia, Conflict, NotFound
+from shared.domain.errors import BadMedia, Conflict, NotFound, OutOfTime
 from shared.domain.jobs import Job, JobStatus
 from shared.domain.storage_keys import EXTENSIONS, generated_folder, incoming_folder
 from shared.media.clip import read_clip
@@ -91,7 +91,7 @@ class Inspector:
         except (BadMedia, NotFound) as error:
             self._fail(job, owner, error.code, error.sentence)
         except Conflict as error:
-            if (job.kind, error.code) == ("upload", "out_of_time"):
+            if job.kind == "upload" and isinstance(error, OutOfTime):
                 self._fail(job, owner, "too_long", "The clip is too long to be looked through: upload it in parts.")
             logger.info("inspection_stopped", extra={**job_fields(job), "reason": error.code})
 
