@@ -73,10 +73,10 @@ class Stack:
 
     def provider_part(self) -> Part:
         state = self.layout.state / "provider"
-        python = [sys.executable, "-m", "local.provider"]
+        ports = ["--port", str(self.ports.provider), "--public-port", str(self.seen.provider)]
         return Part(
             name="provider",
-            command=[*python, "--port", str(self.ports.provider), "--state", str(state)],
+            command=[sys.executable, "-m", "local.provider", *ports, "--state", str(state)],
             is_ready=lambda: bool(stand_in(self.ports.provider).webhook_secret()),
             environment=self.environment,
             directory=self.layout.root,
@@ -160,16 +160,15 @@ def bring_up(layout: Layout, supervisor: Supervisor) -> Stack:
 def _deploy(stack: Stack, services: Services, assembly: Assembly, postgres: Postgres, redis: Cache) -> None:
     prefix = f"/vsl/{STAGE}"
     provider = chosen_provider(stack.ports.provider, os.environ)
+    through = (f":{stack.ports.provider}", f":{stack.seen.provider}")
     services.put_parameters(
         {
             f"{prefix}/database-url": postgres.url.replace(f":{stack.ports.postgres}/", f":{stack.seen.postgres}/"),
             f"{prefix}/redis-url": redis.url.replace(f":{stack.ports.redis}/", f":{stack.seen.redis}/"),
             f"{prefix}/public-base-url": stack.base_url,
-            f"{prefix}/replicate-base-url": provider.base_url.replace(
-                f":{stack.ports.provider}/", f":{stack.seen.provider}/"
-            ),
+            f"{prefix}/replicate-base-url": provider.base_url.replace(*through),
             f"{prefix}/runway-base-url": f"http://127.0.0.1:{stack.seen.provider}/runway",
-            f"{prefix}/provider-output-origins": provider.output_origins,
+            f"{prefix}/provider-output-origins": provider.output_origins.replace(*through),
             f"{prefix}/source-origins": f"{stack.ports.sources_url},{stack.provider_url}",
         }
     )
@@ -207,7 +206,7 @@ def runtime_configuration(stack: Stack, assembly: Assembly) -> dict[str, Any]:
             "inside": {
                 "ports": [seen.postgres, seen.redis, seen.ministack, seen.s3, ports.ministack, ports.runtime_api]
             },
-            # Outputs are fetched from where the provider says they are, which is its own address.
+            # Sources may lie at the provider's own address, also where outputs come through the fault proxy.
             "outside": {
                 "ports": [
                     seen.ministack,

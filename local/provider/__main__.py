@@ -1,4 +1,4 @@
-"""`python -m local.provider --port N --state DIR [--ffmpeg PATH] [--token T] [--webhook-secret S]`."""
+"""`--port N --state DIR [--public-port N] [--ffmpeg PATH] [--token T] [--webhook-secret S]`."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ def main() -> None:
     parser.add_argument("--ffmpeg", help="default: the binary of imageio-ffmpeg")
     parser.add_argument("--token", help="the only token to take; default: any")
     parser.add_argument("--webhook-secret", help="whsec_...; default: made once and kept in the state folder")
+    parser.add_argument("--public-port", type=int, help="what links name; default: the port")
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     settings = Settings(
@@ -28,6 +29,7 @@ def main() -> None:
         given.ffmpeg or imageio_ffmpeg.get_ffmpeg_exe(),
         given.token,
         given.webhook_secret,
+        given.public_port,
     )
     web.run_app(
         application(settings),

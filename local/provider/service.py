@@ -27,17 +27,21 @@ _EXPIRY_PERIOD_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Settings:
-    """`token` None takes any bearer token; `webhook_secret` None keeps the one of the state folder."""
+    """`token` None takes any bearer token; `webhook_secret` None keeps the one of the state folder.
+
+    `public_port` is what its links name, where callers reach it through something else.
+    """
 
     port: int
     state: Path
     ffmpeg: str
     token: str | None = None
     webhook_secret: str | None = None
+    public_port: int | None = None
 
     @property
     def base_url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://127.0.0.1:{self.public_port or self.port}"
 
 
 @dataclass(frozen=True)

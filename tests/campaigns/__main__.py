@@ -32,8 +32,10 @@ class Surroundings:
 
     @cached_property
     def stack(self) -> dict[str, Any]:
+        from local.stack import FAULTS_VARIABLE
         from local.temporary import temporary_stack
 
+        os.environ[FAULTS_VARIABLE] = "1"
         _, described = self._stack.enter_context(temporary_stack("vsl-campaign-"))
         return described
 
@@ -71,6 +73,7 @@ def _on_stack(target: int, slice_: int, run: Callable[[Any, int, int], int]) -> 
     return Campaign(target, slice_, lambda on, seed, n: (n, run(on.observed, seed, n)), "amounts")
 
 
+FAULT_ROWS = len([*stack_faults.directives(), *stack_faults.worlds()])
 CAMPAIGNS = {
     "forged-webhooks": Campaign(10_000, 2000, lambda on, seed, n: (n, webhooks.run(seed, n))),
     "hostile-urls": Campaign(5000, 1000, lambda on, seed, n: (n, urls.run(seed, n))),
@@ -78,7 +81,7 @@ CAMPAIGNS = {
         100_000, 3000, lambda on, seed, n: lifecycle_run.run(on.database_url, seed, n), "entries"
     ),
     "two-tenants": Campaign(10_000, 1000, lambda on, seed, n: (n, tenants.run(on.tenants, seed, n))),
-    "fault-rows": _on_stack(5 * len([*stack_faults.directives(), *stack_faults.worlds()]), 20, stack_faults.run_rows),
+    "fault-rows": _on_stack(5 * FAULT_ROWS, FAULT_ROWS, stack_faults.run_rows),
     "triple-faults": _on_stack(100, 10, stack_faults.run_triples),
     "kill-points": _on_stack(40, 5, stack_faults.run_kills),
     "outage-of-20-s": _on_stack(5, 1, stack_faults.run_outage),

@@ -71,13 +71,13 @@ class Observed:
 
     stack: Mapping[str, Any]
 
-    def call(self, method: str, path: str, body: Any = None, base: str = "baseUrl") -> Any:
+    def call(self, method: str, path: str, body: Any = None, base: str = "baseUrl", **headers: str) -> Any:
         """The JSON answer, also of an error, with its `httpStatus` when it is an object."""
         request = urllib.request.Request(
             self.stack[base] + path,
             method=method,
             data=None if body is None else json.dumps(body).encode(),
-            headers={"X-API-Key": self.stack["apiKey"], "Content-Type": "application/json"},
+            headers={"X-API-Key": self.stack["apiKey"], "Content-Type": "application/json", **headers},
         )
         try:
             with urllib.request.urlopen(request, timeout=60) as response:
@@ -95,6 +95,16 @@ class Observed:
         made = self.call("POST", "/generate-media", body)
         assert made["httpStatus"] == 202, made
         return str(made["jobId"])
+
+    @contextmanager
+    def line(self, route: str, **fault: Any) -> Iterator[Callable[[], int]]:
+        """A fault of local/faults.py on the way to a part; gives how many requests and answers have felt it."""
+        assert self.stack["faultsUrl"], "the stack runs without the fault proxy"
+        self.call("PUT", f"/{route}", fault, base="faultsUrl")
+        try:
+            yield lambda: int(self.call("GET", "/", base="faultsUrl")[route]["felt"])
+        finally:
+            self.call("DELETE", f"/{route}", base="faultsUrl")
 
     def rows(self, statement: str, **values: Any) -> list[dict[str, Any]]:
         """Rows of the truth; the statement is committed."""
