@@ -1,7 +1,8 @@
 """The whole life of jobs on a real PostgreSQL, driven by hypothesis: every message may be lost, doubled, early or late,
 every process may die between its commit and what follows, and after each step the promises hold.
 
-Time passes by moving what waits for it into the past. Not driven here: FFmpeg (a clip is any file) and compiles.
+Time is virtual, one clock for the process and the database: a tenth of a second a step, and by the rule `time_passes`
+seconds, minutes or until a job's deadline. Not driven here: FFmpeg (a clip is any file) and compiles.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from uuid import UUID, uuid4
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from shared.adapters.clock import SystemClock
 from shared.adapters.postgres.connection import PostgresRecords
 from shared.domain.errors import Conflict, DependencyDown, NotFound, OverBudget
 from shared.domain.jobs import Caller
@@ -38,6 +38,7 @@ from shared.usecases.reconcile import Sweep
 from shared.usecases.settle import Settler
 from tests.campaigns.promises import Promises
 from tests.campaigns.provider import ENDS, Made, MemoryProvider, a_workplace
+from tests.campaigns.virtual_clock import VirtualClock
 from tests.integration.inside import CATALOG
 from tests.memory import MemoryKeys, MemoryQueue, MemorySchemas, MemoryView
 from tests.memory_media import MemoryMedia
@@ -58,7 +59,7 @@ class Lifecycle(RuleBasedStateMachine):
     def begin(self) -> None:
         self.records = PostgresRecords(self.database_url)
         self.queue, self.media, self.provider = MemoryQueue(), MemoryMedia(), MemoryProvider()
-        self.clock, self.view = SystemClock(), MemoryView()
+        self.clock, self.view = VirtualClock(self.database_url), MemoryView()
         self.callers = [self._account(), self._account()]
         self.jobs: dict[UUID, Caller] = {}
         self.promises = Promises(self.records, [caller.account_id for caller in self.callers])
@@ -144,8 +145,6 @@ class Lifecycle(RuleBasedStateMachine):
             self._cancelled(message)
             return
         job_id, attempt_id = message["jobId"], message["attemptId"]
-        # Pace depends on real time, which would make a failing run impossible to repeat; it has tests of its own.
-        self.promises.rest_provider()
         claim = self.settler.claim_call(UUID(job_id), UUID(attempt_id))
         report = self._call(job_id, attempt_id, claim, answer)
         if report is not None:
@@ -236,11 +235,12 @@ class Lifecycle(RuleBasedStateMachine):
         if lost == "views":
             self.view.snapshots.clear()
 
-    @rule(leases=st.booleans(), deadline=st.integers(0, 9), n=numbers)
-    def time_passes(self, leases: bool, deadline: int, n: int) -> None:
-        self.promises.let_time_pass(leases=leases)
+    @rule(seconds=st.sampled_from([1, 10, 61, 61, 121]), deadline=st.integers(0, 9), n=numbers)
+    def time_passes(self, seconds: int, deadline: int, n: int) -> None:
+        """For everybody; one in ten times until a job's time is over."""
+        self.clock.advance(seconds)
         if deadline == 9 and self.jobs:
-            self.promises.reach_deadline(self._job(n)[0])
+            self.clock.reach(self.promises.deadline_of(self._job(n)[0]))
 
     @rule()
     def sweep(self) -> None:
@@ -252,6 +252,7 @@ class Lifecycle(RuleBasedStateMachine):
         if not hasattr(self, "promises"):
             return
         type(self).steps += 1
+        self.clock.advance(0.1)
         self.promises.check(self.provider, self.media)
 
     def teardown(self) -> None:
@@ -264,11 +265,12 @@ class Lifecycle(RuleBasedStateMachine):
             self._drain()
         self.promises.check_end(self.provider)
         self.records.close()
+        self.clock.close()
 
     def _drain(self) -> None:
         for made in self.provider.open():
             made.status = "succeeded"
-        self.promises.let_time_pass(leases=True)
+        self.clock.advance(121)
         self.sweep()
         while self.queue.of("calls"):
             self.call(0, False, "ok")
@@ -277,7 +279,7 @@ class Lifecycle(RuleBasedStateMachine):
         while self.queue.of("inspect"):
             self.inspect(0, False, False)
         if self.promises.only_doubts_left():
-            self.promises.reach_every_deadline()
+            self.clock.reach(self.promises.last_deadline())
 
     def _job(self, n: int) -> tuple[UUID, Caller]:
         return list(self.jobs.items())[n % len(self.jobs)]

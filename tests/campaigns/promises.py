@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -87,41 +88,20 @@ class Promises:
         found = "SELECT 1 FROM vsl.provider_attempts WHERE id = %(attempt)s AND provider_id IS NOT NULL"
         return bool(self._rows(found, attempt=attempt_id))
 
-    def let_time_pass(self, *, leases: bool) -> None:
-        """Moves what waits for the clock into the past."""
-        past = "now() - interval '2 minutes'"
-        self._run("UPDATE vsl.outbox SET due_at = now() WHERE account_id = ANY(%(accounts)s) AND sent_at IS NULL")
-        self._run(
-            "UPDATE vsl.provider_attempts SET next_check_at = now(), claimed_at = claimed_at - interval '1 minute' "
-            "WHERE account_id = ANY(%(accounts)s) AND next_check_at IS NOT NULL"
-        )
-        self._run(f"UPDATE vsl.jobs SET updated_at = {past} WHERE account_id = ANY(%(accounts)s)")
-        self.rest_provider()
-        if leases:
-            self._run(
-                f"UPDATE vsl.jobs SET lease_until = {past} WHERE account_id = ANY(%(accounts)s) "
-                "AND lease_until IS NOT NULL"
-            )
-
     def forget_earlier_runs(self) -> None:
-        """What an earlier run left unsent would be sent in this one."""
+        """What an earlier run left unsent would be sent in this one, and its calls would hold up this one's."""
         self._run("UPDATE vsl.outbox SET sent_at = now() WHERE sent_at IS NULL")
-
-    def rest_provider(self) -> None:
-        """Nobody has called the provider of late."""
         self._run("DELETE FROM vsl.provider_pace")
-        self._run(
-            "UPDATE vsl.provider_attempts SET claimed_at = claimed_at - interval '1 minute' "
-            "WHERE account_id = ANY(%(accounts)s) AND claimed_at > now() - interval '1 minute'"
-        )
 
-    def reach_deadline(self, job_id: UUID) -> None:
-        """The job's time is over."""
-        self._run("UPDATE vsl.jobs SET deadline_at = now() - interval '1 second' WHERE id = %(job)s", job=job_id)
+    def deadline_of(self, job_id: UUID) -> datetime:
+        """When the job's time is over."""
+        (row,) = self._rows("SELECT deadline_at FROM vsl.jobs WHERE id = %(job)s", job=job_id)
+        return row["deadline_at"]  # type: ignore[no-any-return]
 
-    def reach_every_deadline(self) -> None:
-        """Everybody's time is over."""
-        self._run("UPDATE vsl.jobs SET deadline_at = now() - interval '1 second' WHERE account_id = ANY(%(accounts)s)")
+    def last_deadline(self) -> datetime:
+        """When everybody's time is over."""
+        (row,) = self._rows("SELECT max(deadline_at) AS last FROM vsl.jobs WHERE account_id = ANY(%(accounts)s)")
+        return row["last"]  # type: ignore[no-any-return]
 
     def _rows(self, statement: str, **values: Any) -> list[dict[str, Any]]:
         with self._records.transaction() as tx:
