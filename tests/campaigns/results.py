@@ -17,13 +17,14 @@ HEAD = (
     "the `amounts` that the provider billed, or by `entries`: each call has its own, and the budgets are their sum. "
     "`Besides` are earlier runs that compared less; they count for nothing here.",
     "",
-    "`fault-rows`: every fault alone, in five rounds; `triple-faults`: two faults that the provider is asked for and one "
-    "of the surroundings or the lines. A fault of a line (`tests/campaigns/lines.py`) lasts until something has felt it.",
+    "`fault-rows`: every fault alone, in five rounds; `triple-faults`: two faults that the provider is asked for and "
+    "one of the surroundings or the lines. A fault of a line (`tests/campaigns/lines.py`) lasts until it was felt.",
     "",
     "How time passes: in `state-machine` by one virtual clock, which is the process's and, as `now()`, the database's; "
-    "its slices before 2026-11-21T11:40 moved what waits in the database into the past instead and left the process its "
-    "own clock. On the stack time is real, but once a fault is over, checks and announcements that are not due yet, "
-    "and after 30 s leases, are moved into the past; so are the deadlines of calls that nobody can find out, after 40 s.",
+    "its slices before 2026-11-21T11:40 moved what waits in the database into the past instead and left the process "
+    "its own clock. On the stack time is real, but once a fault is over, checks and announcements that are not due "
+    "yet, and after 30 s leases, are moved into the past; so are, after 40 s, deadlines of calls that nobody can "
+    "find out.",
     "",
     "| campaign | cases | to reach | violations | ledger | besides |",
     "| --- | ---: | ---: | ---: | --- | ---: |",
