@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import count
 from typing import Any
 from uuid import uuid4
 
@@ -95,6 +96,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.campaigns", description=__doc__)
     parser.add_argument("--only", default=",".join(CAMPAIGNS), help="names, separated by commas")
     parser.add_argument("--beyond", type=int, default=0, help="so many cases more than there are, after a change")
+    parser.add_argument("--seed", type=int, help="of the first slice, where several run side by side; else the next")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no slice after that long")
     chosen = parser.parse_args(arguments)
     end, broken = time.monotonic() + chosen.seconds, 0
@@ -103,7 +105,7 @@ def main(arguments: list[str]) -> int:
     with ExitStack() as stack:
         on = Surroundings(stack)
         for name in chosen.only.split(","):
-            for done in _missing(name, on, end, targets[name]):
+            for done in _missing(name, on, end, targets[name], chosen.seed):
                 broken += done.violations
                 print(f"{name}: {results.totals(LEDGERS)[0][name]} of {targets[name]}, "
                       f"{done.violations} violations, {done.seconds:.0f} s", flush=True)  # fmt: skip
@@ -111,15 +113,15 @@ def main(arguments: list[str]) -> int:
     return 1 if broken else 0
 
 
-def _missing(name: str, on: Surroundings, end: float, target: int) -> Iterator[Slice]:
+def _missing(name: str, on: Surroundings, end: float, target: int, first_seed: int | None) -> Iterator[Slice]:
     campaign = CAMPAIGNS[name]
+    seeds = count(first_seed or 1 + sum(done.campaign == name for done in results.slices()))
     while (missing := target - results.totals(LEDGERS)[0][name]) > 0 and time.monotonic() < end:
-        seed = 1 + sum(done.campaign == name for done in results.slices())
-        began = time.monotonic()
+        seed, began = next(seeds), time.monotonic()
         with _quiet():
-            count, violations = campaign.run(on, seed, min(campaign.slice, missing))
+            cases, violations = campaign.run(on, seed, min(campaign.slice, missing))
         at = datetime.now(UTC).isoformat(timespec="seconds")
-        done = Slice(name, seed, count, violations, round(time.monotonic() - began, 1), at, campaign.ledger)
+        done = Slice(name, seed, cases, violations, round(time.monotonic() - began, 1), at, campaign.ledger)
         results.append(done)
         yield done
 
