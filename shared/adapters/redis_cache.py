@@ -88,7 +88,7 @@ class RedisStatusCache:
 
     def get(self, job_id: UUID) -> Mapping[str, Any] | None:
         text = self._redis.attempt(lambda client: client.get(_key(str(job_id))))
-        return json.loads(text) if text else None
+        return _snapshot(text) if text else None
 
     def replace(self, snapshot: Mapping[str, Any]) -> bool:
         key, text = _key(snapshot["jobId"]), json.dumps(snapshot)
@@ -144,6 +144,15 @@ def connect(url: str, password: Callable[[], str] | None = None) -> RedisCluster
         decode_responses=True,
         **extra,
     )
+
+
+def _snapshot(text: str) -> Mapping[str, Any] | None:
+    """What is no snapshot is a miss, and written over by the next one."""
+    try:
+        held = json.loads(text)
+    except ValueError:
+        return None
+    return held if isinstance(held, dict) and "accountId" in held else None
 
 
 def _ttl_seconds(snapshot: Mapping[str, Any]) -> int:
