@@ -64,7 +64,11 @@ class Cut(Exception):
 
 
 class Refused(Exception):
-    """The request is to be answered with an HTTP error in the target's place."""
+    """The request is to be answered with the fault's HTTP error in the target's place."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault)
+        self.fault = fault
 
 
 class Route:
@@ -80,8 +84,9 @@ class Route:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await Connection(self, reader, writer).run()
-        except Refused:
-            await _answer(self.fault, reader, writer)
+            writer.close()
+        except Refused as refused:
+            await _answer(refused.fault, reader, writer)
         except (Cut, OSError):
             _reset(writer)
 
@@ -102,18 +107,12 @@ class Connection:
             asyncio.create_task(self._pump(self._reader, target, self._of_caller)),
             asyncio.create_task(self._pump(upstream, self._writer, self._of_target)),
         ]
-        refused = False
         try:
             await asyncio.gather(*pumps)
-        except Refused:
-            refused = True
-            raise
         finally:
             for pump in pumps:
                 pump.cancel()
             target.close()
-            if not refused:
-                self._writer.close()
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, befall: Befall) -> None:
         passed = 0
@@ -146,7 +145,7 @@ class Connection:
             raise Cut
         if fault.http_status is not None and random.random() < fault.http_probability:
             self._route.felt += 1
-            raise Refused
+            raise Refused(fault)
 
     def _of_target(self, fault: Fault, chunk: bytes, passed: int) -> int:
         """How much of the target's bytes passes."""
