@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from local.stack import FAULTY
 from tests.campaigns.surroundings import Fault
-from tests.faults.observing import Observed
+from tests.faults.observing import Observed, fault
 
 HTTP_ROUTES = ("ministack", "s3", "provider")
 SERVER_ERRORS = (500, 502, 503, 504)
@@ -64,9 +64,9 @@ def _cut_at(percent: int) -> Draw:
 
 
 def _bad_line(route: str, draw: Draw) -> Fault:
-    def fault(observed: Observed, dice: random.Random) -> Sequence[str]:
+    def happen(observed: Observed, dice: random.Random) -> Sequence[str]:
         seconds, fields = dice.uniform(*SECONDS), draw(dice)
-        with ThreadPoolExecutor() as clients, observed.line(route, **fields) as felt:
+        with ThreadPoolExecutor() as clients, fault(observed, route, **fields) as felt:
             end = time.monotonic() + seconds
             made = [clients.submit(_generate, observed, f"through {route}")]
             # A line that nobody used would prove nothing.
@@ -77,7 +77,7 @@ def _bad_line(route: str, draw: Draw) -> Fault:
                 time.sleep(0.1)
         return [job.result() for job in made]
 
-    return fault
+    return happen
 
 
 def _generate(observed: Observed, prompt: str) -> str:

@@ -48,21 +48,16 @@ def stopped(process: int) -> Iterator[None]:
 
 
 @contextmanager
-def fault(observed: Observed, route: str, **what: Any) -> Iterator[None]:
-    """What `local.faults.Fault` names, between the functions of a stack with the proxy and one thing they use."""
-    _set_fault(observed, "PUT", route, what)
+def fault(observed: Observed, route: str, **what: Any) -> Iterator[Callable[[], int]]:
+    """What `local.faults.Fault` names, between the functions of a stack with the proxy and one thing they use.
+
+    Gives how many requests and answers have felt it so far.
+    """
+    observed.call("PUT", f"/{route}", what, base="faultsUrl")
     try:
-        yield
+        yield lambda: int(observed.call("GET", "/", base="faultsUrl")[route]["felt"])
     finally:
-        _set_fault(observed, "DELETE", route, None)
-
-
-def _set_fault(observed: Observed, method: str, route: str, body: Any) -> None:
-    request = urllib.request.Request(
-        f"{observed.stack['faultsUrl']}/{route}", method=method, data=json.dumps(body).encode(),
-        headers={"Content-Type": "application/json"},
-    )  # fmt: skip
-    urllib.request.urlopen(request, timeout=5).close()
+        observed.call("DELETE", f"/{route}", base="faultsUrl")
 
 
 @dataclass(frozen=True)
@@ -95,16 +90,6 @@ class Observed:
         made = self.call("POST", "/generate-media", body)
         assert made["httpStatus"] == 202, made
         return str(made["jobId"])
-
-    @contextmanager
-    def line(self, route: str, **fault: Any) -> Iterator[Callable[[], int]]:
-        """A fault of local/faults.py on the way to a part; gives how many requests and answers have felt it."""
-        assert self.stack["faultsUrl"], "the stack runs without the fault proxy"
-        self.call("PUT", f"/{route}", fault, base="faultsUrl")
-        try:
-            yield lambda: int(self.call("GET", "/", base="faultsUrl")[route]["felt"])
-        finally:
-            self.call("DELETE", f"/{route}", base="faultsUrl")
 
     def rows(self, statement: str, **values: Any) -> list[dict[str, Any]]:
         """Rows of the truth; the statement is committed."""
