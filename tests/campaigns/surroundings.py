@@ -126,11 +126,9 @@ def _spoil_redis(observed: Observed, dice: random.Random) -> Sequence[str]:
 
     job = observed.generate("[seconds=1] of which the cache holds other things")
     cache = RedisCluster.from_url(observed.stack["redisUrl"])
-    others = [lambda key: cache.set(key, "no JSON"), lambda key: cache.set(key, "[]")]
-    # Last, as it counts as an outage, after which the cache is left alone for some seconds.
-    for write in (*others, lambda key: cache.rpush(key, "a list")):
-        cache.delete(key := f"status:{{{job}}}")
-        write(key)
+    # The list comes last, as it counts as an outage, after which the cache is left alone for some seconds.
+    for write in ("'SET', KEYS[1], 'no JSON'", "'SET', KEYS[1], '[]'", "'RPUSH', KEYS[1], 'a list'"):
+        cache.eval(f"redis.call('DEL', KEYS[1]) redis.call({write})", 1, f"status:{{{job}}}")
         answer = observed.call("GET", f"/status/{job}")
         assert (answer["httpStatus"], answer.get("jobId")) == (200, job), answer
     return [job]
