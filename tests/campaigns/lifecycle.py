@@ -57,9 +57,10 @@ class Lifecycle(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.records = PostgresRecords(self.database_url)
+        self.time = VirtualClock(self.database_url)
+        self.records = PostgresRecords(self.database_url, own_clock=self.time)
         self.queue, self.media, self.provider = MemoryQueue(), MemoryMedia(), MemoryProvider()
-        self.clock, self.view = VirtualClock(self.database_url), MemoryView()
+        self.clock, self.view = self.records.clock, MemoryView()
         self.callers = [self._account(), self._account()]
         self.jobs: dict[UUID, Caller] = {}
         self.promises = Promises(self.records, [caller.account_id for caller in self.callers])
@@ -238,9 +239,9 @@ class Lifecycle(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([1, 5, 10, 31, 61]), deadline=st.integers(0, 9), n=numbers)
     def time_passes(self, seconds: int, deadline: int, n: int) -> None:
         """For everybody; one in ten times until a job's time is over."""
-        self.clock.advance(seconds)
+        self.time.advance(seconds)
         if deadline == 9 and self.jobs:
-            self.clock.reach(self.promises.deadline_of(self._job(n)[0]))
+            self.time.reach(self.promises.deadline_of(self._job(n)[0]))
 
     @rule()
     def sweep(self) -> None:
@@ -252,7 +253,7 @@ class Lifecycle(RuleBasedStateMachine):
         if not hasattr(self, "promises"):
             return
         type(self).steps += 1
-        self.clock.advance(0.1)
+        self.time.advance(0.1)
         self.promises.check(self.provider, self.media)
 
     def teardown(self) -> None:
@@ -265,23 +266,23 @@ class Lifecycle(RuleBasedStateMachine):
             self._drain()
         self.promises.check_end(self.provider)
         self.records.close()
-        self.clock.close()
+        self.time.close()
 
     def _drain(self) -> None:
         for made in self.provider.open():
             made.status = "succeeded"
-        self.clock.advance(61)
+        self.time.advance(61)
         self.sweep()
         while self.queue.of("calls"):
             # The queue of this machine keeps nothing back: a call that comes before its turn comes again at once.
-            self.clock.advance(1)
+            self.time.advance(1)
             self.call(0, False, "ok")
         while self.queue.of("store"):
             self.store(0, False, "ok")
         while self.queue.of("inspect"):
             self.inspect(0, False, False)
         if self.promises.only_doubts_left():
-            self.clock.reach(self.promises.last_deadline())
+            self.time.reach(self.promises.last_deadline())
 
     def _job(self, n: int) -> tuple[UUID, Caller]:
         return list(self.jobs.items())[n % len(self.jobs)]

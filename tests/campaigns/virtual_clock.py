@@ -1,7 +1,8 @@
 """One clock for the process and for its PostgreSQL: in both, time passes only when it is told to.
 
 A database made with `install` has a schema `virtual` before `pg_catalog` in its search path, so that every `now()` of
-the product's statements and of its columns' defaults is `virtual.now()`: the one row of `virtual.clock`.
+the product's statements and of its columns' defaults is `virtual.now()`, the one row of `virtual.clock`; so is
+`clock_timestamp()`, by which `PostgresRecords.clock` goes.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ CREATE SCHEMA virtual;
 CREATE TABLE virtual.clock (at timestamptz NOT NULL);
 INSERT INTO virtual.clock VALUES (pg_catalog.now());
 CREATE FUNCTION virtual.now() RETURNS timestamptz LANGUAGE sql STABLE AS 'SELECT at FROM virtual.clock';
+CREATE FUNCTION virtual.clock_timestamp() RETURNS timestamptz LANGUAGE sql STABLE AS 'SELECT at FROM virtual.clock';
 """
 
 
