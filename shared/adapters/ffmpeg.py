@@ -25,6 +25,8 @@ from shared.media.target import Target
 
 KILLED_BEFORE_DEADLINE_SECONDS = 5.0
 POLL_SECONDS = 0.05
+# A stopped run is not held up by a store that takes its time.
+LONGEST_JOIN_SECONDS = 1.0
 LOG_BYTES = 4_000_000
 # An hour of 60 pictures a second, each listed as stored and as decoded, with its sound, takes 50 MB.
 LISTING_BYTES = 64_000_000
@@ -101,10 +103,6 @@ class FfmpegEncoder:
     def verify(self, source: MediaInput) -> MediaFacts:
         probed = self.probe(source)
         listing, log = self._list(commands.decode_command(source, probed), source)
-        cut_off = next((sentence for mark, sentence in CUT_OFF if mark in log), None)
-        if cut_off:
-            # Some demuxers take the end of a cut file for its end: no error, exit code 0.
-            raise BadMedia(cut_off)
         facts = with_decoded(probed, listing, log)
         if facts.video is not None and facts.video.frames == 0:
             raise BadMedia("No picture of the file can be decoded: generate or upload it again.")
@@ -165,12 +163,16 @@ class FfmpegEncoder:
             try:
                 _limit(process.pid, limits or self._limits, self._seconds_left())
                 code = self._wait(process, told, pipes)
+                pipes.join()
             finally:
                 _kill(process)
-            pipes.finish()
+                pipes.join(LONGEST_JOIN_SECONDS)
+            pipes.check()
             text = _read(log, LOG_BYTES)
-            if code != 0:
-                raise BadMedia(ENDED_BY.get(-code) or _remedy(text))
+            # Some demuxers take the end of a cut file for its end: no error, exit code 0.
+            cut_off = next((sentence for mark, sentence in CUT_OFF if mark in text), None)
+            if code != 0 or cut_off:
+                raise BadMedia(ENDED_BY.get(-code) or cut_off or _remedy(text))
             if isinstance(result, Path):
                 _must_exist(result)
             return _read(out, LISTING_BYTES), text

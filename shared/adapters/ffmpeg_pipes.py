@@ -13,7 +13,7 @@ READ_BYTES = 1024**2
 
 
 class Pipes:
-    """What goes into a child and what comes out of it. `check` and `finish` raise what went wrong on the way."""
+    """What goes into a child and what comes out of it. `check` raises what went wrong on the way."""
 
     def __init__(self, process: subprocess.Popen[bytes], source: Stream | None, result: Write | None) -> None:
         self._errors: list[BaseException] = []
@@ -41,11 +41,10 @@ class Pipes:
         if self._errors:
             raise self._errors[0]
 
-    def finish(self, timeout_seconds: float | None = None) -> None:
+    def join(self, timeout_seconds: float | None = None) -> None:
         """Waits until all that the child wrote has arrived, once it has ended."""
         for thread in self._threads:
             thread.join(timeout_seconds)
-        self.check()
 
     def _start(self, work: Callable[[], None]) -> None:
         def watched() -> None:

@@ -31,7 +31,7 @@ QUIET = ["-nostdin", "-hide_banner", "-y", "-max_alloc", str(MAX_ALLOC_BYTES)]
 NAMELESS_FILM = ["-map_metadata", "-1", "-map_chapters", "-1"]
 AAC = ["-c:a", "aac", "-b:a", str(BITS_PER_SECOND)]
 # Of a pipe the index cannot be put in front afterwards: it comes in pieces. The first tells when things begin.
-_IN_PIECES = ["-movflags", "+delay_moov+default_base_moof", "-frag_duration", "8000000", "-f", "mp4", "pipe:1"]
+_IN_PIECES = ["-movflags", "+delay_moov+default_base_moof", "-frag_duration", "2000000", "-f", "mp4", "pipe:1"]
 # Sound between two runs: nothing is lost and every sample counts.
 _RAW_SOUND = ["-f", "f32le", "-c:a", "pcm_f32le"]
 _CONTAINERS = {".mp4": ["-movflags", "+faststart", "-f", "mp4"], ".webm": ["-f", "webm"]}
@@ -109,7 +109,7 @@ def rewrap_command(
         even = _on_grid(AAC_FRAME_SAMPLES, sound.sample_rate, "STARTPTS")
         heard = ["-map", "0:a:0", "-bsf:a", f"aac_adtstoasc,{even}"]
     return [
-        *QUIET, "-v", "error", *reading(clip), "-map", f"0:V:{video.stream}", *heard, "-c", "copy",
+        *QUIET, "-v", "error", "-xerror", *reading(clip), "-map", f"0:V:{video.stream}", *heard, "-c", "copy",
         "-bsf:v", _retimed(video, from_zero=sound is None), *NAMELESS_FILM, *writing(result),
     ]  # fmt: skip
 

@@ -43,7 +43,7 @@ def conform_command(
         sound = ["-map", "[sound]", *AAC]
     decoder = ["-c:v", _ALPHA_DECODERS[video.codec]] if video.alpha and video.codec in _ALPHA_DECODERS else []
     return [
-        *QUIET, "-v", "error", *decoder, *reading(clip), "-filter_complex", graph,
+        *QUIET, "-v", "error", "-xerror", "-err_detect", "explode", *decoder, *reading(clip), "-filter_complex", graph,
         "-map", "[picture]", "-frames:v", str(frames), *_encoder(fps, model, sps_id),
         *sound, *NAMELESS_FILM, *writing(result),
     ]  # fmt: skip

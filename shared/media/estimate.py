@@ -51,18 +51,21 @@ class Estimate:
     runs: int
 
 
-def reckon(plan: CompilePlan, probes: Sequence[ProbedClip], sizes_bytes: Sequence[int]) -> Reckoning:
-    """From the plan alone, before anything is done."""
+def reckon(
+    plan: CompilePlan, probes: Sequence[ProbedClip], sizes_bytes: Sequence[int], *, proved: bool = True
+) -> Reckoning:
+    """From the plan alone, before anything is done. `proved`: all clips were decoded when they came in."""
     whole = sum(sizes_bytes)
     copied = 0 if in_memory(whole) else sum(max(size - SMALLEST_PART_BYTES, 0) for size in sizes_bytes)
-    through, pixels = 2 * (whole - copied), 0
+    through, decoded = 2 * (whole - copied), plan.strategy != SPLICE or not proved
+    pixels = sum(map(_pixels, probes)) if decoded else 0
     changed = (*plan.encoded, *plan.rewrapped)
     seconds = START_SECONDS + SECONDS_A_CLIP * (len(probes) + len(changed))
     if plan.strategy != SPLICE:
-        # Clips are looked through, some are read to be changed and written, their sound is read, the film is decoded.
-        through += 2 * whole + 2 * sum(sizes_bytes[number] for number in changed) + whole * plan.whole_sound
-        pixels = sum(map(_pixels, probes))
+        # Clips are looked through, some are read to be changed and written, their sound is read.
+        through += whole + 2 * sum(sizes_bytes[number] for number in changed) + whole * plan.whole_sound
         seconds += sum(_pixels(probes[number]) for number in plan.encoded) / ENCODED_PIXELS_A_SECOND
+    through += whole * decoded
     seconds += through / BYTES_A_SECOND + copied / COPIED_BYTES_A_SECOND + pixels / DECODED_PIXELS_A_SECOND
     requests = len(probes) + len(changed) + 1
     return Reckoning(seconds, through, copied, requests, 2 * requests + through // READ_BYTES)
@@ -89,4 +92,7 @@ def estimate(reckoning: Reckoning, runs: Sequence[tuple[float, float]], memory_m
 
 def _pixels(probe: ProbedClip) -> int:
     video = probe.facts.video if probe.facts else None
-    return video.width * video.height * video.frames if video else 0
+    if video is not None:
+        return video.width * video.height * video.frames
+    picture = probe.clip.picture if probe.clip else None
+    return picture.entry.width * picture.entry.height * picture.tables.sizes.count if picture else 0

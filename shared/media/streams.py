@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
@@ -43,26 +43,39 @@ MediaResult: TypeAlias = Path | Write
 def one_pass(source: ByteSource, read: Clip | BadMedia) -> tuple[Piece, ...] | None:
     """The file's parts in the order of one pass. `read` is what the file is, or why it is no MP4.
 
-    None for a file that can only be read by seeking: an MP4 that is damaged or keeps sound and picture apart.
+    None for a file that can only be read by seeking: an MP4 that is damaged, tells its samples in another order than
+    they lie in, or keeps its sound far behind its picture.
     """
     whole = (CopiedRange(0, 0, source.size_bytes),)
     if isinstance(read, BadMedia):
         return whole if read.code == "not_mp4" else None
-    if not _is_interleaved(read):
+    if not (_are_in_order(read) and _is_interleaved(read)):
         return None
     return whole if read.file.moov_first else _index_first(source)
 
 
+def _are_in_order(clip: Clip) -> bool:
+    """Whether each track's samples lie as they follow: what a pipe has passed is gone, and FFmpeg says nothing."""
+    tables = (track.tables for track in clip.file.movie.tracks if track.tables is not None)
+    return all(before <= after for one in tables for before, after in pairwise(one.chunk_offsets))
+
+
 def _is_interleaved(clip: Clip) -> bool:
-    """Whether sound and picture of the same time lie near each other."""
-    parts: list[Picture | Sound] = [part for part in (clip.picture, clip.sound) if part is not None]
-    marks = sorted(mark for number, part in enumerate(parts) for mark in _chunk_ends(number, part))
-    reached = [0.0] * len(parts)
-    for _, number, seconds in marks:
+    """Whether sound comes soon enough behind the pictures of its time; before them it may lie as early as it likes,
+    as it takes little room.
+    """
+    if clip.picture is None or clip.sound is None or not clip.sound.tables.chunk_offsets:
+        return True
+    reached = [0.0, 0.0]
+    for _, number, seconds in sorted([*_chunk_ends(0, clip.picture), *_chunk_ends(1, clip.sound)]):
         reached[number] = seconds
-        if max(reached) - min(reached) > MOST_APART_SECONDS:
+        if reached[0] - reached[1] > MOST_APART_SECONDS and reached[1] < _seconds(clip.sound):
             return False
     return True
+
+
+def _seconds(part: Picture | Sound) -> float:
+    return part.tables.deltas.total / part.track.timescale
 
 
 def _chunk_ends(number: int, part: Picture | Sound) -> Iterator[tuple[int, int, float]]:

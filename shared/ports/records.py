@@ -241,6 +241,9 @@ class Transaction(Erasures, Fetches, Protocol):
     def unfinished(self, job_ids: Sequence[UUID]) -> Set[UUID]:
         """Those of the jobs that have not ended."""
 
+    def ended_in_vain(self, job_ids: Sequence[UUID]) -> Set[UUID]:
+        """Those of the jobs that failed, were cancelled or ran out of time."""
+
     def log_removals(self, bucket: str, keys: Sequence[str]) -> None:
         """Notes that orphans were removed, with the job and account that their keys tell of."""
 

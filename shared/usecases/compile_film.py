@@ -14,7 +14,7 @@ from shared.domain.errors import BadMedia, Conflict, DependencyDown, NotFound, O
 from shared.domain.jobs import TOLD, Job, JobStatus, JobStep
 from shared.domain.messages import JobMessage, body_of
 from shared.domain.storage_keys import compiled_folder
-from shared.media.estimate import Estimate, Reckoning, estimate
+from shared.media.estimate import Estimate, estimate
 from shared.media.target import Wishes
 from shared.observability import COMPILE_STRATEGY, count, job_fields, logger
 from shared.ports import Clock, MediaStore, Records, Transaction
@@ -100,7 +100,7 @@ class FilmMaker:
         if limit_seconds is not None and expected_seconds > limit_seconds:
             self._hand_over(job, owner, expected_seconds)
             return
-        self._complete(job, owner, work.make(planned), planned.reckoning)
+        self._complete(job, owner, work.make(planned))
 
     def estimate(self, planned: Planned) -> Estimate:
         """How long it will take, by what such films took on this stage."""
@@ -138,12 +138,12 @@ class FilmMaker:
         planned = work.plan()
         return shown_plan(job.request["sources"], planned, self.estimate(planned))
 
-    def _complete(self, job: Job, owner: str, film: Film, reckoning: Reckoning) -> None:
+    def _complete(self, job: Job, owner: str, film: Film) -> None:
         self._end(
             job, owner, film, s3_bucket=self.media.bucket, s3_key=film.key, thumbnail_key=film.thumbnail_key,
             content_type=film.content_type, size_bytes=film.size_bytes, width=film.width, height=film.height,
             duration_seconds=Decimal(str(round(film.seconds, 3))), progress=100, current_step="storing",
-            output_format=film.plan.container, result=_result(job, film, reckoning),
+            output_format=film.plan.container, result=_result(job, film),
         )  # fmt: skip
         count(COMPILE_STRATEGY, strategy=film.plan.strategy)
 
@@ -205,15 +205,16 @@ def _book(tx: Transaction, job: Job, film: Film) -> None:
         tx.set_compiled(job.account_id, job.script_id, film.key, job.id)
 
 
-def _result(job: Job, film: Film, reckoning: Reckoning) -> dict[str, Any]:
+def _result(job: Job, film: Film) -> dict[str, Any]:
     spent = film.breakdown
+    learnt = {"reckonedSeconds": round(film.reckoning.seconds, 3)} if film.reckoning else {}
     return {
         "strategy": film.plan.strategy,
         "videoCount": len(job.request["sources"]),
         "workMs": int(sum(spent.values()) * 1000),
         "breakdown": {name: f"{seconds:.2f}s" for name, seconds in spent.items()},
         "bytesThrough": film.bytes_through,
-        "reckonedSeconds": round(reckoning.seconds, 3),
+        **learnt,
         "reasons": reasons_of(film.plan),
         "verification": dict(film.verification),
     }

@@ -19,23 +19,28 @@ from shared.media.sound import piece_of
 from shared.media.streams import Write
 from shared.ports import Encoder, MediaStore, StoredObject
 from shared.usecases.film import Planned, Work
+from shared.usecases.film_proof import of_clip
 from shared.usecases.object_source import ObjectSource, open_object
 from shared.usecases.splicing import Progress, read_clips
 from shared.usecases.transfers import write_stream
 
 # Part of every derived object's name: another way of making it must not find an earlier one's work.
-ENGINE = "2"
+ENGINE = "3"
 Tell = Callable[[float], None]
 
 
 class Derived:
-    """Makes and finds what a plan needs; `made` lists it. Progress counts milliseconds of media."""
+    """Makes or finds what a plan needs; `made` lists it, `found` says that some of it was there already.
+
+    Progress counts milliseconds of media.
+    """
 
     def __init__(self, media: MediaStore, encoder: Encoder, work: Work, planned: Planned, progress: Progress) -> None:
         self._media, self._encoder, self._work = media, encoder, work
         self._planned, self._progress = planned, progress
         self._plan, self._facts = planned.plan, planned.facts
         self.made: list[StoredObject] = []
+        self.found = False
 
     def clips(self) -> list[ObjectSource]:
         """The clips' objects, of those that cannot stay as they are their new ones."""
@@ -90,10 +95,13 @@ class Derived:
         def rewrap(write: Write, tell: Tell) -> None:
             self._encoder.rewrap(inputs.of(number), facts, write, sound=sound, tell=tell)
 
-        if number in self._plan.encoded:
-            return self._found_or_made(["encoded", *self._told(number), repr(target), repr(model)], encode)
-        if number in self._plan.rewrapped:
-            return self._found_or_made(["rewrapped", *self._told(number), sound], rewrap)
+        try:
+            if number in self._plan.encoded:
+                return self._found_or_made(["encoded", *self._told(number), repr(target), repr(model)], encode)
+            if number in self._plan.rewrapped:
+                return self._found_or_made(["rewrapped", *self._told(number), sound], rewrap)
+        except BadMedia as error:
+            raise of_clip(number, error) from error
         return self._planned.sources[number]
 
     @property
@@ -125,6 +133,7 @@ class Derived:
 
         found = self._media.page(folder, "", 1)
         key = found[0].key if found else f"{folder}{self._work.job_id}.mp4"
+        self.found |= bool(found)
         if not found:
             write_stream(self._media, key, lambda write: make(write, tell))
         source = open_object(self._media, key)

@@ -33,6 +33,8 @@ class Film:
     breakdown: Mapping[str, float]
     bytes_through: int
     derived: tuple[StoredObject, ...] = ()
+    # None where what it took says nothing: work of an earlier run was found, or a cheaper way was tried in vain.
+    reckoning: Reckoning | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,20 +8,20 @@ from pathlib import Path
 
 from shared.domain.errors import BadMedia
 from shared.media.clip import Clip
+from shared.media.splice.film import CopiedRange
 from shared.media.streams import MediaInput, one_pass
-from shared.ports import MediaStore
+from shared.usecases.inspect_media import Place
 from shared.usecases.object_source import ObjectSource
-from shared.usecases.transfers import ObjectStream, side_by_side
+from shared.usecases.transfers import ObjectStream
 
 
 class FilmInputs:
     """`reads` says of each source what its index says, or why it has none."""
 
     def __init__(
-        self, media: MediaStore, folder: Path, sources: Sequence[ObjectSource], reads: Sequence[Clip | BadMedia], *,
-        name: str = "clip",
-    ) -> None:  # fmt: skip
-        self._media, self._folder, self._name = media, folder, name
+        self, place: Place, sources: Sequence[ObjectSource], reads: Sequence[Clip | BadMedia], *, name: str = "clip"
+    ) -> None:
+        self._folder, self._check, self._name = place.folder, place.check, name
         self._sources, self._reads = sources, reads
         self._files: dict[int, Path] = {}
 
@@ -38,16 +38,26 @@ class FilmInputs:
         wanted = list(numbers)
         missing = [number for number in wanted if number not in self._files]
         _check_room(sum(self._sources[number].size_bytes for number in missing), self._folder)
-        self._files |= dict(zip(missing, side_by_side(self._fetch, missing), strict=True))
+        self._files |= {number: self._fetch(number) for number in missing}
         return [self._files[number] for number in wanted]
+
+    def read(self, number: int) -> Clip | BadMedia:
+        """What its index says, or why it has none."""
+        return self._reads[number]
 
     def bytes_fetched(self) -> int:
         """Of files."""
         return sum(self._sources[number].size_bytes for number in self._files)
 
     def _fetch(self, number: int) -> Path:
-        path = self._folder / f"{self._name}-{number:04d}.mp4"
-        self._media.download(self._sources[number].stored.key, path)
+        path, source = self._folder / f"{self._name}-{number:04d}.mp4", self._sources[number]
+        with path.open("wb") as file:
+
+            def write(data: bytes | memoryview) -> None:
+                self._check()
+                file.write(data)
+
+            ObjectStream(source, (CopiedRange(0, 0, source.size_bytes),)).pour(write)
         return path
 
 

@@ -13,6 +13,11 @@ from shared.media.verification import Verification
 from shared.usecases.splicing import WrittenFilm
 
 
+def of_clip(number: int, error: BadMedia) -> BadMedia:
+    """The same, said of one clip as people count."""
+    return BadMedia(f"Clip {number + 1}: {error.sentence}", code=error.code)
+
+
 def failed(problems: Sequence[str]) -> BadMedia:
     """What a film that is not right raises; `problems` are half sentences."""
     return BadMedia(f"The film did not pass its verification: {'; '.join(problems)}.", code="verification_failed")

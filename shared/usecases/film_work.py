@@ -22,7 +22,7 @@ from shared.ports import Clock, MediaStore
 from shared.usecases.derived import Derived
 from shared.usecases.film import Film, Planned, Together, Work
 from shared.usecases.film_inputs import FilmInputs
-from shared.usecases.film_proof import failed, of_decode, of_proof, of_verification
+from shared.usecases.film_proof import failed, of_clip, of_decode, of_proof, of_verification
 from shared.usecases.inspect_media import Place
 from shared.usecases.object_source import ObjectSource, known_object, open_object
 from shared.usecases.splicing import Progress, WrittenFilm, read_clips, write_film
@@ -41,12 +41,13 @@ class FilmWork:
     ) -> None:
         self._media, self._clock, self._place, self._tell, self._work = media, clock, place, tell, work
         self._spent = {"download": 0.0, "ffmpeg": 0.0, "upload": 0.0}
+        self._says_how_long = True
         self._progress = Progress(place.check, lambda share: tell("processing", 20 + int(share * 70)))
 
     def plan(self) -> Planned:
         """What is to be done. Raises NotFound, BadMedia naming the clip, DependencyDown."""
         sources, reads = self._timed("download", self._looked_at)
-        inputs = FilmInputs(self._media, self._place.folder, sources, reads)
+        inputs = FilmInputs(self._place, sources, reads)
         probes = [
             ProbedClip(None, None, read.code) if isinstance(read, BadMedia) else ProbedClip(read) for read in reads
         ]
@@ -54,12 +55,13 @@ class FilmWork:
         if plan is None:
             probes = [replace(probe, facts=self._probed(n, inputs)) for n, probe in enumerate(probes)]
             plan = plan_film(probes, self._work.wishes)
-        return Planned(plan, sources, probes, inputs, reckon(plan, probes, [source.size_bytes for source in sources]))
+        sizes, proved = [source.size_bytes for source in sources], self._were_decoded(sources)
+        return Planned(plan, sources, probes, inputs, reckon(plan, probes, sizes, proved=proved))
 
     def look_closely(self) -> ProbedClip:
         """The only source, by its index and by FFmpeg. Raises as `plan` does."""
         sources, reads = self._looked_at()
-        facts = self._probed(0, FilmInputs(self._media, self._place.folder, sources, reads))
+        facts = self._probed(0, FilmInputs(self._place, sources, reads))
         return ProbedClip(None if isinstance(reads[0], BadMedia) else reads[0], facts)
 
     def make(self, planned: Planned) -> Film:
@@ -83,10 +85,16 @@ class FilmWork:
         return open_object(self._media, source["key"])
 
     def _probed(self, number: int, inputs: FilmInputs) -> MediaFacts:
+        """Raises BadMedia naming the clip; also where FFmpeg reads fewer pictures than its index has."""
         try:
-            return self._timed("ffmpeg", lambda: self._place.encoder.probe(inputs.of(number)))
+            facts = self._timed("ffmpeg", lambda: self._place.encoder.probe(inputs.of(number)))
         except BadMedia as error:
-            raise BadMedia(f"Clip {number + 1}: {error.sentence}", code=error.code) from error
+            raise of_clip(number, error) from error
+        read = inputs.read(number)
+        stored = read.picture.tables.sizes.count if isinstance(read, Clip) and read.picture else 0
+        if facts.video is not None and facts.video.frames + facts.video.hidden < stored:
+            raise BadMedia(f"Clip {number + 1}: The file is cut off: upload or generate it again.")
+        return facts
 
     def _make(self, planned: Planned) -> Film:
         if planned.plan.strategy == SPLICE:
@@ -100,6 +108,7 @@ class FilmWork:
         plan = dearer_plan(planned.plan, planned.probes, self._work.wishes)
         if plan is None:
             raise BadMedia("The clips could not be brought to one format: compile them in other parts.")
+        self._says_how_long = False
         return self._make(replace(planned, plan=plan))
 
     def _brought_together(self, planned: Planned) -> Together | None:
@@ -114,6 +123,7 @@ class FilmWork:
         if len(clips) < len(reads) or not derived.are_whole(clips):
             derived.forget()
             return None
+        self._says_how_long &= not derived.found
         whole_sound = planned.plan.whole_sound or bool(refusals(clips))
         if refusals(clips, whole_sound=whole_sound):
             return None
@@ -121,7 +131,7 @@ class FilmWork:
         return Together(sources, clips, sound, tuple(derived.made))
 
     def _spliced(self, planned: Planned, together: Together) -> Film:
-        key, clips = f"{self._work.key}.mp4", together.clips
+        key, clips, thumbnail = f"{self._work.key}.mp4", together.clips, self._thumbnail(planned)
         rewritten = {one.clip for one in payloads_needed(clips, whole_sound=together.sound is not None)}
         written = self._timed(
             "upload",
@@ -133,7 +143,7 @@ class FilmWork:
         assert picture is not None
         return Film(
             key=key,
-            thumbnail_key=self._thumbnail(planned),
+            thumbnail_key=thumbnail,
             content_type=CONTENT_TYPES["mp4"],
             size_bytes=written.splice.size_bytes,
             width=picture.entry.width,
@@ -144,6 +154,7 @@ class FilmWork:
             breakdown=self._spent,
             bytes_through=_through(planned, together) + written.splice.size_bytes - written.bytes_copied,
             derived=together.derived,
+            reckoning=planned.reckoning if self._says_how_long else None,
         )
 
     def _verified(
@@ -153,19 +164,22 @@ class FilmWork:
         proof = written.proof
         if proof.problems:
             raise failed(proof.problems)
-        known = [source.get("decoded") or {} for source in self._work.sources]
-        same = all(one.get("etag") == source.stored.etag for one, source in zip(known, together.sources, strict=True))
-        if plan.strategy == SPLICE and same and not rewritten:
-            return of_proof(proof, written, known)
+        if plan.strategy == SPLICE and self._were_decoded(together.sources) and not rewritten:
+            return of_proof(proof, written, [source["decoded"] for source in self._work.sources])
         film = open_object(self._media, f"{self._work.key}.mp4")
         if written.data is not None:
             film.hold(written.data)
-        inputs = FilmInputs(self._media, self._place.folder, [film], read_clips([film]), name="film")
+        inputs = FilmInputs(self._place, [film], read_clips([film]), name="film")
         facts = self._timed("ffmpeg", lambda: self._place.encoder.verify(inputs.of(0)))
         decoded = facts.video.frames if facts.video else 0
         if decoded != proof.pictures:
             raise failed((f"{decoded} frames decode where the clips have {proof.pictures}",))
         return of_decode(proof, written, facts)
+
+    def _were_decoded(self, sources: Sequence[ObjectSource]) -> bool:
+        """Whether the very bytes were decoded when they came in."""
+        known = [source.get("decoded") or {} for source in self._work.sources]
+        return all(one.get("etag") == source.stored.etag for one, source in zip(known, sources, strict=True))
 
     def _joined(self, planned: Planned) -> Film:
         """A WebM, whose index FFmpeg writes last and in front: clips and film are files of the workplace."""
@@ -193,6 +207,7 @@ class FilmWork:
             verification=of_verification(verification),
             breakdown=self._spent,
             bytes_through=planned.inputs.bytes_fetched() + size_bytes,
+            reckoning=planned.reckoning,
         )
 
     def _thumbnail(self, planned: Planned) -> str | None:

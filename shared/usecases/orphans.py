@@ -32,6 +32,7 @@ class Orphans:
             "derived": self._objects("derived/", now - OLD, self._unnamed),
             "incoming": self._objects("incoming/", now - OLD, self._of_ended_jobs),
             "fetched": self._objects("fetched/", now - OLD, self._not_awaited),
+            "compiled": self._objects("compiled/", now - OLD, self._of_films_never_made),
             "uploaded": self._objects("uploads/", now - OLD, self._of_ended_uploads),
         }
 
@@ -77,6 +78,13 @@ class Orphans:
         jobs = {key: job_of_upload(key) for key in keys}
         return self._of_ended({key: job_id for key, job_id in jobs.items() if job_id is not None})
 
+    def _of_films_never_made(self, keys: Sequence[str]) -> Set[str]:
+        """Written by jobs that were stopped before they had proved it."""
+        jobs = {key: _job_in(key) for key in keys}
+        with self.records.transaction() as tx:
+            in_vain = tx.ended_in_vain([job_id for job_id in jobs.values() if job_id is not None])
+        return {key for key, job_id in jobs.items() if job_id in in_vain}
+
     def _of_ended(self, jobs: Mapping[str, UUID | None]) -> Set[str]:
         with self.records.transaction() as tx:
             unfinished = tx.unfinished([job_id for job_id in jobs.values() if job_id is not None])
@@ -86,5 +94,13 @@ class Orphans:
 def _job_of(key: str) -> UUID | None:
     try:
         return UUID(key.split("/")[1])
+    except (ValueError, IndexError):
+        return None
+
+
+def _job_in(key: str) -> UUID | None:
+    """The job of a key like `compiled/{account}/{script}/{job}/{name}`."""
+    try:
+        return UUID(key.split("/")[-2])
     except (ValueError, IndexError):
         return None

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
+from threading import Lock
 from typing import TypeVar
 
 from shared.domain.errors import BadMedia, DependencyDown
@@ -142,13 +143,17 @@ class _Outgoing:
         self._media, self._key = media, key
         self._waiting = bytearray()
         self._upload: OpenUpload | None = None
+        self._given_up, self._sending = False, Lock()
         self._sent: list[Future[Part]] = []
 
     def write(self, data: bytes | memoryview) -> None:
-        """Waits while enough parts are on their way."""
-        self._waiting += data
-        if len(self._waiting) >= SENT_BYTES:
-            self._send()
+        """Waits while enough parts are on their way. Nothing is taken any more once it was given up."""
+        with self._sending:
+            if self._given_up:
+                return
+            self._waiting += data
+            if len(self._waiting) >= SENT_BYTES:
+                self._send()
 
     def complete(self) -> None:
         """Small ones go in one request."""
@@ -161,6 +166,8 @@ class _Outgoing:
 
     def give_up(self) -> None:
         """Nothing stays open. What cannot be given up now is given up by the minute sweep."""
+        with self._sending:
+            self._given_up = True
         wait(self._sent)
         if self._upload is not None:
             with suppress(DependencyDown):

@@ -11,6 +11,7 @@ from shared.adapters.ffmpeg import FfmpegEncoder
 from shared.domain.errors import BadMedia, Conflict, DependencyDown
 from shared.media.streams import MediaInput, Write
 from shared.usecases.film_inputs import FilmInputs
+from shared.usecases.inspect_media import Place
 from shared.usecases.object_source import ObjectSource, open_object
 from shared.usecases.splicing import read_clips
 from shared.usecases.transfers import ObjectStream, write_stream
@@ -28,7 +29,7 @@ class Stored:
         self._folder = folder
 
     def input(self) -> MediaInput:
-        return FilmInputs(self.media, self._folder, [self.source], read_clips([self.source])).of(0)
+        return FilmInputs(Place(self._folder, encoder(), lambda: None), [self.source], read_clips([self.source])).of(0)
 
 
 KINDS: dict[str, tuple[str | Path, ...]] = {

@@ -53,9 +53,26 @@ def test_old_files_of_no_row_and_of_ended_jobs_go_and_others_stay(world: World, 
     young = sweep(world, s3, bucket, timedelta(hours=1))
     found = sweep(world, s3, bucket, timedelta(hours=3))
 
-    assert young == {"uploads": 0, "derived": 0, "incoming": 0, "fetched": 0, "uploaded": 0}
-    assert found == {"uploads": 0, "derived": 1, "incoming": 1, "fetched": 0, "uploaded": 1}
+    assert young == {"uploads": 0, "derived": 0, "incoming": 0, "fetched": 0, "compiled": 0, "uploaded": 0}
+    assert found == {"uploads": 0, "derived": 1, "incoming": 1, "fetched": 0, "compiled": 0, "uploaded": 1}
     assert {entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket)["Contents"]} == kept
+
+
+def test_a_film_of_a_job_that_came_to_nothing_is_removed(world: World, s3: Any, bucket: str) -> None:
+    _, stopped, _ = world.generate()
+    _, running, _ = world.generate()
+    _, done, _ = world.generate()
+    world.sql("UPDATE vsl.jobs SET status = 'cancelled', completed_at = now() WHERE id = %s", stopped)
+    world.sql("UPDATE vsl.jobs SET status = 'completed', completed_at = now() WHERE id = %s", done)
+    folder = f"compiled/{world.caller.account_id}/1"
+    for job_id in (stopped, running, done):
+        s3.put_object(Bucket=bucket, Key=f"{folder}/{job_id}/final-1.mp4", Body=b"x")
+
+    assert sweep(world, s3, bucket, timedelta(hours=1))["compiled"] == 0
+    assert sweep(world, s3, bucket, timedelta(hours=3))["compiled"] == 1
+
+    left = {entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket)["Contents"]}
+    assert left == {f"{folder}/{job_id}/final-1.mp4" for job_id in (running, done)}
 
 
 def test_an_upload_that_was_never_finished_is_aborted_after_hours(world: World, s3: Any, bucket: str) -> None:

@@ -89,6 +89,13 @@ class SweepRows(Rows):
         )
         return {row["id"] for row in rows}
 
+    def ended_in_vain(self, job_ids: Sequence[UUID]) -> Set[UUID]:
+        rows = self.all(
+            "SELECT id FROM vsl.jobs WHERE id = ANY(%(ids)s) AND status IN ('failed', 'cancelled', 'timeout')",
+            {"ids": list(job_ids)},
+        )
+        return {row["id"] for row in rows}
+
     def log_removals(self, bucket: str, keys: Sequence[str]) -> None:
         # A key's UUIDs are its account and its job, or its job alone; a digest is none of them.
         self.run(
