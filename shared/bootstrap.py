@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cache
 from math import inf
 from pathlib import Path
@@ -234,13 +234,9 @@ def workplace(job_id: UUID, owner: str) -> Iterator[Place]:
         with own.transaction() as tx:
             return tx.renew_lease(job_id, owner, LEASE_SECONDS)
 
-    folder = Path(tempfile.mkdtemp(prefix="work-"))
-    try:
-        with heartbeat(renew, STOP_CHECK_SECONDS) as lost:
-            yield Place(folder, _encoder(lost.is_set), lambda: _go_on(lost.is_set()))
-    finally:
-        own.close()
-        shutil.rmtree(folder, ignore_errors=True)
+    private = tempfile.TemporaryDirectory(prefix="work-", ignore_cleanup_errors=True)
+    with closing(own), private as folder, heartbeat(renew, STOP_CHECK_SECONDS) as lost:
+        yield Place(Path(folder), _encoder(lost.is_set), lambda: _go_on(lost.is_set()))
 
 
 @contextmanager
@@ -248,11 +244,8 @@ def open_workplace() -> Iterator[Place]:
     """A place for looking at media that no job owns: nothing can stop it but the invocation's end."""
     from shared.usecases.inspect_media import Place
 
-    folder = Path(tempfile.mkdtemp(prefix="work-"))
-    try:
-        yield Place(folder, _encoder(lambda: False), lambda: _go_on(False))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix="work-", ignore_cleanup_errors=True) as folder:
+        yield Place(Path(folder), _encoder(lambda: False), lambda: _go_on(False))
 
 
 def _go_on(stopped: bool) -> None:
@@ -261,7 +254,7 @@ def _go_on(stopped: bool) -> None:
 
     if stopped:
         raise Conflict("The job was stopped.", code="stopped")
-    if _deadline["of"]() < LAST_SECONDS:
+    if seconds_left() < LAST_SECONDS:
         raise OutOfTime
 
 
@@ -271,13 +264,18 @@ def lambda_seconds_left(context: Any, *, at_most: float = inf) -> None:
     _deadline["of"] = lambda: min(context.get_remaining_time_in_millis() / 1000, at_most - (time.monotonic() - began))
 
 
+def seconds_left() -> float:
+    """Of this invocation."""
+    return _deadline["of"]()
+
+
 _deadline: dict[str, Callable[[], float]] = {"of": lambda: 900.0}
 
 
 def _encoder(should_stop: Callable[[], bool]) -> Encoder:
     from shared.adapters.ffmpeg import FfmpegEncoder
 
-    return FfmpegEncoder(shutil.which("ffmpeg") or "", seconds_left=lambda: _deadline["of"](), should_stop=should_stop)
+    return FfmpegEncoder(shutil.which("ffmpeg") or "", seconds_left=seconds_left, should_stop=should_stop)
 
 
 def _database_token(database_url: str) -> str:

@@ -31,7 +31,7 @@ from shared.usecases.read_status import present
 router = Router()  # type: ignore[no-untyped-call]
 PLAN_ROUTE = "POST /compile-videos/plan"
 # API Gateway waits 29 s for an answer.
-ANSWERED_WITHIN_SECONDS = 27.0
+ANSWERED_WITHIN_SECONDS, ANSWERING_SECONDS = 27.0, 1.0
 RESOLUTION = re.compile(r"([0-9]{2,4})x([0-9]{2,4})")
 RATE = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,3}|/(?:1|1001))?")
 
@@ -148,7 +148,9 @@ def _requested(request: CompileRequest, caller: Caller) -> Job:
 
 
 def _waited_for(job: Job, caller: Caller) -> Job:
-    bootstrap.status_reader().wait(job.id, caller, http.wait_seconds(router))
+    # What was tried at once counts among the seconds that the gateway waits.
+    seconds = min(http.wait_seconds(router), int(bootstrap.seconds_left() - ANSWERING_SECONDS))
+    bootstrap.status_reader().wait(job.id, caller, max(seconds, 0))
     with bootstrap.records().transaction() as tx:
         return tx.job(caller.account_id, job.id) or job
 

@@ -16,7 +16,7 @@ REMEDY = "or upload the file with POST /api/uploads and name its s3Key"
 class SourceFetch:
     """A row of `vsl.source_fetches`: the job's source of this number, from 0, goes from `url` to `key`.
 
-    `asked` once the outside was told of it, `held` while a worker is at it.
+    `asked` once the outside was told of it, `held` while a worker, the `owner`, is at it.
     """
 
     job_id: UUID
@@ -28,6 +28,7 @@ class SourceFetch:
     tries: int = 0
     asked: bool = False
     held: bool = False
+    owner: str | None = None
 
 
 def url_problem(url: str, allowed_origins: frozenset[str]) -> str | None:

@@ -180,13 +180,16 @@ class SourceFetched:
 
 @dataclass(frozen=True, slots=True)
 class SourceFailed:
-    """Report: the source could not be brought; `final` when asking again is useless."""
+    """Report: the source could not be brought; `final` when asking again is useless. `owner` is the worker that tried,
+    who is not named by releases before this field.
+    """
 
     jobId: str
     number: int
     code: str
     message: str
     final: bool
+    owner: str | None = None
     type: Literal["source.failed"] = "source.failed"
 
 

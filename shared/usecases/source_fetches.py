@@ -74,10 +74,12 @@ class SourceFetches:
             return {"verdict": "go" if tx.renew_fetch(job_id, number, owner, self.hold_seconds) else "lost"}
 
     def take(self, report: SourceReport) -> None:
-        """Acts on one report. A second delivery changes nothing."""
+        """Acts on one report. One that comes again, or from a worker who has lost the fetch, changes nothing."""
         with self.records.transaction() as tx:
             job, fetch = tx.lock_job(UUID(report.jobId)), tx.lock_fetch(UUID(report.jobId), report.number)
             if job is None or fetch is None or job.status.finished or fetch.state != "waiting":
+                return
+            if isinstance(report, SourceFailed) and report.owner not in (None, fetch.owner):
                 return
             changed = self._apply(tx, job, fetch, report)
         self.aftermath.of(changed)

@@ -77,6 +77,37 @@ def test_a_worker_killed_in_mid_fetch_is_followed_by_another(elsewhere: Elsewher
     assert elsewhere.inside.renew(job.id, 0, "killed") == {"verdict": "lost"}
 
 
+def test_a_failure_told_late_takes_nothing_from_the_worker_who_is_at_it(elsewhere: Elsewhere) -> None:
+    world = elsewhere.world
+    job = asked(world, A)
+    late = SourceFailed(str(job.id), 0, "source_down", "It answers 503.", final=True, owner="first")
+    assert elsewhere.inside.claim(job.id, 0, "first")["verdict"] == "go"
+    let_time_pass(world)
+    sweep(world)
+    assert elsewhere.inside.claim(job.id, 0, "second")["verdict"] == "go"
+
+    elsewhere.send(late)
+    elsewhere.send(late)
+
+    assert elsewhere.inside.renew(job.id, 0, "second") == {"verdict": "go"}
+    assert (look(world, job).status.value, states(world, job)) == ("processing", ["waiting"])
+    elsewhere.send(SourceFailed(str(job.id), 0, "source_down", "It answers 503.", final=True, owner="second"))
+    assert look(world, job).status.value == "failed"
+
+
+def test_what_is_told_of_a_source_is_told_of_the_bytes_that_lie_there(elsewhere: Elsewhere) -> None:
+    """A worker that had lost its claim has put its own first: the host answered it otherwise."""
+    world = elsewhere.world
+    job = asked(world, A)
+    key = job.request["sources"][0]["key"]
+    elsewhere.meanwhile = lambda: world.media.put(key, b"four", "image/png")
+
+    elsewhere.run(world.queue.of("fetch")[0])
+
+    ended = look(world, job)
+    assert (ended.status.value, "image/png, not a video" in (ended.error_message or "")) == ("failed", True)
+
+
 def test_a_worker_killed_before_its_report_has_not_fetched_in_vain(elsewhere: Elsewhere) -> None:
     world = elsewhere.world
     job = asked(world, A)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -120,7 +120,10 @@ def test_what_hinders_it_is_reported_for_what_it_is(error: ProductError, report:
 
     outside.run()
 
-    assert (outside.reported, outside.media.objects) == ([report], {})
+    (told,) = outside.reported
+    assert isinstance(told, SourceFailed)
+    assert (replace(told, owner=None), outside.media.objects) == (report, {})
+    assert told.owner is not None
 
 
 @pytest.mark.parametrize("host", [None, Conflict("Nobody waits.", code="stopped")])

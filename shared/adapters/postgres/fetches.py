@@ -11,7 +11,7 @@ from shared.domain.fetches import FetchState, SourceFetch
 
 _HELD = "coalesce(owner IS NOT NULL AND due_at > now(), false)"
 _SELECT = (
-    "SELECT job_id, account_id, number, url, key, state, tries, due_at IS NOT NULL AS asked, "
+    "SELECT job_id, account_id, number, url, key, state, tries, owner, due_at IS NOT NULL AS asked, "
     f"{_HELD} AS held FROM vsl.source_fetches "
 )
 _THIS = "WHERE job_id = %(job)s AND number = %(number)s"
