@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -33,9 +34,10 @@ def unscheduled(observed: Observed) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def proxied() -> Iterator[Observed]:
     """A stack of its own whose functions reach everything through the fault proxy."""
-    os.environ[FAULTS_VARIABLE] = "1"
-    try:
-        with temporary_stack("vsl-faults-") as (_, stack):
-            yield Observed(stack)
-    finally:
-        del os.environ[FAULTS_VARIABLE]
+    with ExitStack() as held:
+        os.environ[FAULTS_VARIABLE] = "1"
+        try:
+            _, stack = held.enter_context(temporary_stack("vsl-faults-"))
+        finally:
+            del os.environ[FAULTS_VARIABLE]  # stacks that other tests start are their own
+        yield Observed(stack)

@@ -176,4 +176,4 @@ def _variable(process: int, name: str) -> str:
 def _encodes(guard: int | None) -> bool:
     """Whether FFmpeg brings a clip to the film's format below this process."""
     commands = [Path(f"/proc/{process}/cmdline") for process in (descendants(guard) if guard else [])]
-    return any(b"like-0000" in command.read_bytes() for command in commands if command.exists())
+    return any(b"libx264" in command.read_bytes() for command in commands if command.exists())
