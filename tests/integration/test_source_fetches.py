@@ -95,6 +95,25 @@ def test_a_failure_told_late_takes_nothing_from_the_worker_who_is_at_it(elsewher
     assert look(world, job).status.value == "failed"
 
 
+def test_a_failure_told_twice_costs_the_next_worker_neither_its_claim_nor_a_try(elsewhere: Elsewhere) -> None:
+    world = elsewhere.world
+    job = asked(world, A)
+    row = "SELECT owner, tries FROM vsl.source_fetches WHERE job_id = %s"
+    for number in range(MOST_TRIES - 1):
+        assert elsewhere.inside.claim(job.id, 0, f"w{number}")["verdict"] == "go"
+        elsewhere.send(SourceFailed(str(job.id), 0, "source_down", "It answers 503.", final=False, owner=f"w{number}"))
+    # The last try that there is: a failure counted against it would end the job.
+    assert elsewhere.inside.claim(job.id, 0, "last")["verdict"] == "go"
+    sent = len(world.queue.of("fetch"))
+
+    for number in range(MOST_TRIES - 1):
+        elsewhere.send(SourceFailed(str(job.id), 0, "source_down", "It answers 503.", final=False, owner=f"w{number}"))
+
+    assert world.sql(row, job.id) == [("last", MOST_TRIES)]
+    assert (look(world, job).status, len(world.queue.of("fetch"))) == ("processing", sent)
+    assert elsewhere.inside.renew(job.id, 0, "last") == {"verdict": "go"}
+
+
 def test_what_is_told_of_a_source_is_told_of_the_bytes_that_lie_there(elsewhere: Elsewhere) -> None:
     """A worker that had lost its claim has put its own first: the host answered it otherwise."""
     world = elsewhere.world
