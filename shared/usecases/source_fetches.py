@@ -17,7 +17,7 @@ from shared.usecases.ending import end_job
 # Of a job and of an account: others get their turn between.
 MOST_AT_ONCE = 4
 MOST_TRIES = 3
-BUSY_SECONDS = 15
+BUSY_SECONDS = 5
 # Without a word for so long, a message or a worker was lost.
 CHECK_SECONDS = 60
 # The share of a job's progress that is bringing its sources, in percent.
