@@ -135,9 +135,9 @@ class FfmpegEncoder:
 
     def conform(
         self, clip: MediaInput, facts: MediaFacts, like: Target, result: MediaResult, *,
-        model: VideoFacts | None = None, sps_id: int | None = None, tell: Tell | None = None,
+        model: VideoFacts | None = None, tell: Tell | None = None,
     ) -> None:  # fmt: skip
-        command = conform_command(clip, facts, like, result, model=model, sps_id=sps_id)
+        command = conform_command(clip, facts, like, result, model=model)
         self._run(command, clip, result, tell=tell)
 
     def _list(self, arguments: Sequence[str], source: MediaInput) -> tuple[str, str]:

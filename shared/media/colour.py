@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 UNSPECIFIED = 2
 PERCEPTUAL_QUANTIZER, HYBRID_LOG_GAMMA = 16, 18
-WIDE_GAMUT = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +16,3 @@ class Colour:
     transfer: int = UNSPECIFIED
     matrix: int = UNSPECIFIED
     full_range: bool | None = None
-
-    @property
-    def is_hdr(self) -> bool:
-        """Whether it has to be tone-mapped for a screen of standard range."""
-        return self.transfer in (PERCEPTUAL_QUANTIZER, HYBRID_LOG_GAMMA)

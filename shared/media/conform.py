@@ -10,7 +10,6 @@ from shared.media.sound import piece_of, sound_graph
 from shared.media.streams import MediaInput, MediaResult
 from shared.media.target import Target
 
-HIGHEST_SPS_ID = 31
 LEAST_TIMESCALE = 10_000
 _PROFILES = {"Constrained Baseline": "baseline", "Baseline": "baseline", "Main": "main", "High": "high"}
 # What FFmpeg calls a colour matrix, and what its scaler calls it. Other matrices are brought to BT.709.
@@ -22,18 +21,16 @@ _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 def conform_command(
     clip: MediaInput, facts: MediaFacts, target: Target, result: MediaResult, *,
-    model: VideoFacts | None = None, sps_id: int | None = None,
+    model: VideoFacts | None = None,
 ) -> list[str]:  # fmt: skip
     """Re-encodes a clip to the target. Its picture starts at 0 and lasts a whole number of frames, its sound as long.
 
     With `model` the result is made like that H.264 picture (profile, rate, colours), so that it may be copied next to
-    it; `sps_id` numbers its parameter sets apart from the model's (H.264 7.4.2: 0 to 31).
+    it: the splice numbers their parameter sets apart.
     """
     video = facts.video
     if video is None:
         raise ValueError("a clip without a picture cannot be conformed")
-    if sps_id is not None and not 0 <= sps_id <= HIGHEST_SPS_ID:
-        raise ValueError("SPS ids go from 0 to 31")
     fps, frames = conformed_rate(target, model), conformed_pictures(video, target, model)
     graph = f"[0:V:{video.stream}]{picture_filter(video, target, fps, model)}[picture]"
     sound = []
@@ -44,7 +41,7 @@ def conform_command(
     decoder = ["-c:v", _ALPHA_DECODERS[video.codec]] if video.alpha and video.codec in _ALPHA_DECODERS else []
     return [
         *QUIET, "-v", "error", "-xerror", "-err_detect", "explode", *decoder, *reading(clip), "-filter_complex", graph,
-        "-map", "[picture]", "-frames:v", str(frames), *_encoder(fps, model, sps_id),
+        "-map", "[picture]", "-frames:v", str(frames), *_encoder(fps, model),
         *sound, *NAMELESS_FILM, *writing(result),
     ]  # fmt: skip
 
@@ -97,13 +94,12 @@ def _tone_map(video: VideoFacts) -> str:
     )
 
 
-def _encoder(fps: Fraction, model: VideoFacts | None, sps_id: int | None) -> list[str]:
+def _encoder(fps: Fraction, model: VideoFacts | None) -> list[str]:
     """A timescale that divides evenly into pictures: 24000/1001 has no whole ticks in 12800."""
     timescale = fps.numerator * max(-(-LEAST_TIMESCALE // fps.numerator), 1)
     profile = _PROFILES.get(model.profile) if model is not None else None
     return [
         "-c:v", "libx264", "-preset", "veryfast", "-crf", "18", "-g", str(max(round(fps * 2), 1)), "-flags", "+cgop",
         *(["-profile:v", profile] if profile else []),
-        *(["-x264-params", f"sps-id={sps_id}"] if sps_id is not None else []),
         "-fps_mode", "cfr", "-video_track_timescale", str(timescale),
     ]  # fmt: skip

@@ -43,23 +43,6 @@ def samples_of(pieces: Sequence[SoundPiece], sample_rate: int) -> list[int]:
     return [round(end * sample_rate) - round(begin * sample_rate) for begin, end in pairwise(ends)]
 
 
-def joins_drift(clips: Sequence[MediaFacts]) -> bool:
-    """Whether copied sound would leave its pictures: where a clip has none, or its two do not begin and end as one.
-
-    Up to a frame of the coded sound is the usual rounding of encoders.
-    """
-    return any(_leans(clip) for clip in clips)
-
-
-def _leans(clip: MediaFacts) -> bool:
-    seen, heard = clip.video, clip.audio
-    if seen is None or heard is None:
-        return True
-    start, length = heard.start_seconds - seen.start_seconds, heard.duration_seconds - seen.duration_seconds
-    frame = heard.duration_seconds / heard.packets
-    return abs(start) > frame or abs(start + length) > frame
-
-
 def sound_graph(piece: SoundPiece, samples: int, sample_rate: int, channels: int) -> str:
     """A filter graph that ends in `[sound]`: so many samples of the first input's sound, or of silence."""
     silence = f"anullsrc=r={sample_rate}:cl={_LAYOUTS[channels]}"

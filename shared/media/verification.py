@@ -50,14 +50,13 @@ class Verification:
     silent: tuple[Interval, ...] = ()
 
 
-def verify_film(clips: Sequence[MediaFacts], film: MediaFacts, *, whole_audio: bool = False) -> Verification:
+def verify_film(clips: Sequence[MediaFacts], film: MediaFacts) -> Verification:
     """Compares a film with the clips as they were joined. Dark or silent stretches are a problem only where every
-    clip was decoded too, so that it is known which of them are the clips' own. With `whole_audio` the sound was cut
-    to the pictures; without, a clip lasts as long as the longer of its two.
+    clip was decoded too, so that it is known which of them are the clips' own. A clip lasts as long as the longer of
+    its two.
     """
     expected = sum(clip.video.frames for clip in clips if clip.video is not None)
-    lengths = (clip.video.duration_seconds if whole_audio and clip.video else clip.duration_seconds for clip in clips)
-    wanted = float(sum(lengths))
+    wanted = float(sum(clip.duration_seconds for clip in clips))
     joins = tuple(_joins(clips, film))
     problems = (*_whole_problems(clips, film, expected, wanted), *_join_problems(joins), *_stretches(clips, film))
     return Verification(

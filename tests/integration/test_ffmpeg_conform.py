@@ -141,13 +141,6 @@ def test_an_odd_clip_is_made_like_the_others(tmp_path: Path) -> None:
     assert (shown.profile, shown.fps, shown.shown_size, shown.frames) == (model.profile, 24, (160, 90), 72)
 
 
-@pytest.mark.parametrize("sps_id", [-1, 32])
-def test_ids_of_parameter_sets_have_bounds(tmp_path: Path, sps_id: int) -> None:
-    path = clip(tmp_path / "clip-0.mp4")
-    with pytest.raises(ValueError, match="0 to 31"):
-        encoder().conform(path, encoder().probe(path), TARGET, tmp_path / "like.mp4", sps_id=sps_id)
-
-
 def test_how_far_an_encoding_has_come_is_told(tmp_path: Path) -> None:
     path, told = clip(tmp_path / "clip-0.mp4", size="1280x720", seconds=8), list[float]()
     large = Target(width=1280, height=720, fps=Fraction(24), sample_rate=44100, channels=2)

@@ -12,7 +12,7 @@ from shared.media.h264 import nal
 # Profiles whose sets carry chroma format and bit depth (7.3.2.1.1).
 HIGH_PROFILES = {44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244}
 LARGEST_SIDE_UNITS = 1024  # macroblocks, 16384 pixels
-MOST_SETS, LARGEST_ID = 32, 31
+LARGEST_ID = 31
 _EXTENDED_SAR = 255
 _SARS = ("1", "1", "12/11", "10/11", "16/11", "40/33", "24/11", "20/11", "32/11", "80/33", "18/11", "15/11",
          "64/33", "160/99", "4/3", "3/2", "2")  # fmt: skip
