@@ -79,7 +79,7 @@ class SourceFetches:
             job, fetch = tx.lock_job(UUID(report.jobId)), tx.lock_fetch(UUID(report.jobId), report.number)
             if job is None or fetch is None or job.status.finished or fetch.state != "waiting":
                 return
-            if isinstance(report, SourceFailed) and report.owner not in (None, fetch.owner):
+            if isinstance(report, SourceFailed) and _is_late(report, fetch):
                 return
             changed = self._apply(tx, job, fetch, report)
         self.aftermath.of(changed)
@@ -105,6 +105,13 @@ class SourceFetches:
         )  # fmt: skip
         assert ended is not None
         return ended
+
+
+def _is_late(report: SourceFailed, fetch: SourceFetch) -> bool:
+    """Whether its worker has lost the fetch. What a host has said for good still counts while nobody is at it."""
+    if report.final and fetch.owner is None:
+        return False
+    return report.owner not in (None, fetch.owner)
 
 
 def path_of(job: Job, fetch: SourceFetch) -> str:

@@ -11,17 +11,7 @@ from shared.domain.messages import SourceFailed, SourceFetched
 from shared.usecases.compile_videos import may_run_inline
 from shared.usecases.control import cancel_job
 from shared.usecases.source_fetches import MOST_AT_ONCE, MOST_TRIES
-from tests.integration.elsewhere import (
-    A,
-    B,
-    Elsewhere,
-    asked,
-    let_time_pass,
-    look,
-    maker,
-    states,
-    sweep,
-)
+from tests.integration.elsewhere import A, B, Elsewhere, asked, let_time_pass, look, maker, states, sweep
 
 
 def test_sources_are_fetched_and_then_the_film_is_made(elsewhere: Elsewhere, tmp_path: Path) -> None:
@@ -112,6 +102,21 @@ def test_a_failure_told_twice_costs_the_next_worker_neither_its_claim_nor_a_try(
     assert world.sql(row, job.id) == [("last", MOST_TRIES)]
     assert (look(world, job).status, len(world.queue.of("fetch"))) == ("processing", sent)
     assert elsewhere.inside.renew(job.id, 0, "last") == {"verdict": "go"}
+
+
+def test_what_a_host_said_for_good_counts_though_it_is_told_late(elsewhere: Elsewhere) -> None:
+    world = elsewhere.world
+    job = asked(world, A)
+    assert elsewhere.inside.claim(job.id, 0, "first")["verdict"] == "go"
+    let_time_pass(world)
+    sweep(world)
+
+    elsewhere.send(SourceFailed(str(job.id), 0, "too_large", "It is over the limit.", final=False, owner="first"))
+    assert look(world, job).status.value == "processing"
+    elsewhere.send(SourceFailed(str(job.id), 0, "too_large", "It is over the limit.", final=True, owner="first"))
+
+    ended = look(world, job)
+    assert (ended.status.value, ended.error_code) == ("failed", "too_large")
 
 
 def test_what_is_told_of_a_source_is_told_of_the_bytes_that_lie_there(elsewhere: Elsewhere) -> None:
