@@ -13,6 +13,7 @@ from fractions import Fraction
 from itertools import islice, pairwise
 
 from shared.domain.errors import BadMedia
+from shared.media.colour import FFMPEG_NAMES
 from shared.media.decoded import Decoded, read_decoded
 from shared.media.framecrc import Packet, Stream, read_listing
 
@@ -24,9 +25,11 @@ HDR_TRANSFERS = {"smpte2084": "pq", "arib-std-b67": "hlg"}
 HEAD_PACKETS = 16
 
 _CONTAINER = re.compile(r"^Input #0, ([\w,]+), from", re.M)
-# FFmpeg's threads write into one log: a single call's text stays whole, its line and the prefix before it may not.
+# FFmpeg's threads write into one log: a single call's text stays whole, while another's may follow it at once, on the
+# same line and without a prefix. What is read of a text ends inside it.
 _PICTURE = re.compile(r"n: *\d+ pts:[^\n]*? fmt:(\w+) cl:\S+ sar:\S+ s:\S+ i:(\w) ")
-_COLOUR = "color_range", "color_space", "color_primaries", "color_trc"
+_COLOURS = [re.compile(f"{what}:({'|'.join(sorted(names, key=len, reverse=True))})?")
+            for what, names in FFMPEG_NAMES.items()]  # fmt: skip
 _ROTATION = re.compile(r"displaymatrix: rotation of (-?\d+(?:\.\d+)?) degrees")
 _SOUND = re.compile(r"n:\d+ pts:(-?\d+) pts_time:\S+ fmt:\w+ channels:(\d+) chlayout:(.*?) rate:(\d+) ")
 _VIDEO = re.compile(r": Video: (?!wrapped_avframe)([^\n]*)")
@@ -156,7 +159,7 @@ def _video(stream: Stream, number: int, log: str) -> VideoFacts:
     described = next(islice(_VIDEO.finditer(log), number, None), None)
     description = described[1] if described else ""
     pixel_format, scan = _first_picture(log, description)
-    range_, matrix, primaries, transfer = (_colour(name, log) for name in _COLOUR)
+    range_, matrix, primaries, transfer = (_colour(name, log) for name in _COLOURS)
     rotation = _ROTATION.search(log)
     return VideoFacts(
         codec=stream.facts["codec_id"],
@@ -230,9 +233,9 @@ def _profile(description: str) -> str:
     return found[1] if found else ""
 
 
-def _colour(name: str, log: str) -> str:
-    found = re.search(rf"{name}:(\w[\w-]*)", log)
-    return found[1] if found and found[1] not in ("unknown", "unspecified", "reserved") else ""
+def _colour(name: re.Pattern[str], log: str) -> str:
+    found = name.search(log)
+    return (found[1] if found else "") or ""
 
 
 def _bit_depth(pixel_format: str) -> int:

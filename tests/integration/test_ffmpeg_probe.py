@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import struct
+import subprocess
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
 from shared.domain.errors import BadMedia
-from tests.footage import bare, clip, encoder, made, picture, tone
+from shared.media.colour import FFMPEG_NAMES
+from shared.media.commands import probe_command
+from shared.media.probe import parse_probe
+from tests.footage import FFMPEG, bare, clip, encoder, made, picture, tone
 
 TONE = ("-f", "lavfi", "-i", "sine=440:r=48000:d=1")
 SEEN = ("-f", "lavfi", "-i", "testsrc2=s=160x90:r=25:d=1")
@@ -194,6 +199,29 @@ def test_colours(tmp_path: Path, matrix: str, primaries: str, transfer: str, ran
     assert (video.matrix, video.primaries, video.transfer, video.range) == (matrix, primaries, transfer, range_)
     assert (video.hdr, video.bit_depth) == (hdr, depth)
     assert video.profile == ("High 10" if hdr else "High")
+
+
+def test_all_names_of_colours_are_known() -> None:
+    """By what FFmpeg's own filter takes; its many names of one range are written as tv and pc."""
+    text = subprocess.run([FFMPEG, "-hide_banner", "-h", "filter=setparams"], capture_output=True, text=True).stdout
+    for option, name in [("color_primaries", "color_primaries"), ("color_trc", "color_trc"),
+                         ("colorspace", "color_space")]:  # fmt: skip
+        values = re.search(rf"^   {option} +<int>.*\n((?:     .*\n)+)", text, re.M)
+        assert values
+        named = {line.split()[0] for line in values[1].splitlines()}
+        assert named - {"auto", "unknown"} == set(FFMPEG_NAMES[name])
+
+
+@pytest.mark.parametrize("cut", ["color_range:pc", "color_primaries:bt2020", "color_trc:arib-std-b67", "type:I "])
+@pytest.mark.parametrize("said", ["n:0 pts:0 pts_time:0 fmt:fltp", "Output #1, null, to 'pipe:':", "3 frames"])
+def test_another_thread_s_words_in_a_line_change_nothing(tmp_path: Path, cut: str, said: str) -> None:
+    """A run in a thousand looks like this on a busy machine; FFmpeg leaves the prefix out then."""
+    tags = "setparams=range=pc:colorspace=bt2020nc:color_primaries=bt2020:color_trc=arib-std-b67"
+    path = made(*SEEN, "-vf", f"format=yuv420p10le,{tags}", "-c:v", "libx264", tmp_path / "a.mp4")
+    run = subprocess.run([FFMPEG, *probe_command(path)], capture_output=True, text=True, check=True)
+    torn = run.stderr.replace(cut, f"{cut}{said}\n")
+    assert torn != run.stderr
+    assert parse_probe(run.stdout, torn) == parse_probe(run.stdout, run.stderr)
 
 
 @pytest.mark.parametrize(
