@@ -22,7 +22,7 @@ class Fetches(Protocol):
         """The job's that have not ended, by number."""
 
     def held_fetches(self, account_id: UUID) -> int:
-        """How many of an account workers are at."""
+        """How many workers are at, of the account's unfinished jobs."""
 
     def hold_fetch(self, fetch: SourceFetch, owner: str, seconds: int) -> None:
         """Gives a locked fetch to a worker for so long, by the database's clock; one more try."""

@@ -266,6 +266,10 @@ def test_one_job_and_one_account_have_so_many_fetches_at_once(elsewhere: Elsewhe
     assert world.queue.of("fetch")[-1] == {"jobId": str(first.id), "number": MOST_AT_ONCE}
     waits = world.sql("SELECT due_at IS NULL FROM vsl.source_fetches WHERE job_id = %s AND number > 4", second.id)
     assert waits == [(True,)]
+    # Those of a job that has ended keep no other waiting.
+    assert elsewhere.inside.claim(second.id, 1, "late")["verdict"] == "wait"
+    elsewhere.send(SourceFailed(str(first.id), 1, "output_expired", "It is gone.", final=True, owner="w1"))
+    assert elsewhere.inside.claim(second.id, 1, "late")["verdict"] == "go"
 
 
 def test_every_url_of_many_is_fetched(elsewhere: Elsewhere, film: bytes) -> None:

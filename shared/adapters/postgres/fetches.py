@@ -40,7 +40,9 @@ class FetchRows(Rows):
         return self._fetches("WHERE job_id = %(job)s AND state = 'waiting' ORDER BY number", job=job_id)
 
     def held_fetches(self, account_id: UUID) -> int:
-        held = f"WHERE account_id = %(account)s AND state = 'waiting' AND {_HELD}"
+        # Whoever is at a job that has ended stops at the next heartbeat.
+        open_job = f"EXISTS (SELECT FROM vsl.jobs j WHERE j.id = source_fetches.job_id AND {_OPEN_JOB})"
+        held = f"WHERE account_id = %(account)s AND state = 'waiting' AND {_HELD} AND {open_job}"
         return len(self._fetches(held, account=account_id))
 
     def hold_fetch(self, fetch: SourceFetch, owner: str, seconds: int) -> None:
