@@ -15,9 +15,9 @@ import pytest
 from local import commands
 from local.layout import Layout, find_layout, read_json
 from local.media_provider import TOKEN_VARIABLE
-from tests.sample_media import PRESENT, SHELF
+from tests.sample_media import LEFT_OUT, NOT_COLLECTED
 
-collect_ignore_glob = [] if PRESENT else ["**/test_*sample_media.py"]
+collect_ignore_glob = NOT_COLLECTED
 UNIT_TESTS = Path(__file__).parent / "unit"
 _skipped: list[str] = []
 
@@ -66,8 +66,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if not PRESENT:
-        terminalreporter.line(f"Left out: tests on sample media, as none lie at {SHELF}")
+    if LEFT_OUT:
+        terminalreporter.line(f"Left out: {LEFT_OUT}")
     if _skipped:
         verdict = "which fails a build" if _on_build_server() else "which would fail a build (CI=true)"
         terminalreporter.section(f"{len(_skipped)} SKIPPED, {verdict}", sep="!", red=True)

@@ -18,15 +18,17 @@ from tests.faults.observing import Observed, wait_for
 from tests.footage import clip
 
 PICTURES = 48
+# Filler makes a clip as large as one likes and costs next to nothing to decode.
+LARGE = ("-x264-params", "nal-hrd=cbr:filler=1", "-g", "24",
+         "-b:v", "100M", "-minrate", "100M", "-maxrate", "100M", "-bufsize", "50M")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def large(stack: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, str]]:
     """Three clips of some 24 MB, so that their film is joined from parts."""
     folder, api = tmp_path_factory.mktemp("large"), Api(stack["baseUrl"], stack["apiKey"])
-    noise = ("-vf", "noise=alls=60:allf=t", "-g", "24", "-b:v", "96M", "-minrate", "96M", "-bufsize", "48M")
     paths = [
-        clip(folder / f"{number}.mp4", size="1280x720", seconds=2, hertz=300 + 100 * number, coded=noise)
+        clip(folder / f"{number}.mp4", size="640x360", seconds=2, hertz=300 + 100 * number, coded=LARGE)
         for number in range(3)
     ]
     assert sum(path.stat().st_size for path in paths) > 64 * 1024**2
@@ -37,9 +39,8 @@ def large(stack: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> li
 def rewrapped(stack: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, str]]:
     """Two clips of some 24 MB that lie in another container."""
     folder, api = tmp_path_factory.mktemp("rewrapped"), Api(stack["baseUrl"], stack["apiKey"])
-    noise = ("-vf", "noise=alls=60:allf=t", "-g", "24", "-b:v", "96M", "-minrate", "96M", "-bufsize", "48M")
     paths = [
-        clip(folder / f"{number}.mkv", size="1280x720", seconds=2, hertz=300, coded=(*noise, "-c:a", "libmp3lame"))
+        clip(folder / f"{number}.mkv", size="640x360", seconds=2, hertz=300, coded=(*LARGE, "-c:a", "libmp3lame"))
         for number in range(2)
     ]
     return [{"s3Key": bring(api, path)} for path in paths]

@@ -26,7 +26,7 @@ SCHEDULED = ("reconcile", "retention", "provider-catalog", "migrate")
 
 
 def everything(observed: Observed, jobs: list[str]) -> dict[str, Any]:
-    """What is known and kept of some jobs, in all stores that tell the truth."""
+    """What is known and kept of some jobs, in all stores that tell the truth; others may go on meanwhile."""
     ours = {
         table: observed.rows(
             f"SELECT t.* FROM {table} t WHERE t::text ~ ANY(%(jobs)s) ORDER BY t::text", jobs=jobs
@@ -34,8 +34,12 @@ def everything(observed: Observed, jobs: list[str]) -> dict[str, Any]:
         for table in TABLES
     }  # fmt: skip
     listed = observed.aws("s3").get_paginator("list_objects_v2").paginate(Bucket=observed.stack["bucket"])
-    objects = {one["Key"]: (one["ETag"], one["LastModified"]) for page in listed for one in page.get("Contents", [])}
-    budgets = observed.rows("SELECT * FROM vsl.budgets ORDER BY account_id, user_id, period")
+    objects = {
+        one["Key"]: (one["ETag"], one["LastModified"])
+        for page in listed for one in page.get("Contents", []) if any(job in one["Key"] for job in jobs)
+    }  # fmt: skip
+    user = observed.job(jobs[0])["user_id"]
+    budgets = observed.rows("SELECT * FROM vsl.budgets WHERE user_id = %(user)s ORDER BY period", user=user)
     return {**ours, "objects": objects, "budgets": budgets, "made": len(observed.predictions(jobs[0]))}
 
 
@@ -89,7 +93,9 @@ def test_whatever_is_delivered_again_after_the_end_changes_nothing(
     observed: Observed, ended: tuple[list[str], str]
 ) -> None:
     jobs, key = ended
-    wait_for("all messages to be read", lambda: not any(waiting(observed, topic) for topic in READERS))
+    for topic in READERS:
+        # Of workers that other tests have killed, messages may be invisible for minutes.
+        observed.aws("sqs").purge_queue(QueueUrl=observed.queue_url(topic))
     before = everything(observed, jobs)
     again = messages(observed, jobs, key)
     assert {topic for topic, _ in again} == set(READERS)
@@ -102,17 +108,14 @@ def test_whatever_is_delivered_again_after_the_end_changes_nothing(
     assert not any(waiting(observed, f"{topic}-dlq") for topic in READERS)
 
 
-@pytest.mark.parametrize("function", SCHEDULED)
-def test_whatever_runs_by_the_clock_or_a_deploy_may_run_twice(
-    observed: Observed, ended: tuple[list[str], str], function: str
-) -> None:
+def test_whatever_runs_by_the_clock_or_a_deploy_may_run_twice(observed: Observed, ended: tuple[list[str], str]) -> None:
     jobs, _ = ended
     before = {**everything(observed, jobs), "objects": None}
 
-    answers = [observed.invoke(function) for _ in range(2)]
-
-    assert all("errorType" not in answer for answer in answers), answers
-    assert {**everything(observed, jobs), "objects": None} == before
+    for function in SCHEDULED * 2:
+        answer = observed.invoke(function)
+        assert "errorType" not in answer, (function, answer)
+        assert {**everything(observed, jobs), "objects": None} == before, function
 
 
 NEEDS = [

@@ -10,10 +10,12 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from io import BytesIO
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from botocore import endpoint
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 
 from shared import bootstrap
@@ -65,6 +67,8 @@ def view(stack: dict[str, Any], throttle: Throttle, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", stack["awsSecretAccessKey"])
     monkeypatch.setenv("AWS_DEFAULT_REGION", stack["region"])
     monkeypatch.setenv("DYNAMODB_TABLE", f"vsl-{stack['stage']}-realtime-jobs")
+    # Between its tries the client waits; here that time is over at once.
+    monkeypatch.setattr(endpoint, "time", SimpleNamespace(sleep=lambda _seconds: None))
     bootstrap.aws.cache_clear()
     bootstrap.live_view.cache_clear()
     bootstrap.aws("dynamodb").meta.events.register("before-send.dynamodb", throttle)
