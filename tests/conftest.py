@@ -8,9 +8,10 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 from local import commands
 from local.layout import Layout, find_layout, read_json
@@ -20,6 +21,25 @@ from tests.sample_media import LEFT_OUT, NOT_COLLECTED
 collect_ignore_glob = NOT_COLLECTED
 UNIT_TESTS = Path(__file__).parent / "unit"
 _skipped: list[str] = []
+
+
+class OneProcessForEach(LoadFileScheduling):  # type: ignore[misc]
+    """Files go to processes whole; those that share something dear, a second stack or a synthesis, go together."""
+
+    SHARED: ClassVar = {
+        "the stack with the fault proxy": ("test_fault_proxy.py", "test_routes_without_stores.py",
+                                           "test_second_deliveries.py"),
+        "templates": ("tests/infra/",),
+    }  # fmt: skip
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return next((what for what, names in self.SHARED.items() if any(name in file for name in names)), file)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneProcessForEach:
+    return OneProcessForEach(config, log)
 
 
 @pytest.fixture(scope="session")

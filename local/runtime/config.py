@@ -1,5 +1,6 @@
 """The file the supervisor writes and `python -m local.runtime --config FILE` reads."""
 
+import os
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -55,6 +56,9 @@ class RuntimeConfig(_Model):
     python_path: tuple[Path, ...] = ()
     functions_file: Path | None = None
     max_concurrency: int = Field(default=10, ge=1)
+    # Environments of one function that start at once. A burst of calls would else start as many processes, few of
+    # which would ever be used: what is busy now is free again long before they are.
+    max_starting: int = Field(default=os.cpu_count() or 1, ge=1)
     idle_seconds: float = Field(default=300.0, gt=0)
     reap_seconds: float = Field(default=15.0, gt=0)
     log_limit_bytes: int = Field(default=20_000_000, ge=10_000)

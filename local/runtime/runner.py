@@ -24,6 +24,7 @@ class _Pool:
     log: CappedLog
     idle: list[ExecutionEnvironment] = field(default_factory=list)
     busy: set[ExecutionEnvironment] = field(default_factory=set)
+    starting: int = 0
 
 
 class Runner:
@@ -67,7 +68,7 @@ class Runner:
         pool = self._pool(name)
         environment = await self._admitted(pool, function, patience_seconds)
         try:
-            failure = await self._started(environment)
+            failure = await self._started(pool, environment)
             if failure is not None:
                 return failure
             limit_ms = int((time.time() + function.timeout_seconds) * 1000)
@@ -114,32 +115,37 @@ class Runner:
     async def _admitted(self, pool: _Pool, function: FunctionConfig, patience_seconds: float) -> ExecutionEnvironment:
         give_up = time.monotonic() + patience_seconds
         while (environment := self._claim(pool, function)) is None:
-            if time.monotonic() >= give_up:
+            if time.monotonic() >= give_up and len(pool.busy) >= self._limit(function):
                 raise Throttled(function.name)
             await asyncio.sleep(_ADMISSION_POLL_SECONDS)
         return environment
 
     def _claim(self, pool: _Pool, function: FunctionConfig) -> ExecutionEnvironment | None:
-        """None over the limit. Without an await in it, so that the limit holds."""
+        """None over the limit, or while enough are starting. Without an await in it, so that the limits hold."""
         while pool.idle:
             environment = pool.idle.pop()
             if environment.usable():
                 pool.busy.add(environment)
                 return environment
             self._retire(environment)
-        limit = self._config.max_concurrency
-        if function.reserved_concurrency is not None:
-            limit = min(limit, function.reserved_concurrency)
-        if len(pool.busy) >= limit:
+        if len(pool.busy) >= self._limit(function) or pool.starting >= self._config.max_starting:
             return None
         environment = ExecutionEnvironment(function, self._config, self._api, pool.log)
         pool.busy.add(environment)
+        pool.starting += 1
         return environment
 
-    async def _started(self, environment: ExecutionEnvironment) -> Outcome | None:
+    def _limit(self, function: FunctionConfig) -> int:
+        most = self._config.max_concurrency
+        return most if function.reserved_concurrency is None else min(most, function.reserved_concurrency)
+
+    async def _started(self, pool: _Pool, environment: ExecutionEnvironment) -> Outcome | None:
         if environment.alive:
             return None
-        return await environment.start(await self._source.credentials(environment.function))
+        try:
+            return await environment.start(await self._source.credentials(environment.function))
+        finally:
+            pool.starting -= 1
 
     async def _release(self, pool: _Pool, environment: ExecutionEnvironment) -> None:
         current = self._functions.get(environment.function.name)

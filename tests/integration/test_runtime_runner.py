@@ -51,6 +51,15 @@ def test_concurrent_calls_get_environments_of_their_own(runtime: Runtime) -> Non
     assert len(set(pids)) == 3
 
 
+def test_a_burst_of_calls_is_no_burst_of_processes(tmp_path: Path) -> None:
+    started = running_runtime(tmp_path, FUNCTIONS, max_concurrency=40, max_starting=1)
+    with started as runtime, ThreadPoolExecutor(40) as threads:
+        answers = list(threads.map(lambda _: runtime.invoke("echo", {"do": "describe"}), range(40)))
+    assert {answer.status for answer in answers} == {200}
+    # Those that were busy were free again before others had started.
+    assert len({answer.json["pid"] for answer in answers}) < 20
+
+
 def test_a_call_over_the_limit_is_throttled(runtime: Runtime) -> None:
     with ThreadPoolExecutor(2) as threads:
         calls = threads.map(lambda _: runtime.invoke("single", {"do": "sleep", "seconds": 1}).status, range(2))
