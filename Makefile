@@ -7,7 +7,7 @@ SOURCES := $(wildcard shared functions infra layers/build.py local operate bench
 TYPED := $(wildcard shared functions infra layers/build.py local operate bench app.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down clean logs status demo test films check format synth layers accounts stores bench-api bench-compile plan campaign fuzz browser
+.PHONY: help setup up down clean logs status demo test sample-media check format synth layers accounts stores bench-api bench-compile plan campaign fuzz browser
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -36,8 +36,8 @@ demo: setup ## Run the main job on the local stack and leave the film in out/ (K
 test: setup ## Run all tests, file by file in three processes with a local stack each
 	@$(PYTHON) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-films: setup ## Make the films that a folder of sample media lists in its MANIFEST.json: MEDIA=folder
-	@VSL_SAMPLE_MEDIA="$(abspath $(MEDIA))" $(PYTHON) -m pytest tests/e2e/test_jobs_sample_media.py $(ARGS)
+sample-media: setup ## Read, probe and join the files that MANIFEST.json lists in a folder: MEDIA=folder
+	@VSL_SAMPLE_MEDIA="$(abspath $(MEDIA))" $(PYTHON) -m pytest -k sample_media $(ARGS)
 
 browser: ## Unpack Debian's Chromium below .local/opt for the tests that play films (they do it by themselves as well)
 	@local/browser.sh

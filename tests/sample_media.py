@@ -1,6 +1,5 @@
-"""Real files with right results, where a folder of them is at hand: VSL_SAMPLE_MEDIA, or `shared/media` beside the
-project. They are no part of it: without them nothing that needs them is collected, and the summary says so. Whole
-films of them take a minute of both processors and are asked for: `make films MEDIA=folder`."""
+"""Real files with right results in a folder that VSL_SAMPLE_MEDIA names: `make sample-media MEDIA=folder`. They are no
+part of the project; without them nothing that needs them is collected, and the summary says so."""
 
 from __future__ import annotations
 
@@ -10,14 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-SHELF = Path(os.environ.get("VSL_SAMPLE_MEDIA", Path(__file__).parents[2] / "shared" / "media"))
+SHELF = Path(os.environ.get("VSL_SAMPLE_MEDIA", "/nonexistent"))
 PRESENT = (SHELF / "MANIFEST.json").is_file()
-NOT_COLLECTED = [] if PRESENT else ["**/test_*sample_media.py"]
-if "VSL_SAMPLE_MEDIA" not in os.environ:
-    NOT_COLLECTED.append("**/test_jobs_sample_media.py")
-LEFT_OUT = "" if PRESENT else f"tests on sample media, as none lie at {SHELF}"
-if PRESENT and NOT_COLLECTED:
-    LEFT_OUT = f"whole films of the sample media: make films MEDIA={SHELF}"
 
 
 @cache
