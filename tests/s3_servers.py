@@ -64,7 +64,8 @@ class OwnServer:
         file = self.config.directory / "config.json"
         file.write_text(self.config.model_dump_json(by_alias=True))
         self.process = subprocess.Popen([sys.executable, "-m", "local.s3", "--config", str(file)])
-        wait_for(lambda: httpx.get(f"{self.control_url}/health").is_success)
+        with httpx.Client() as client:
+            wait_for(lambda: client.get(f"{self.control_url}/health").is_success)
 
     def end(self, how: signal.Signals = signal.SIGTERM) -> None:
         if self.process is not None:

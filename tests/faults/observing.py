@@ -10,7 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from psycopg.rows import dict_row
 
 from local.layout import read_json
 from local.processes import descendants
+from tests.kept_connection import KeptConnection
 
 PATIENCE_SECONDS = 40
 ENDED = ("completed", "failed", "cancelled", "timeout")
@@ -65,6 +66,7 @@ class Observed:
     """The stack of a test; `stack` is what its fixture gives."""
 
     stack: Mapping[str, Any]
+    _clients: dict[str, Any] = field(default_factory=dict)
 
     def call(self, method: str, path: str, body: Any = None, base: str = "baseUrl", **headers: str) -> Any:
         """The JSON answer, also of an error, with its `httpStatus` when it is an object."""
@@ -93,9 +95,8 @@ class Observed:
 
     def rows(self, statement: str, **values: Any) -> list[dict[str, Any]]:
         """Rows of the truth; the statement is committed."""
-        with psycopg.connect(self.stack["databaseUrl"], autocommit=True, row_factory=dict_row) as connection:
-            cursor = connection.execute(statement, values)
-            return cursor.fetchall() if cursor.description is not None else []
+        cursor = self._database.living().cursor(row_factory=dict_row).execute(statement, values)
+        return cursor.fetchall() if cursor.description is not None else []
 
     def job(self, job_id: str) -> dict[str, Any]:
         return self.rows("SELECT * FROM vsl.jobs WHERE id = %(job)s", job=job_id)[0]
@@ -233,6 +234,10 @@ class Observed:
         return [self.job(job)["status"] for job in job_ids]
 
     @cached_property
+    def _database(self) -> KeptConnection:
+        return KeptConnection(self.stack["databaseUrl"])
+
+    @cached_property
     def _session(self) -> boto3.Session:
         return boto3.Session(
             self.stack["awsAccessKeyId"], self.stack["awsSecretAccessKey"], region_name=self.stack["region"]
@@ -240,8 +245,10 @@ class Observed:
 
     def aws(self, service: str) -> Any:
         """A client of the stack's operator."""
-        endpoint = self.stack["s3Endpoint" if service == "s3" else "awsEndpoint"]
-        return self._session.client(service, endpoint_url=endpoint)
+        if service not in self._clients:
+            endpoint = self.stack["s3Endpoint" if service == "s3" else "awsEndpoint"]
+            self._clients[service] = self._session.client(service, endpoint_url=endpoint)
+        return self._clients[service]
 
     def queue_url(self, topic: str) -> str:
         return str(self.aws("sqs").get_queue_url(QueueName=f"vsl-{self.stack['stage']}-{topic}")["QueueUrl"])
@@ -276,6 +283,11 @@ class Observed:
         assert {budget["spent_usd"] for budget in budgets} == {sum(row["amount_usd"] for row in paid)}
         wait_for(f"incoming/{job_id}/ to be empty", lambda: not self.incoming(job_id))
         assert not self.aws("s3").list_multipart_uploads(Bucket=self.stack["bucket"]).get("Uploads")
+
+
+def emptied(observed: Observed, topic: str) -> None:
+    """A queue without what other tests left: messages of a worker that was killed are invisible for minutes."""
+    observed.aws("sqs").purge_queue(QueueUrl=observed.queue_url(topic))
 
 
 def waiting(observed: Observed, topic: str) -> int:

@@ -13,7 +13,7 @@ import pytest
 
 from local.commands import operator_environment
 from operate.stores import Stores, connect_stores
-from tests.faults.observing import Observed, wait_for, waiting
+from tests.faults.observing import Observed, emptied, wait_for, waiting
 
 POISON = "none of ours"
 ATTRIBUTES = {"cause": {"DataType": "String", "StringValue": "a test"}}
@@ -148,6 +148,7 @@ def quick(observed: Observed) -> Iterator[None]:
 def test_one_poison_message_ends_as_a_dead_letter_and_a_hundred_others_go_on(
     observed: Observed, stores: Stores
 ) -> None:
+    emptied(observed, "store")
     jobs = [observed.generate(f"beside the poison {n}") for n in range(4)]
     url = observed.queue_url("store")
     observed.aws("sqs").send_message(QueueUrl=url, MessageBody=POISON, MessageAttributes=ATTRIBUTES)

@@ -14,7 +14,7 @@ import pytest
 from infra.stacks.service import READERS
 from tests.e2e.bringing import bring
 from tests.e2e.client import Api
-from tests.faults.observing import Observed, fault, wait_for, waiting
+from tests.faults.observing import Observed, emptied, fault, wait_for, waiting
 from tests.footage import clip
 from tests.scripted_server import by_path, reply, scripted
 
@@ -46,6 +46,9 @@ def everything(observed: Observed, jobs: list[str]) -> dict[str, Any]:
 @pytest.fixture
 def ended(observed: Observed, tmp_path: Path) -> tuple[list[str], str]:
     """Jobs that were generated, uploaded and compiled, one clip fetched by URL; and the key that was uploaded to."""
+    for topic in READERS:
+        emptied(observed, topic)
+        emptied(observed, f"{topic}-dlq")
     api = Api(observed.stack["baseUrl"], observed.stack["apiKey"])
     script = api.script()
     generated = observed.generate("[duration=1][size=64x64] delivered twice", "seedance-1-lite", scriptId=script)
@@ -58,6 +61,7 @@ def ended(observed: Observed, tmp_path: Path) -> tuple[list[str], str]:
         clips = [{"url": f"{host.origin}/take.mp4"}, {"jobId": generated}, {"jobId": uploaded}]
         film = api.post("/compile-videos", {"clips": clips}).body["data"]["jobId"]
         assert observed.end(film) == ["completed"]
+    wait_for("all messages to be read", lambda: not any(waiting(observed, topic) for topic in READERS))
     return [generated, uploaded, film], key
 
 
@@ -93,9 +97,6 @@ def test_whatever_is_delivered_again_after_the_end_changes_nothing(
     observed: Observed, ended: tuple[list[str], str]
 ) -> None:
     jobs, key = ended
-    for topic in READERS:
-        # Of workers that other tests have killed, messages may be invisible for minutes.
-        observed.aws("sqs").purge_queue(QueueUrl=observed.queue_url(topic))
     before = everything(observed, jobs)
     again = messages(observed, jobs, key)
     assert {topic for topic, _ in again} == set(READERS)

@@ -21,17 +21,15 @@ from tests.memory import MemoryKeys, MemoryQueue
 
 
 @pytest.fixture(scope="module")
-def database_url(stack: dict[str, Any]) -> Iterator[str]:
-    """A database of its own on the stack's server, so that no deployed function works on it."""
+def database_url(stack: dict[str, Any]) -> str:
+    """A database of its own on the stack's server, so that no deployed function works on it. It goes with the stack."""
     name = f"lifecycle_{uuid4().hex[:8]}"
     server = stack["databaseUrl"]
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
     url = server.rpartition("/")[0] + "/" + name
     assert "0001_initial.sql" in apply_migrations(url)
-    yield url
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    return url
 
 
 @pytest.fixture

@@ -6,11 +6,10 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
-
-import psycopg
 
 from shared.adapters.clock import SystemClock
 from shared.adapters.postgres.connection import PostgresRecords
@@ -26,6 +25,7 @@ from shared.ports import Clock, LiveView
 from shared.usecases.aftermath import Aftermath
 from shared.usecases.generate_media import GenerateRequest, generate_media
 from shared.usecases.settle import Settler
+from tests.kept_connection import KeptConnection
 from tests.memory import MemoryQueue, MemorySchemas, MemoryView
 from tests.memory_media import MemoryMedia
 
@@ -44,6 +44,10 @@ class World:
     media: MemoryMedia = field(default_factory=MemoryMedia)
     clock: Clock = field(default_factory=SystemClock)
     live: LiveView = field(default_factory=MemoryView)
+
+    @cached_property
+    def _database(self) -> KeptConnection:
+        return KeptConnection(self.url)
 
     @property
     def aftermath(self) -> Aftermath:
@@ -77,9 +81,8 @@ class World:
         return job, job.id, UUID(self.queue.of("calls")[-1]["attemptId"])
 
     def sql(self, statement: str, *values: Any) -> list[Any]:
-        with psycopg.connect(self.url, autocommit=True) as connection:
-            cursor = connection.execute(statement, values)
-            return cursor.fetchall() if cursor.description else []
+        cursor = self._database.living().execute(statement, values)
+        return cursor.fetchall() if cursor.description else []
 
     def status(self, job_id: UUID) -> str:
         return str(self.sql("SELECT status FROM vsl.jobs WHERE id = %s", job_id)[0][0])
