@@ -121,7 +121,7 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def wait_for(look: Any, seconds: float = 20) -> Any:
+def wait_for(look: Any, seconds: float = 60) -> Any:
     """What `look` answers once that is true; a server that does not answer yet is not."""
     end = time.monotonic() + seconds
     while not (found := _looked(look)):

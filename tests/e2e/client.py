@@ -15,7 +15,7 @@ from typing import Any
 import imageio_ffmpeg
 
 ENDED = ("completed", "failed", "cancelled", "timeout")
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 120
 ERROR_FIELDS = {"success", "error", "code", "details", "requestId"}
 
 

@@ -24,7 +24,7 @@ from local.layout import read_json
 from local.processes import descendants
 from tests.kept_connection import KeptConnection
 
-PATIENCE_SECONDS = 40
+PATIENCE_SECONDS = 120
 ENDED = ("completed", "failed", "cancelled", "timeout")
 TOPICS = ("calls", "reports", "store", "inspect", "compile", "uploads", "fetch")
 

@@ -158,7 +158,7 @@ def test_one_poison_message_ends_as_a_dead_letter_and_a_hundred_others_go_on(
         )
 
     assert observed.end(*jobs) == ["completed"] * 4
-    (letter,) = wait_for("the dead letter", lambda: list(stores.dead_letters.letters(["store"])), seconds=60)
+    (letter,) = wait_for("the dead letter", lambda: list(stores.dead_letters.letters(["store"])))
     wait_for("the others", lambda: waiting(observed, "store") == 0)
 
     assert (letter.body, letter.attributes) == (POISON, ATTRIBUTES)
@@ -168,7 +168,7 @@ def test_one_poison_message_ends_as_a_dead_letter_and_a_hundred_others_go_on(
     replayed = operate(observed, "dead-letters", "replay", "--queue", "store", "--message", letter.message_id)
     assert json.loads(replayed.stdout)["body"] == POISON
     # Nothing was mended: it dies again, as another message with all it had.
-    (again,) = wait_for("the letter's second death", lambda: list(stores.dead_letters.letters(["store"])), seconds=60)
+    (again,) = wait_for("the letter's second death", lambda: list(stores.dead_letters.letters(["store"])))
     assert (again.body, again.attributes) == (POISON, ATTRIBUTES)
     assert again.message_id != letter.message_id
 
