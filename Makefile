@@ -3,6 +3,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 STAGE ?= dev
 ARCH ?= arm64
+MEDIA ?= ../shared/media
 SOURCES := $(wildcard shared functions infra layers/build.py local operate bench tests app.py)
 TYPED := $(wildcard shared functions infra layers/build.py local operate bench app.py)
 
@@ -36,7 +37,7 @@ demo: setup ## Run the main job on the local stack and leave the film in out/ (K
 test: setup ## Run all tests, file by file in three processes with a local stack each
 	@$(PYTHON) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-sample-media: setup ## Read, probe and join the files that MANIFEST.json lists in a folder: MEDIA=folder
+sample-media: setup ## Read, probe and join the files that MANIFEST.json lists in a folder (MEDIA, default ../shared/media)
 	@VSL_SAMPLE_MEDIA="$(abspath $(MEDIA))" $(PYTHON) -m pytest -k sample_media $(ARGS)
 
 browser: ## Unpack Debian's Chromium below .local/opt for the tests that play films (they do it by themselves as well)
