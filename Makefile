@@ -37,7 +37,7 @@ demo: setup ## Run the main job on the local stack and leave the film in out/ (K
 test: setup ## Run all tests, file by file in three processes with a local stack each
 	@$(PYTHON) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-sample-media: setup ## Read, probe and join the files that MANIFEST.json lists in a folder (MEDIA, default ../shared/media)
+sample-media: setup ## Only the tests on sample media: files that MANIFEST.json lists in a folder (MEDIA, default ../shared/media)
 	@VSL_SAMPLE_MEDIA="$(abspath $(MEDIA))" $(PYTHON) -m pytest -k sample_media $(ARGS)
 
 browser: ## Unpack Debian's Chromium below .local/opt for the tests that play films (they do it by themselves as well)

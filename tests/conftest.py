@@ -16,7 +16,7 @@ from xdist.scheduler import LoadFileScheduling
 from local import commands
 from local.layout import Layout, find_layout, read_json
 from local.media_provider import TOKEN_VARIABLE
-from tests.sample_media import PRESENT
+from tests.sample_media import PRESENT, SHELF
 
 collect_ignore_glob = [] if PRESENT else ["**/test_*sample_media.py"]
 UNIT_TESTS = Path(__file__).parent / "unit"
@@ -87,7 +87,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if not PRESENT:
-        terminalreporter.line("Left out: tests on sample media; make sample-media MEDIA=folder runs them")
+        terminalreporter.line(f"Left out: tests on sample media, as none lie at {SHELF}")
     if _skipped:
         verdict = "which fails a build" if _on_build_server() else "which would fail a build (CI=true)"
         terminalreporter.section(f"{len(_skipped)} SKIPPED, {verdict}", sep="!", red=True)

@@ -1,5 +1,5 @@
-"""Real files with right results in a folder that VSL_SAMPLE_MEDIA names: `make sample-media MEDIA=folder`. They are no
-part of the project; without them nothing that needs them is collected, and the summary says so."""
+"""Real files with right results, where a folder of them is at hand: VSL_SAMPLE_MEDIA, or `shared/media` beside the
+project. They are no part of it: without them nothing that needs them is collected, and the summary says so."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-SHELF = Path(os.environ.get("VSL_SAMPLE_MEDIA", "/nonexistent"))
+SHELF = Path(os.environ.get("VSL_SAMPLE_MEDIA", Path(__file__).parents[2] / "shared" / "media"))
 PRESENT = (SHELF / "MANIFEST.json").is_file()
 
 

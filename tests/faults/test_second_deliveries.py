@@ -26,7 +26,7 @@ SCHEDULED = ("reconcile", "retention", "provider-catalog", "migrate")
 
 
 def everything(observed: Observed, jobs: list[str]) -> dict[str, Any]:
-    """What is known and kept of some jobs, in all stores that tell the truth; others may go on meanwhile."""
+    """What is known and kept of some jobs, in all stores that tell the truth."""
     ours = {
         table: observed.rows(
             f"SELECT t.* FROM {table} t WHERE t::text ~ ANY(%(jobs)s) ORDER BY t::text", jobs=jobs
@@ -34,12 +34,8 @@ def everything(observed: Observed, jobs: list[str]) -> dict[str, Any]:
         for table in TABLES
     }  # fmt: skip
     listed = observed.aws("s3").get_paginator("list_objects_v2").paginate(Bucket=observed.stack["bucket"])
-    objects = {
-        one["Key"]: (one["ETag"], one["LastModified"])
-        for page in listed for one in page.get("Contents", []) if any(job in one["Key"] for job in jobs)
-    }  # fmt: skip
-    user = observed.job(jobs[0])["user_id"]
-    budgets = observed.rows("SELECT * FROM vsl.budgets WHERE user_id = %(user)s ORDER BY period", user=user)
+    objects = {one["Key"]: (one["ETag"], one["LastModified"]) for page in listed for one in page.get("Contents", [])}
+    budgets = observed.rows("SELECT * FROM vsl.budgets ORDER BY account_id, user_id, period")
     return {**ours, "objects": objects, "budgets": budgets, "made": len(observed.predictions(jobs[0]))}
 
 
@@ -93,6 +89,7 @@ def messages(observed: Observed, jobs: list[str], key: str) -> list[tuple[str, M
     ]  # fmt: skip
 
 
+@pytest.mark.usefixtures("unscheduled")
 def test_whatever_is_delivered_again_after_the_end_changes_nothing(
     observed: Observed, ended: tuple[list[str], str]
 ) -> None:
