@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from array import array
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from math import gcd
 
 from shared.domain.errors import BadMedia
-from shared.media.h264.config import AvcConfig, parse_avc_config
-from shared.media.heads import H264, HEVC, SyncScan, begins_with_sync, scan_heads
+from shared.media.h264.config import AvcConfig, config_of_sets, parse_avc_config
+from shared.media.heads import H264, HEVC, SyncScan, scan_heads, scan_keys
 from shared.media.hevc import HevcConfig, parse_hevc_config
+from shared.media.key_frames import KEY_TESTS
 from shared.media.mp4.boxes import ByteSource
 from shared.media.mp4.entries import AudioEntry, VisualEntry, equal_part
 from shared.media.mp4.movie import PICTURE, SOUND, Track
 from shared.media.mp4.reading import Mp4File, read_mp4
-from shared.media.mp4.tables import SampleTables
-from shared.media.timeline import PictureTimes, SoundTimes, has_times, picture_times, sound_times
+from shared.media.mp4.tables import SampleTables, without_empty_samples
+from shared.media.presentation import HELD_ABOVE_SECONDS, Shape, presented_shape, presented_track
+from shared.media.timeline import (
+    PictureTimes,
+    SoundTimes,
+    cut_short,
+    has_times,
+    held_longer,
+    picture_times,
+    sound_times,
+)
 
 AVC_KINDS, HEVC_KINDS = ("avc1", "avc3"), ("hvc1", "hev1")
 EQUAL_KINDS = ("av01", "vp09", "mp4v")
+ENCRYPTED_KINDS = ("encv", "enca", "drmi", "drms", "p608")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +45,12 @@ PictureConfig = AvcConfig | HevcConfig | EqualConfig
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """The picture track. `times` and `scan` are None where they cannot be known; `faults` say why."""
+    """The video track as it is presented. `times` and `scan` are None where they cannot be known; `faults` say why.
+
+    `tables` are the track's without samples of no bytes, marked by what was found in the samples, the last one as long
+    as the edit list shows it, and the first held for `held_seconds`, as the clip's audio begins that much earlier.
+    `late_seconds`: what the audio is earlier all the same.
+    """
 
     track: Track
     entry: VisualEntry
@@ -42,6 +59,8 @@ class Picture:
     times: PictureTimes | None
     scan: SyncScan | None
     faults: tuple[str, ...]
+    held_seconds: Fraction = Fraction(0)
+    late_seconds: Fraction = Fraction(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +87,11 @@ class Clip:
         """How long its pictures are shown; 0 where that cannot be known."""
         return float(self.picture.times.seconds) if self.picture and self.picture.times else 0.0
 
+    @property
+    def encrypted(self) -> bool:
+        """Whether what it presents is encrypted, in whichever way the file says so."""
+        return any(part.entry.kind in ENCRYPTED_KINDS for part in (self.picture, self.sound) if part is not None)
+
 
 def read_clip(source: ByteSource, known: SyncScan | None = None) -> Clip:
     """Reads index and key pictures' heads by ranges; `known` is what an earlier look at these heads has found.
@@ -76,24 +100,47 @@ def read_clip(source: ByteSource, known: SyncScan | None = None) -> Clip:
     """
     file = read_mp4(source)
     tracks = file.movie.tracks
-    picture = _first(track for track in tracks if track.handler == PICTURE)
-    sound = _first(track for track in tracks if track.handler == SOUND)
-    first_decoded = min((_first_decoded(track) for track in (picture, sound) if track), default=Fraction(0))
-    left_out = [track for track in tracks if track.faults and track not in (picture, sound)]
+    video, audio = presented_track(tracks, PICTURE), presented_track(tracks, SOUND)
+    first_decoded = min((_first_decoded(track) for track in (video, audio) if track), default=Fraction(0))
+    left_out = [track for track in tracks if track.faults and track not in (video, audio)]
+    picture = _picture(source, video, file, known, first_decoded) if video else None
+    sound = _sound(audio, file, first_decoded) if audio else None
     return Clip(
         file,
-        _picture(source, picture, file, known, first_decoded) if picture else None,
-        _sound(sound, file, first_decoded) if sound else None,
+        _beside(picture, sound) if picture else None,
+        sound,
         tuple(dict.fromkeys((*file.faults, *(fault for track in left_out for fault in track.faults)))),
     )
 
 
-def _first(tracks: Iterable[Track]) -> Track | None:
-    """The first enabled track that can be read and holds something, else the first readable one."""
-    readable = [track for track in tracks if track.entry and track.tables]
-    filled = [track for track in readable if track.tables and track.tables.sizes.count]
-    enabled = [track for track in filled if track.enabled]
-    return next(iter([*enabled, *filled, *readable]), None)
+def _beside(picture: Picture, sound: Sound | None) -> Picture:
+    """The picture with its first frame held until the time its audio begins, where that is earlier by much."""
+    times, heard = picture.times, sound.times if sound else None
+    if times is None or heard is None or heard.heard_end <= heard.priming:
+        return picture
+    late = times.start_seconds - heard.start_seconds
+    first_is_first = times.first_shown == (picture.tables.shifts.values[0] if picture.tables.shifts else 0)
+    if late <= HELD_ABOVE_SECONDS or times.hidden_first or not first_is_first:
+        return replace(picture, late_seconds=late)
+    ticks = round(late * times.timescale)
+    held = Fraction(ticks, times.timescale)
+    return replace(
+        picture,
+        tables=held_longer(picture.tables, ticks),
+        times=replace(
+            times,
+            ticks=times.ticks + ticks,
+            last_shown=times.last_shown + ticks,
+            coarsest_timescale=_coarser(times, ticks),
+            start_seconds=times.start_seconds - held,
+        ),
+        held_seconds=held,
+    )
+
+
+def _coarser(times: PictureTimes, ticks: int) -> int:
+    """The least timescale in which so many ticks more are a whole number too."""
+    return times.timescale // gcd(times.timescale // times.coarsest_timescale, ticks)
 
 
 def _first_decoded(track: Track) -> Fraction:
@@ -104,19 +151,44 @@ def _first_decoded(track: Track) -> Fraction:
 def _picture(source: ByteSource, track: Track, file: Mp4File, known: SyncScan | None, zero: Fraction) -> Picture:
     assert isinstance(track.entry, VisualEntry)
     assert track.tables is not None
-    faults = list(track.faults)
-    times = None
-    if has_times(track.tables):
-        times = picture_times(track, track.tables, file.movie.timescale)
-        times = replace(times, start_seconds=times.start_seconds - zero)
-    config, scan = None, None
+    tables, faults, times, config, scan = track.tables, list(track.faults), None, None, None
     try:
+        tables, times = _presented(track, file.movie.timescale, zero)
         config = _config(track.entry)
-        if config and times and track.tables.chunk_offsets:
-            scan = known or _scan(source, track.tables, config)
+        if config and times and tables.chunk_offsets:
+            scan = known or _scan(source, track.entry, tables, config)
+            tables = tables if scan.keys is None else replace(tables, sync=array("I", scan.keys))
+            config = _with_sets_in_band(config, scan)
     except BadMedia as error:
         faults.append(error.code)
-    return Picture(track, track.entry, track.tables, config, times, scan, tuple(faults))
+    return Picture(track, track.entry, tables, config, times, scan, tuple(faults))
+
+
+def _presented(track: Track, movie_timescale: int, zero: Fraction) -> tuple[SampleTables, PictureTimes | None]:
+    """Of samples that hold something: their tables and when they are shown; None where that cannot be known."""
+    tables = track.tables
+    assert tables is not None
+    if not has_times(tables):
+        return tables, None
+    tables = without_empty_samples(tables)
+    if not tables.sizes.count:
+        return tables, None
+    times = picture_times(track, tables, movie_timescale)
+    times = replace(times, start_seconds=times.start_seconds - zero)
+    cut = times.cut_ticks
+    if not cut:
+        return tables, times
+    if cut >= tables.deltas.values[-1]:
+        return tables, times
+    ticks, coarsest = times.ticks - cut, _coarser(times, cut)
+    return cut_short(tables, cut), replace(times, ticks=ticks, cut_ticks=0, coarsest_timescale=coarsest)
+
+
+def _with_sets_in_band(config: PictureConfig, scan: SyncScan) -> PictureConfig:
+    """Of `avc3` the head may list no parameter sets: then those in front of its key frames are the clip's."""
+    if isinstance(config, AvcConfig) and not config.sps and scan.sets:
+        return config_of_sets(config.length_bytes, scan.sets)
+    return config
 
 
 def _config(entry: VisualEntry) -> PictureConfig | None:
@@ -127,9 +199,9 @@ def _config(entry: VisualEntry) -> PictureConfig | None:
     return EqualConfig(equal_part(entry)) if entry.kind in EQUAL_KINDS and entry.config else None
 
 
-def _scan(source: ByteSource, tables: SampleTables, config: PictureConfig) -> SyncScan:
+def _scan(source: ByteSource, entry: VisualEntry, tables: SampleTables, config: PictureConfig) -> SyncScan:
     if isinstance(config, EqualConfig):
-        return SyncScan(0, 0, frozenset(), frozenset(), 0, closed_start=begins_with_sync(tables))
+        return scan_keys(source, tables, KEY_TESTS[entry.kind])
     syntax = H264 if isinstance(config, AvcConfig) else HEVC
     return scan_heads(source, tables, config.length_bytes, syntax)
 
@@ -141,3 +213,12 @@ def _sound(track: Track, file: Mp4File, zero: Fraction) -> Sound:
         return Sound(track, track.entry, track.tables, None)
     times = sound_times(track, track.tables, file.movie.timescale)
     return Sound(track, track.entry, track.tables, replace(times, start_seconds=times.start_seconds - zero))
+
+
+def shape(picture: Picture) -> Shape:
+    """In which shape its frames are shown; the size is the parameter set's, which a header cannot belie."""
+    config, entry = picture.config, picture.entry
+    if isinstance(config, AvcConfig) and config.parsed:
+        coded = config.main.width, config.main.height
+        return presented_shape(picture.track, entry, coded, config.main.usability.sar)
+    return presented_shape(picture.track, entry, (entry.width, entry.height), None)

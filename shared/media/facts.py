@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from math import atan2, degrees
 
-from shared.media.clip import Clip, Picture, PictureConfig, Sound
+from shared.media.clip import Clip, Picture, PictureConfig, Sound, shape
 from shared.media.colour import HYBRID_LOG_GAMMA, PERCEPTUAL_QUANTIZER, Colour
 from shared.media.h264.config import AvcConfig
 from shared.media.hevc import HevcConfig
 from shared.media.mp4.entries import AAC_TYPES, MP3_TYPES
 from shared.media.mp4.movie import Track
 from shared.media.mp4.pixels import Pixels, pixels_of
+from shared.media.presentation import orientation
 from shared.media.timeline import PictureTimes
 
 CODECS = {
@@ -120,20 +120,12 @@ def clip_facts(clip: Clip) -> ClipFacts:
     )
 
 
-def turning(matrix: bytes) -> tuple[int, bool]:
-    """Degrees clockwise in quarter turns, and whether left and right change places before (ISO 14496-12, 8.3.2)."""
-    a, b, _, c, d = (int.from_bytes(matrix[at : at + 4], "big", signed=True) for at in range(0, 20, 4))
-    mirrored = a * d - b * c < 0
-    angle = degrees(atan2(-b, -a) if mirrored else atan2(b, a))
-    return round(angle / 90) % 4 * 90, mirrored
-
-
 def _video(picture: Picture) -> VideoTrackFacts:
     config, times, count = picture.config, picture.times, picture.tables.sizes.count
     main = config.main if isinstance(config, AvcConfig) and config.parsed else None
     depths = main or (config if isinstance(config, HevcConfig) else pixels_of(picture.entry))
-    width, height = (main.width, main.height) if main else (picture.entry.width, picture.entry.height)
-    rotation, mirrored = turning(picture.track.matrix)
+    width, height = shape(picture).coded
+    turned = orientation(picture.track.matrix)
     colour = picture.entry.colour or (main.usability.colour if main else Colour())
     if colour.full_range is None and main is not None:
         colour = replace(colour, full_range=main.usability.colour.full_range)
@@ -144,20 +136,20 @@ def _video(picture: Picture) -> VideoTrackFacts:
         level=level,
         width=width,
         height=height,
-        display_width=height if rotation % 180 else width,
-        display_height=width if rotation % 180 else height,
+        display_width=height if turned.degrees % 180 else width,
+        display_height=width if turned.degrees % 180 else height,
         fps=times.fps if times and times.ticks else None,
         constant_rate=times.constant_rate if times else None,
-        sar=picture.entry.pixel_aspect or (main.usability.sar if main else None) or Fraction(1),
+        sar=shape(picture).pixel_aspect,
         pixel_format=_pixel_format(depths.chroma_format, depths.bit_depth_luma) if depths else None,
         bit_depth=depths.bit_depth_luma if depths else None,
-        rotation_degrees=rotation,
-        mirrored=mirrored,
+        rotation_degrees=turned.degrees,
+        mirrored=turned.mirrored,
         colour=colour,
         hdr=HDR.get(colour.transfer),
         interlaced=not main.progressive if main else None,
         gop=_gop(picture),
-        frames=count or None,
+        frames=(times.shown if times else count) or None,
         seconds=float(times.seconds) if times else None,
     )
 
@@ -227,7 +219,7 @@ def _end(part: Picture | Sound, movie_timescale: int) -> Fraction | None:
     times = part.times
     if times is None:
         return None
-    hides = times.odd_edits or (isinstance(times, PictureTimes) and times.trimmed is not None)
+    hides = times.odd_edits or (isinstance(times, PictureTimes) and times.shown < times.pictures)
     if hides and all(edit.duration for edit in part.track.edits):
         return Fraction(sum(edit.duration for edit in part.track.edits), movie_timescale)
     return times.end_seconds

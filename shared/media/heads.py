@@ -20,7 +20,11 @@ MOST_HEADS = 64
 MOST_UNITS = 64
 LARGEST_SET_BYTES = 16 * 1024
 HEAD_BYTES = 4096
-_SLICE_BYTES = 16
+# All samples of a clip are looked at where it does not say truly which are key frames, and it is no longer than this.
+LARGEST_SEARCHED_BYTES = 64 * 1024**2
+MOST_KEYS_KEPT = 2048
+_SLICE_BYTES, _MESSAGE_BYTES = 16, 256
+_SEARCH_BYTES = 1024**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,26 +35,39 @@ class Syntax:
     sets: Sequence[int]
     closed: Sequence[int]
     is_slice: Callable[[int], bool]
+    is_intra: Callable[[bytes], bool]
+    opens_entry: Callable[[bytes], bool]
 
 
-H264 = Syntax(nal.kind, (nal.SPS, nal.PPS), (nal.IDR_SLICE,), lambda kind: 1 <= kind <= nal.IDR_SLICE)
-HEVC = Syntax(hevc.kind, hevc.PARAMETER_SETS, hevc.CLOSED, lambda kind: kind < hevc.FIRST_NOT_SLICE)
+H264 = Syntax(
+    nal.kind, (nal.SPS, nal.PPS), (nal.IDR_SLICE,), lambda kind: 1 <= kind <= nal.IDR_SLICE,
+    nal.is_intra_slice, nal.is_recovery_point,
+)  # fmt: skip
+HEVC = Syntax(
+    hevc.kind, hevc.PARAMETER_SETS, hevc.CLOSED, lambda kind: kind < hevc.FIRST_NOT_SLICE,
+    hevc.is_random_access, hevc.is_random_access,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class SampleHead:
-    """Parameter sets in band, and the first slice's kind and first bytes."""
+    """Parameter sets in band, and the first slice's kind and first bytes. `is_intra`: its file may call it a key frame;
+    `is_entry`: it surely is one, as it refers to nothing or says that players recover from it.
+    """
 
     sets: tuple[bytes, ...]
     slice_kind: int
     slice_start: bytes
+    is_intra: bool
+    is_entry: bool
 
 
 @dataclass(frozen=True, slots=True)
 class SyncScan:
     """Of the sync samples looked at: how many, how many had sets in band, which sets, which PPS ids slices name.
 
-    `closed` of them refer to nothing before them; `closed_start`: the first picture is such a sync sample.
+    `closed` of them refer to nothing before them; `closed_start`: the first picture is such a sync sample. `keys`:
+    the numbers of the key frames, from 1, where the file's own marks are missing or wrong; None where they hold.
     """
 
     scanned: int
@@ -59,12 +76,14 @@ class SyncScan:
     pps_ids: frozenset[int]
     closed: int
     closed_start: bool
+    keys: tuple[int, ...] | None = None
 
     def kept(self) -> dict[str, Any]:
         """For a row: whoever reads the same bytes again need not look."""
         return {
             "scanned": self.scanned, "withSets": self.with_sets, "sets": sorted(unit.hex() for unit in self.sets),
             "ppsIds": sorted(self.pps_ids), "closed": self.closed, "closedStart": self.closed_start,
+            "keys": None if self.keys is None else list(self.keys),
         }  # fmt: skip
 
     @classmethod
@@ -73,35 +92,87 @@ class SyncScan:
         return cls(
             kept["scanned"], kept["withSets"], frozenset(bytes.fromhex(unit) for unit in kept["sets"]),
             frozenset(kept["ppsIds"]), kept["closed"], kept["closedStart"],
+            None if kept["keys"] is None else tuple(kept["keys"]),
         )  # fmt: skip
 
 
 def head_ranges(tables: SampleTables) -> list[tuple[int, int]]:
     """Offset and length of each sync sample to look at.
 
-    At most MOST_HEADS, evenly spread, the first and the last among them.
+    At most MOST_HEADS, evenly spread, the first and the last among them; where all are said to be key frames, the
+    second and third too.
     """
-    numbers = _spread([*tables.sync] if tables.sync is not None else range(1, tables.sizes.count + 1))
+    if tables.sync is None:
+        numbers = sorted({*range(1, min(tables.sizes.count, 3) + 1), *_spread(range(1, tables.sizes.count + 1))})
+    else:
+        numbers = _spread([*tables.sync])
     if not numbers or numbers[0] != 1:
         numbers = [1, *numbers]
     return list(_located(numbers, tables))
 
 
 def scan_heads(source: ByteSource, tables: SampleTables, length_bytes: int, syntax: Syntax) -> SyncScan:
-    """Reads the head of each sync sample. Raises BadMp4 where a unit leaves its sample, BadBits for a bad slice."""
+    """Reads the head of each sync sample; of all samples where one of those is no key frame.
+
+    Raises BadMp4 where a unit leaves its sample or the clip is too long to be searched, BadBits for a bad slice.
+    """
     window = Window(source, HEAD_BYTES)
     ranges = head_ranges(tables)
     if isinstance(source, PrefetchingSource):
         end = source.size_bytes
         source.prefetch([(offset, min(HEAD_BYTES, end - offset)) for offset, _ in ranges if offset < end])
     heads = [_head(window, offset, size, length_bytes, syntax) for offset, size in ranges]
+    closed_start = begins_with_sync(tables) and heads[0].slice_kind in syntax.closed
+    marked = heads if begins_with_sync(tables) else heads[1:]
+    if all(head.is_intra for head in marked):
+        return _scan(heads, syntax, closed_start, None)
+    keys = _search(source, tables, length_bytes, syntax)
+    found = [head for _, head in keys] or heads[:1]
+    closed_start = heads[0].slice_kind in syntax.closed
+    return _scan(found, syntax, closed_start, tuple(number for number, _ in keys))
+
+
+def scan_keys(source: ByteSource, tables: SampleTables, is_key: Callable[[bytes], bool]) -> SyncScan:
+    """As `scan_heads`, of a codec that is not looked into further. Raises BadMp4."""
+    window = Window(source, HEAD_BYTES)
+    heads = [is_key(window.read(offset, min(size, _MESSAGE_BYTES))) for offset, size in head_ranges(tables)]
+    marked = heads if begins_with_sync(tables) else heads[1:]
+    keys = None
+    if not all(marked):
+        _check_searchable(tables)
+        window = Window(source, _SEARCH_BYTES)
+        numbers = range(1, tables.sizes.count + 1)
+        places = zip(numbers, _located(numbers, tables), strict=True)
+        keys = tuple(n for n, (at, size) in places if is_key(window.read(at, min(size, _MESSAGE_BYTES))))
+    closed = begins_with_sync(tables) if keys is None else keys[:1] == (1,)
+    return SyncScan(0, 0, frozenset(), frozenset(), 0, closed_start=closed, keys=keys)
+
+
+def _check_searchable(tables: SampleTables) -> None:
+    if tables.sizes.total > LARGEST_SEARCHED_BYTES:
+        raise BadMp4("mp4_no_key_marks", "it does not say which of its frames are key frames")
+
+
+def _search(
+    source: ByteSource, tables: SampleTables, length_bytes: int, syntax: Syntax
+) -> list[tuple[int, SampleHead]]:
+    """The key frames among all samples, by number."""
+    _check_searchable(tables)
+    window = Window(source, _SEARCH_BYTES)
+    numbers = range(1, tables.sizes.count + 1)
+    heads = (_head(window, offset, size, length_bytes, syntax) for offset, size in _located(numbers, tables))
+    return [(number, head) for number, head in zip(numbers, heads, strict=True) if head.is_entry]
+
+
+def _scan(heads: Sequence[SampleHead], syntax: Syntax, closed_start: bool, keys: tuple[int, ...] | None) -> SyncScan:
     return SyncScan(
         scanned=len(heads),
         with_sets=sum(bool(head.sets) for head in heads),
         sets=frozenset(unit for head in heads for unit in head.sets),
         pps_ids=frozenset(slice_pps_id(head.slice_start) for head in heads) if syntax is H264 else frozenset(),
         closed=sum(head.slice_kind in syntax.closed for head in heads),
-        closed_start=begins_with_sync(tables) and heads[0].slice_kind in syntax.closed,
+        closed_start=closed_start,
+        keys=keys,
     )
 
 
@@ -135,6 +206,7 @@ def _located(numbers: Sequence[int], tables: SampleTables) -> Iterator[tuple[int
 def _head(window: Window, offset: int, size: int, length_bytes: int, syntax: Syntax) -> SampleHead:
     at, end = offset, offset + size
     sets: list[bytes] = []
+    is_entry = False
     for _ in range(MOST_UNITS):
         start = at + length_bytes
         if start >= end:
@@ -145,9 +217,11 @@ def _head(window: Window, offset: int, size: int, length_bytes: int, syntax: Syn
         unit = window.read(start, min(length, _SLICE_BYTES))
         kind = syntax.kind(unit)
         if unit and syntax.is_slice(kind):
-            return SampleHead(tuple(sets), kind, unit)
+            is_entry |= kind in syntax.closed or syntax.opens_entry(unit)
+            return SampleHead(tuple(sets), kind, unit, syntax.is_intra(unit), is_entry)
         if kind in syntax.sets:
             sets.append(_whole(window, start, length))
+        is_entry |= syntax.opens_entry(window.read(start, min(length, _MESSAGE_BYTES)))
         at = start + length
     raise BadMp4("mp4_bad_sample", "a key picture begins with too many units")
 

@@ -4,28 +4,29 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import reduce
 from itertools import accumulate, chain, islice, repeat
 from math import ceil, gcd
 from operator import add
 
-from shared.media.mp4.movie import Edit, Track
-from shared.media.mp4.tables import MOST_SAMPLES, Runs, SampleTables
+from shared.media.mp4.movie import Track
+from shared.media.mp4.tables import MOST_SAMPLES, Runs, SampleTables, expanded, run_length
+from shared.media.presentation import ROUNDING_SECONDS, Span, presented_span
 
 AAC_FRAME_SAMPLES = 1024
 RATE_JITTER = 0.02
-_NORMAL_RATE = 0x10000
 
 
 @dataclass(frozen=True, slots=True)
 class PictureTimes:
-    """Of all pictures: ticks of `timescale` decoded, first and last tick shown, second the first is shown at.
+    """Of all frames: ticks of `timescale` decoded, first and last tick shown, second the first is shown at.
 
     `coarsest_timescale` is the least one in which all of them are whole numbers.
-    `trimmed` names the edit's end that hides pictures, `start` or `end`; `odd_edits` says the list is of another
-    kind than one that shows everything, and then nothing is known of when pictures are shown.
+    `hidden_first` and `hidden_last` frames lie before and behind what the edit list presents, `cut_ticks` of the last
+    one are not shown. `odd_edits` says the list presents several parts or another speed, and then nothing is known of
+    when frames are shown.
     """
 
     timescale: int
@@ -37,7 +38,14 @@ class PictureTimes:
     start_seconds: Fraction
     constant_rate: bool
     odd_edits: bool = False
-    trimmed: str | None = None
+    hidden_first: int = 0
+    hidden_last: int = 0
+    cut_ticks: int = 0
+
+    @property
+    def shown(self) -> int:
+        """How many frames are presented."""
+        return self.pictures - self.hidden_first - self.hidden_last
 
     @property
     def seconds(self) -> Fraction:
@@ -88,27 +96,58 @@ def has_times(tables: SampleTables) -> bool:
 
 def picture_times(track: Track, tables: SampleTables, movie_timescale: int) -> PictureTimes:
     """Of a track for which `has_times` holds."""
-    shown = array("q", shown_at(tables))
-    first, last, ticks = min(shown), max(shown), tables.deltas.total
-    frame = Fraction(ticks, len(shown))
-    edit = _one_edit(track.edits)
-    at, trimmed = Fraction(first + tables.first_decoded, track.timescale), None
-    if edit is not None:
-        at += Fraction(_delay(track), movie_timescale) - Fraction(edit.media_time, track.timescale)
-        edit_ticks = Fraction(edit.duration * track.timescale, movie_timescale)
-        trimmed = _trimmed(edit, edit_ticks, first + tables.first_decoded, ticks, frame)
+    moments = array("q", shown_at(tables))
+    first, last, ticks = min(moments), max(moments), tables.deltas.total
+    span = presented_span(track, movie_timescale)
+    at = Fraction(first + tables.first_decoded, track.timescale)
+    hidden_first = hidden_last = cut = 0
+    if span is not None and span.begin is not None:
+        at += span.delay_seconds - Fraction(span.begin, track.timescale)
+        begin, end = span.begin - tables.first_decoded, span.end
+        earliest = ceil(begin - ROUNDING_SECONDS * track.timescale)
+        hidden_first = sum(moment < earliest for moment in moments) if first < earliest else 0
+        if end is not None:
+            end -= tables.first_decoded
+            behind = ceil(end)
+            hidden_last = sum(moment >= behind for moment in moments) if last >= behind else 0
+            cut = _cut(first + ticks - end, track.timescale, movie_timescale)
     return PictureTimes(
         timescale=track.timescale,
         coarsest_timescale=_coarsest(track.timescale, tables),
-        pictures=len(shown),
+        pictures=len(moments),
         ticks=ticks,
         first_shown=first,
         last_shown=last,
         start_seconds=at,
         constant_rate=_is_constant(tables.deltas),
-        odd_edits=edit is None and bool(track.edits),
-        trimmed=trimmed,
+        odd_edits=span is None,
+        hidden_first=hidden_first,
+        hidden_last=hidden_last,
+        cut_ticks=0 if hidden_last else cut,
     )
+
+
+def _cut(beyond: Fraction, timescale: int, movie_timescale: int) -> int:
+    """Ticks of the last frame that lie behind the edit's end; none where that is its rounding."""
+    rounding = max(Fraction(timescale, movie_timescale), ROUNDING_SECONDS * timescale, Fraction(1))
+    return int(beyond) if beyond > rounding else 0
+
+
+def held_longer(tables: SampleTables, ticks: int) -> SampleTables:
+    """The tables with the first frame shown so much longer, all others as much later."""
+    return _with_deltas(tables, [(0, ticks)])
+
+
+def cut_short(tables: SampleTables, ticks: int) -> SampleTables:
+    """The tables with the last sample as much shorter."""
+    return _with_deltas(tables, [(-1, -ticks)])
+
+
+def _with_deltas(tables: SampleTables, changes: list[tuple[int, int]]) -> SampleTables:
+    deltas = array("I", expanded(tables.deltas))
+    for place, ticks in changes:
+        deltas[place] += ticks
+    return replace(tables, deltas=run_length(deltas))
 
 
 def _coarsest(timescale: int, tables: SampleTables) -> int:
@@ -118,27 +157,21 @@ def _coarsest(timescale: int, tables: SampleTables) -> int:
 
 def sound_times(track: Track, tables: SampleTables, movie_timescale: int) -> SoundTimes:
     """Of a track for which `has_times` holds."""
-    edit = _one_edit(track.edits)
+    span = presented_span(track, movie_timescale)
     lead, deltas = _lead(tables.deltas)
     first, total = tables.first_decoded + lead, deltas.total
-    begin = edit.media_time - first if edit else -first
-    delay = Fraction(_delay(track), movie_timescale) if edit else 0
+    begin = span.begin - first if span is not None and span.begin is not None else -first
     return SoundTimes(
         track.timescale,
         tables.sizes.count,
         total,
         max(0, begin),
-        _heard_end(edit, Fraction(track.timescale, movie_timescale), total, begin),
-        delay + Fraction(max(0, -begin), track.timescale),
+        _heard_end(span, first, total),
+        (span.delay_seconds if span else 0) + Fraction(max(0, -begin), track.timescale),
         _on_grid(deltas),
-        odd_edits=edit is None and bool(track.edits),
+        odd_edits=span is None,
         lead_seconds=Fraction(lead, track.timescale),
     )
-
-
-def _delay(track: Track) -> int:
-    """How long an edit list shows nothing at first, in the movie's units."""
-    return sum(one.duration for one in track.edits if one.is_empty)
 
 
 def _lead(deltas: Runs) -> tuple[int, Runs]:
@@ -157,33 +190,10 @@ def shown_at(tables: SampleTables) -> Iterator[int]:
     return islice(map(add, decoded, shifts), tables.sizes.count)
 
 
-def expanded(runs: Runs) -> Iterator[int]:
-    """Each sample's value."""
-    return chain.from_iterable(repeat(value, count) for count, value in runs)
-
-
-def _one_edit(edits: tuple[Edit, ...]) -> Edit | None:
-    """The only entry that shows something at normal speed, alone or behind one empty entry."""
-    shown = [edit for edit in edits if not edit.is_empty]
-    empty_first = len(edits) == 1 or (len(edits) == 2 and edits[0].is_empty)
-    if len(shown) != 1 or not empty_first or shown[0].rate != _NORMAL_RATE or shown[0].media_time < 0:
-        return None
-    return shown[0]
-
-
-def _heard_end(edit: Edit | None, ticks_a_unit: Fraction, total: int, begin: int) -> int:
-    if edit is None or not edit.duration:
+def _heard_end(span: Span | None, first: int, total: int) -> int:
+    if span is None or span.end is None:
         return total
-    return max(0, min(total, begin + ceil(edit.duration * ticks_a_unit)))
-
-
-def _trimmed(edit: Edit, edit_ticks: Fraction, first: int, ticks: int, frame: Fraction) -> str | None:
-    """A length of zero means up to the end (ISO 14496-12, 8.6.6.3)."""
-    if edit.media_time - first >= frame:
-        return "start"
-    if edit.duration and edit.media_time + edit_ticks < first + ticks - frame:
-        return "end"
-    return None
+    return max(0, min(total, ceil(span.end - first)))
 
 
 def _is_constant(deltas: Runs) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from shared.media.bits import BadBits, Bits
@@ -46,11 +46,21 @@ def parse_avc_config(data: bytes) -> AvcConfig:
     length_bytes = (fields.unsigned(1) & 3) + 1
     sps_units = _units(fields, fields.unsigned(1) & 31)
     pps_units = _units(fields, fields.unsigned(1))
+    if length_bytes == 3 or _has_extension(fields):
+        raise BadBits(_WHAT)
+    return config_of_sets(length_bytes, (*sps_units, *pps_units))
+
+
+def config_of_sets(length_bytes: int, units: Iterable[bytes]) -> AvcConfig:
+    """The configuration of sets that stand in samples. Raises BadBits as `parse_avc_config` does."""
+    ordered = sorted(units)
+    sps_units = [unit for unit in ordered if nal.kind(unit) == nal.SPS]
+    pps_units = [unit for unit in ordered if nal.kind(unit) == nal.PPS]
     parsed = [parse_sps(unit) for unit in sps_units]
     sps = _by_id([one.id for one in parsed], sps_units)
     ids = [pps_ids(unit) for unit in pps_units]
     pps = _by_id([pps_id for pps_id, _ in ids], pps_units)
-    if length_bytes == 3 or any(sps_id not in sps for _, sps_id in ids) or _has_extension(fields):
+    if len(sps_units) + len(pps_units) < len(ordered) or any(sps_id not in sps for _, sps_id in ids):
         raise BadBits(_WHAT)
     return AvcConfig(length_bytes, sps, pps, {one.id: one for one in parsed})
 

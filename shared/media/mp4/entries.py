@@ -12,15 +12,20 @@ from shared.media.mp4.boxes import Box, boxes_of
 from shared.media.mp4.fields import BadMp4, Fields
 
 CONFIG_BOXES = ("avcC", "hvcC", "vvcC", "av1C", "vpcC", "esds", "dOps", "dac3", "dec3")
+_APERTURE_BYTES = 32
 _VISUAL_HEADER_BYTES, _AUDIO_HEADER_BYTES = 78, 28
 _ESDS_DESCRIPTOR, _DECODER_CONFIG, _DECODER_INFO = 3, 4, 5
 AAC_TYPES = {0x40, 0x66, 0x67, 0x68}
 MP3_TYPES = {0x69, 0x6B}
+IMAGE_KINDS, IMAGE_TYPES = {"jpeg", "png "}, {0x6C, 0x6D}
 
 
 @dataclass(frozen=True, slots=True)
 class VisualEntry:
-    """A picture track's samples. Size in pixels; `config` is the payload of the codec's own box."""
+    """A picture track's samples. Size in pixels; `config` is the payload of the codec's own box.
+
+    `aperture` is the payload of a clean aperture (`clap`) that crops; empty where all of the frame is shown.
+    """
 
     kind: str
     width: int
@@ -28,6 +33,13 @@ class VisualEntry:
     config: bytes
     pixel_aspect: Fraction | None
     colour: Colour | None
+    aperture: bytes = b""
+    object_type: int | None = None
+
+    @property
+    def is_image(self) -> bool:
+        """Whether its samples are single images, as of a thumbnail or a cover."""
+        return self.kind in IMAGE_KINDS or self.object_type in IMAGE_TYPES
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +70,28 @@ def parse_visual(box: Box) -> VisualEntry:
         config=_config(boxes),
         pixel_aspect=_aspect(aspect.fields()) if aspect else None,
         colour=next(filter(None, (_colour(one.fields()) for one in inner if one.kind == "colr")), None),
+        aperture=_aperture(boxes["clap"], (width, height)) if "clap" in boxes else b"",
+        object_type=_object_type(boxes["esds"]) if "esds" in boxes else None,
     )
+
+
+def _object_type(esds: Box) -> int | None:
+    try:
+        return _decoder_info(esds.fields())[0]
+    except BadMp4:
+        return None
+
+
+def _aperture(clap: Box, size: tuple[int, int]) -> bytes:
+    """Empty where it shows the whole frame or says nothing that can be (ISO 14496-12, 12.1.4)."""
+    fields = clap.fields()
+    if fields.left < _APERTURE_BYTES:
+        return b""
+    width, width_by, height, height_by = (fields.unsigned(4) for _ in range(4))
+    if not (width and width_by and height and height_by):
+        return b""
+    whole = Fraction(width, width_by) >= size[0] and Fraction(height, height_by) >= size[1]
+    return b"" if whole else bytes(clap.payload[:_APERTURE_BYTES])
 
 
 def equal_part(entry: VisualEntry) -> bytes:

@@ -5,15 +5,12 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import compress, islice
-from operator import ne, sub
 
 from shared.media.mp4.boxes import Box
 from shared.media.mp4.fields import BadMp4, Fields
 from shared.media.mp4.movie import Movie, Track
-from shared.media.mp4.tables import LARGEST_OFFSET, MOST_SAMPLES, Runs, SampleTables, Sizes
+from shared.media.mp4.tables import LARGEST_OFFSET, LARGEST_TICKS, MOST_SAMPLES, Runs, SampleTables, Sizes, run_length
 
-LARGEST_TICKS = 2**32 - 1
 # Of all fragments together: about ten are usual in one.
 MOST_BOXES = 128 * 1024
 # tfhd
@@ -172,8 +169,8 @@ class _Joined:
             offset,
             defaults.description,
             columns.get(_SIZE, array("I", [defaults.size]) * count),
-            _run_length(durations) if durations else _constant(count, defaults.duration),
-            _run_length(array("i", shifts.tobytes())) if shifts else None,
+            run_length(durations) if durations else _constant(count, defaults.duration),
+            run_length(array("i", shifts.tobytes())) if shifts else None,
             _sync(columns.get(_FLAGS), count, defaults.flags, first_flags),
         )
 
@@ -266,12 +263,6 @@ def _decode_time(fields: Fields) -> int:
 
 def _constant(count: int, value: int) -> Runs:
     return Runs(array("I", [count]), array("I", [value])) if count else Runs(array("I"), array("I"))
-
-
-def _run_length(values: array[int]) -> Runs:
-    borders = array("I", compress(range(1, len(values)), map(ne, islice(values, 1, None), values)))
-    starts, ends = array("I", [0]) + borders, borders + array("I", [len(values)])
-    return Runs(array("I", map(sub, ends, starts)), array(values.typecode, map(values.__getitem__, starts)))
 
 
 def _taken_last(deltas: Runs) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 
 from shared.domain.errors import BadMedia
 from shared.media.mp4.boxes import Box
@@ -36,6 +37,8 @@ class Edit:
 class Track:
     """One track. `matrix` is tkhd's 36 bytes; `duration` the header's word, in `timescale`; faults by name.
 
+    `width` and `height` are tkhd's, in pixels before the matrix; 0 where it says nothing. `chapters` are the ids of
+    tracks that hold this one's chapters (QuickTime `tref/chap`), `thumbnail_of` those this one is a thumbnail of.
     `entry` and `tables` are None for kinds of track that are not read, and where a fault says why.
     """
 
@@ -52,6 +55,10 @@ class Track:
     tables: SampleTables | None
     external: bool
     faults: tuple[str, ...]
+    width: Fraction = Fraction(0)
+    height: Fraction = Fraction(0)
+    chapters: frozenset[int] = frozenset()
+    thumbnail_of: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +102,17 @@ def _needed(box: Box, kind: str) -> Box:
 
 def _track(trak: Box) -> Track:
     media = _needed(trak, "mdia")
-    track_id, enabled, matrix = _header(_needed(trak, "tkhd").fields())
+    header = _header(_needed(trak, "tkhd").fields())
     rest, timescale, duration = _times(_needed(media, "mdhd").fields())
     if timescale == 0:
         raise BadMp4("mp4_bad_timescale", "a track's timescale is zero")
     handler = _handler(_needed(media, "hdlr").fields())
     content = _Content(media, handler)
     return Track(
-        id=track_id,
+        id=header.id,
         handler=handler,
-        enabled=enabled,
-        matrix=matrix,
+        enabled=header.enabled,
+        matrix=header.matrix,
         timescale=timescale,
         duration=duration,
         language=rest.unsigned(2),
@@ -115,17 +122,43 @@ def _track(trak: Box) -> Track:
         tables=content.tables,
         external=content.external,
         faults=tuple(content.faults),
+        width=header.width,
+        height=header.height,
+        chapters=_references(trak, "chap"),
+        thumbnail_of=_references(trak, "thmb"),
     )
 
 
-def _header(fields: Fields) -> tuple[int, bool, bytes]:
-    """Id, whether enabled, matrix (8.3.2)."""
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """What `tkhd` says (8.3.2); sizes are 16.16 numbers."""
+
+    id: int
+    enabled: bool
+    matrix: bytes
+    width: Fraction
+    height: Fraction
+
+
+def _header(fields: Fields) -> _Header:
     first = fields.unsigned(4)
     long = first >> 24 == 1
     fields.take(16 if long else 8)
     track_id = fields.unsigned(4)
     fields.take((12 if long else 8) + 16)
-    return track_id, bool(first & 1), bytes(fields.take(36))
+    matrix = bytes(fields.take(36))
+    width, height = (Fraction(fields.unsigned(4), 0x10000) if fields.left >= 4 else Fraction(0) for _ in range(2))
+    return _Header(track_id, bool(first & 1), matrix, width, height)
+
+
+def _references(trak: Box, kind: str) -> frozenset[int]:
+    """Ids of the tracks that a reference of this kind names (8.3.3)."""
+    tref = trak.child("tref")
+    box = tref.child(kind) if tref else None
+    if box is None:
+        return frozenset()
+    fields = box.fields()
+    return frozenset(fields.table(fields.left // 4, "I"))
 
 
 def _handler(fields: Fields) -> str:

@@ -45,9 +45,10 @@ def read_mp4(source: ByteSource) -> Mp4File:
     moovs = [number for number, box in enumerate(boxes) if box.kind == "moov"]
     if not moovs:
         raise BadMp4("mp4_no_moov", "it was cut off or never finished")
+    # A file that was finalised twice has a stale one behind; every player reads the first.
     moov = boxes[moovs[0]]
     index = _box(window, moov, LARGEST_MOOV_BYTES)
-    movie, faults = parse_movie(index), _faults(boxes, len(moovs))
+    movie, faults = parse_movie(index), _faults(boxes)
     if movie.fragmented or fragments:
         movie, fault = with_fragments(movie, index, fragments)
         faults += [fault] if fault else []
@@ -103,7 +104,6 @@ def _brand(window: Window, first: FileBox) -> str:
     return window.read(first.payload, 4).decode("latin-1")
 
 
-def _faults(boxes: list[FileBox], moovs: int) -> list[str]:
+def _faults(boxes: list[FileBox]) -> list[str]:
     cut_off = {"mdat": "mp4_payload_cut_off", "moof": "mp4_cut_off"}
-    faults = [cut_off[box.kind] for box in boxes if box.past_end and box.kind in cut_off]
-    return [*faults, "mp4_several_indexes"] if moovs > 1 else faults
+    return [cut_off[box.kind] for box in boxes if box.past_end and box.kind in cut_off]

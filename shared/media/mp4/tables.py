@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import accumulate, islice
-from operator import add, sub
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate, chain, compress, islice, pairwise, repeat
+from operator import add, ne, sub
 
 from shared.media.mp4.boxes import Box
 from shared.media.mp4.fields import BadMp4
 
 MOST_SAMPLES = 2_000_000
 LARGEST_OFFSET = 2**60
+LARGEST_TICKS = 2**32 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,71 @@ class SampleTables:
     chunk_samples: array[int]
     descriptions_used: frozenset[int]
     first_decoded: int = 0
+
+
+def without_empty_samples(tables: SampleTables) -> SampleTables:
+    """The tables without samples of no bytes: nothing is decoded of them, the sample before one lasts through it.
+
+    Some writers store a dropped frame so (ISO 14496-12, 8.7.3 allows a size of zero). Of tables whose columns have one
+    entry a sample. Raises BadMp4 where a sample would last beyond 32 bits.
+    """
+    sizes = tables.sizes.each
+    if tables.sizes.constant or 0 not in sizes:
+        return tables
+    kept = [size > 0 for size in sizes]
+    lead, deltas = _merged_deltas(tables.deltas, kept)
+    numbers = array("I", accumulate(kept))
+    firsts = array("Q", accumulate(tables.chunk_samples, initial=0))
+    counts = array("I", (sum(kept[first:end]) for first, end in pairwise(firsts)))
+    return replace(
+        tables,
+        deltas=deltas,
+        shifts=_kept_shifts(tables.shifts, kept),
+        sync=_kept_numbers(tables.sync, kept, numbers),
+        sizes=Sizes(sum(kept), 0, array("I", compress(sizes, kept))),
+        chunk_offsets=array("Q", compress(tables.chunk_offsets, counts)),
+        chunk_ends=array("Q", compress(tables.chunk_ends, counts)),
+        chunk_samples=array("I", filter(None, counts)),
+        first_decoded=tables.first_decoded + lead,
+    )
+
+
+def _merged_deltas(deltas: Runs, kept: Sequence[bool]) -> tuple[int, Runs]:
+    """The time before the first sample that is kept, and each kept one's with that of those left out behind it."""
+    values: list[int] = []
+    lead = 0
+    for value, keep in zip(expanded(deltas), kept, strict=True):
+        if keep:
+            values.append(value)
+        elif values:
+            values[-1] += value
+        else:
+            lead += value
+    if max(values, default=0) > LARGEST_TICKS:
+        raise BadMp4("mp4_bad_table", "a sample lasts too long")
+    return lead, run_length(array("I", values))
+
+
+def _kept_shifts(shifts: Runs | None, kept: Sequence[bool]) -> Runs | None:
+    return None if shifts is None else run_length(array(shifts.values.typecode, compress(expanded(shifts), kept)))
+
+
+def _kept_numbers(sync: array[int] | None, kept: Sequence[bool], numbers: array[int]) -> array[int] | None:
+    if sync is None:
+        return None
+    return array("I", (numbers[one - 1] for one in sync if 0 < one <= len(kept) and kept[one - 1]))
+
+
+def expanded(runs: Runs) -> Iterator[int]:
+    """Each sample's value."""
+    return chain.from_iterable(repeat(value, count) for count, value in runs)
+
+
+def run_length(values: array[int]) -> Runs:
+    """A column of one value a sample, run-length coded."""
+    borders = array("I", compress(range(1, len(values)), map(ne, islice(values, 1, None), values)))
+    starts, ends = array("I", [0] if values else []) + borders, borders + array("I", [len(values)] if values else [])
+    return Runs(array("I", map(sub, ends, starts)), array(values.typecode, map(values.__getitem__, starts)))
 
 
 def parse_tables(stbl: Box) -> SampleTables:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from shared.media.aac.config import AudioConfig
 from shared.media.colour import Colour
-from shared.media.mp4.entries import AudioEntry, VisualEntry
+from shared.media.mp4.entries import AudioEntry
 from shared.media.mp4.movie import PICTURE, SOUND, UNIT_MATRIX
 from shared.media.mp4.tables import Runs
+from shared.media.presentation import Shape
 
 LARGEST_32 = 2**32 - 1
 _NO_DATE = bytes(4)
@@ -94,17 +95,15 @@ def moov(timescale: int, tracks: Sequence[NewTrack], payload_at: int, *, long_of
     return box("moov", header, *(_trak(track, payload_at, long_offsets) for track in tracks))
 
 
-def visual_entry(
-    kind: str, size: tuple[int, int], config_kind: str, config: bytes, like: VisualEntry, colour: Colour | None
-) -> bytes:
-    """A picture track's sample entry: coded size in pixels, the decoder configuration, aspect and colour as `like`."""
-    width, height = size
+def visual_entry(kind: str, shown: Shape, config_kind: str, config: bytes, colour: Colour | None) -> bytes:
+    """A video track's sample entry: the frames' shape, the decoder configuration, colours where they are said."""
+    width, height = shown.coded
     inner = box(config_kind, config)
     if colour is not None:
         points = b"".join(_number(one, 2) for one in (colour.primaries, colour.transfer, colour.matrix))
         inner += box("colr", b"nclx", points, bytes([0x80 if colour.full_range else 0]))
-    if like.pixel_aspect is not None:
-        inner += box("pasp", _number(like.pixel_aspect.numerator), _number(like.pixel_aspect.denominator))
+    inner += box("clap", shown.aperture) if shown.aperture else b""
+    inner += box("pasp", _number(shown.pixel_aspect.numerator), _number(shown.pixel_aspect.denominator))
     return box(
         kind, bytes(6), _number(1, 2), bytes(16), _number(width, 2), _number(height, 2), _72_DPI, bytes(4),
         _number(1, 2), bytes(32), bytes.fromhex("0018ffff"), inner,

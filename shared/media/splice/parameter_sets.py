@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from shared.media.clip import Clip
-from shared.media.h264.config import AvcConfig, build_avc_config
+from shared.media.h264.config import AvcConfig, build_avc_config, parse_avc_config
 from shared.media.h264.renumber import CannotRenumber, Renumbering, renumbered_set
 from shared.media.h264.union import Sets, sets_of, united
 from shared.media.splice.payload import Change
@@ -37,8 +37,10 @@ def shared_sets(clips: Sequence[Clip]) -> SharedSets:
     by_group = dict(zip(groups, changes, strict=True))
     mine = [by_group[sets_of(_config(clip))] for clip in clips]
     changed = tuple(_with_sets(clips, mine))
-    if len(groups) == 1 and clips[0].picture is not None:
-        return SharedSets(clips[0].picture.entry.config, changed)
+    assert clips[0].picture is not None
+    record = clips[0].picture.entry.config
+    if len(groups) == 1 and parse_avc_config(record).sps:
+        return SharedSets(record, changed)
     return SharedSets(build_avc_config(config), changed)
 
 

@@ -125,7 +125,7 @@ class _Comparison:
             count = clip.picture.tables.sizes.count
             if not self._are_there(number, film.part(at, count), _Samples.of(clip.picture.tables)):
                 yield f"its pictures {at + 1} to {at + count} are not those of clip {number + 1}"
-            begin = first + self._begins[number] * timescale
+            begin = first + round(self._begins[number] * timescale)
             if not _is_in_time(clip.picture, shown[at : at + count], begin, timescale):
                 yield f"the pictures of clip {number + 1} are shown at the wrong time"
             if _keys(clip.picture.tables, at, count) != {key for key in keys if at < key <= at + count}:
@@ -252,13 +252,19 @@ class _Samples:
         return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1] and pair[2] == pair[3], pairs))
 
 
-def _is_in_time(picture: Picture, shown: Sequence[int], begin: Fraction, timescale: int) -> bool:
-    """Whether a clip's pictures are shown in the film as in the clip, from `begin` on; compared as whole numbers."""
-    if begin.denominator != 1 or picture.times is None:
+def _is_in_time(picture: Picture, shown: Sequence[int], begin: int, timescale: int) -> bool:
+    """Whether a clip's frames are shown in the film as in the clip, from `begin` on; compared as whole numbers.
+
+    A clip whose clock does not fit into the film's may be a tick off.
+    """
+    if picture.times is None:
         return False
-    start, first, scale = begin.numerator, picture.times.first_shown, picture.track.timescale
-    own = ((moment - first) * timescale for moment in shown_at(picture.tables))
-    return [(moment - start) * scale for moment in shown] == list(own)
+    first, scale = picture.times.first_shown, picture.track.timescale
+    own = [(moment - first) * timescale for moment in shown_at(picture.tables)]
+    placed = [(moment - begin) * scale for moment in shown]
+    if timescale % picture.times.coarsest_timescale == 0:
+        return placed == own
+    return all(abs(one - other) <= scale for one, other in zip(placed, own, strict=True))
 
 
 def _is_even(tables: SampleTables) -> bool:

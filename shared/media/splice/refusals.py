@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,9 +15,10 @@ from shared.media.clip import Clip, EqualConfig, Picture, PictureConfig, Sound
 from shared.media.h264.config import AvcConfig
 from shared.media.heads import SyncScan
 from shared.media.hevc import HevcConfig
+from shared.media.presentation import HELD_ABOVE_SECONDS
 from shared.media.splice.parameter_sets import cannot_be_united
 from shared.media.splice.sound import FRAME
-from shared.media.splice.tracks import FINEST_TIMESCALE, film_timescale
+from shared.media.splice.tracks import film_timescale
 from shared.media.splice.traits import (
     NAMES,
     PictureTraits,
@@ -36,7 +36,6 @@ LARGEST_TICKS = 2**30
 LONGEST_FILM_SECONDS = 4 * 3600
 # Half a packet of it is 23 ms, which nobody notices beside a picture (ITU-R BT.1359: 45 ms early is detected).
 LOWEST_RATE = 22050
-LATEST_PICTURE_SECONDS = Fraction(1, 4)
 LATEST_SOUND_SECONDS = Fraction(12, 1000)  # half a packet of AAC at 44.1 kHz, as at a join
 MOST_CHANNELS, MOST_CHANNELS_OF_WHOLE = 2, 6
 MOST_CLIPS = 10_000
@@ -152,15 +151,15 @@ def _of_times(picture: Picture) -> Iterator[Reason]:
         return
     if times.odd_edits:
         yield "odd_edits", "is shown through an edit list of several entries or another speed"
-    if times.trimmed:
-        yield "trimmed", f"hides pictures at its {times.trimmed}"
+    if times.hidden_first or times.hidden_last or times.cut_ticks:
+        yield "trimmed", f"hides frames at its {'start' if times.hidden_first else 'end'}"
     if not times.ticks:
         yield "no_times", "gives its pictures no time"
     first_shift = next((value for count, value in picture.tables.shifts if count), 0) if picture.tables.shifts else 0
     if first_shift != times.first_shown or times.last_shown - times.first_shown >= times.ticks:
         yield "odd_composition", "shows pictures outside its own time"
-    if times.start_seconds > LATEST_PICTURE_SECONDS:
-        yield "late_picture", "begins without a picture"
+    if picture.late_seconds > HELD_ABOVE_SECONDS:
+        yield "late_picture", "begins with audio and no frame to hold"
 
 
 def _of_sound(sound: Sound, most_channels: int = MOST_CHANNELS) -> Iterator[Reason]:
@@ -254,26 +253,14 @@ def _of_layouts(numbered: Sequence[tuple[int, Clip]]) -> Iterator[Refusal]:
 
 
 def _of_clocks(numbered: Sequence[tuple[int, Clip]]) -> Iterator[Refusal]:
-    """The usual timescales first: those that would make the film's own too fine are the odd ones."""
-    weights = Counter(_coarsest(clip) for _, clip in numbered)
-    fitting: list[int] = []
-    for timescale, _ in weights.most_common():
-        if film_timescale([*fitting, timescale]) <= FINEST_TIMESCALE:
-            fitting.append(timescale)
-    film = film_timescale(fitting)
+    """Clips whose times would leave 32 bits in the film's units; a clock that does not fit is rounded to the film's."""
+    film = film_timescale([clip for _, clip in numbered])
     for number, clip in numbered:
-        if _coarsest(clip) not in fitting or _overflows(clip, film):
+        if _overflows(clip, film):
             yield _refusal(number, ("timescale", "counts time in units that do not fit the others'"))
 
 
-def _coarsest(clip: Clip) -> int:
-    assert clip.picture is not None
-    assert clip.picture.times is not None
-    return clip.picture.times.coarsest_timescale
-
-
 def _overflows(clip: Clip, film: int) -> bool:
-    """Whether a time in the film's units might leave 32 bits."""
     assert clip.picture is not None
     tables = clip.picture.tables
     shifts = tables.shifts.values if tables.shifts else ()

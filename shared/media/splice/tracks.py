@@ -4,52 +4,111 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import accumulate, chain
+from itertools import accumulate, chain, pairwise
 from math import lcm
 
 from shared.media.aac.config import AudioConfig
-from shared.media.clip import Clip, Picture
+from shared.media.clip import Clip, Picture, shape
 from shared.media.h264.config import AvcConfig
 from shared.media.mp4.movie import PICTURE, SOUND, UNIT_MATRIX
-from shared.media.mp4.tables import Runs
+from shared.media.mp4.tables import Runs, expanded
 from shared.media.mp4.writing import NewTrack, aac_entry, merged, visual_entry
+from shared.media.presentation import matrix_of
 from shared.media.splice.payload import Payload
 from shared.media.splice.sound import FRAME, SoundPlan, Stretch
-from shared.media.splice.traits import coded_size, colour, pixel_aspect
-from shared.media.timeline import PictureTimes
+from shared.media.splice.traits import colour
+from shared.media.timeline import PictureTimes, shown_at
 
 # Some players round times to the film's ticks.
 COARSEST_TIMESCALE = 10_000
 FINEST_TIMESCALE = 2**24
+# A film's own where none of its clips' fits.
+USUAL_TIMESCALE = 90_000
 CONFIG_BOXES = {"avc1": "avcC", "av01": "av1C", "vp09": "vpcC", "mp4v": "esds"}
 
 
-def film_timescale(timescales: Iterable[int]) -> int:
-    """The least one that all go into, made fine enough for players; it may be over FINEST_TIMESCALE."""
-    least = lcm(*timescales)
-    return least if least >= COARSEST_TIMESCALE else least * 1000
+def film_timescale(clips: Sequence[Clip]) -> int:
+    """The least one that the clips' own go into, made fine enough for players.
+
+    The clocks that most of the film counts in go first; those that would make it finer than FINEST_TIMESCALE do not fit
+    and are rounded to it.
+    """
+    weights: Counter[int] = Counter()
+    for clip in clips:
+        weights[_times(clip).coarsest_timescale] += _times(clip).pictures
+    fitting: list[int] = []
+    for timescale, _ in weights.most_common():
+        if _fine_enough(lcm(*fitting, timescale)) <= FINEST_TIMESCALE:
+            fitting.append(timescale)
+    return _fine_enough(lcm(*fitting)) if fitting else USUAL_TIMESCALE
+
+
+def _fine_enough(timescale: int) -> int:
+    return timescale if timescale >= COARSEST_TIMESCALE else timescale * 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """The film's timescale, in which all ticks are whole numbers; `seconds`: when each clip begins, last the end."""
+    """The film's timescale; `begins`: the tick each clip begins at, last the end.
+
+    They are rounded from the clips' exact lengths added up, so that what rounding leaves never adds up.
+    """
 
     timescale: int
-    seconds: tuple[Fraction, ...]
+    begins: tuple[int, ...]
 
     @classmethod
     def of(cls, clips: Sequence[Clip]) -> Clock:
         """Of clips that all have pictures."""
-        timescale = film_timescale(_times(clip).coarsest_timescale for clip in clips)
-        return cls(timescale, tuple(accumulate((times.seconds for times in map(_times, clips)), initial=Fraction(0))))
+        timescale = film_timescale(clips)
+        moments = accumulate((times.seconds for times in map(_times, clips)), initial=Fraction(0))
+        return cls(timescale, tuple(round(moment * timescale) for moment in moments))
+
+    @property
+    def seconds(self) -> tuple[Fraction, ...]:
+        """When each clip begins, last the end."""
+        return tuple(Fraction(begin, self.timescale) for begin in self.begins)
 
     @property
     def ticks(self) -> int:
         """How long the film is."""
-        return int(self.seconds[-1] * self.timescale)
+        return self.begins[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class _FilmTimes:
+    """A clip's times in the film's ticks: what `stts` and `ctts` say, and when its first frame is shown."""
+
+    deltas: Runs
+    shifts: Runs | None
+    first_shown: int
+
+
+def _film_times(picture: Picture, clock: Clock, clip: int) -> _FilmTimes:
+    assert picture.times is not None
+    tables, times = picture.tables, picture.times
+    scale = Fraction(clock.timescale, picture.track.timescale)
+    if clock.timescale % times.coarsest_timescale:
+        return _rounded_times(picture, scale, clock.begins[clip + 1] - clock.begins[clip])
+    shifts = tables.shifts and merged((count, _scaled(value, scale)) for count, value in tables.shifts)
+    deltas = merged((count, _scaled(delta, scale)) for count, delta in tables.deltas)
+    return _FilmTimes(deltas, shifts, _scaled(times.first_shown, scale))
+
+
+def _rounded_times(picture: Picture, scale: Fraction, ticks: int) -> _FilmTimes:
+    """Each frame's time rounded by itself; the clip lasts exactly so many ticks."""
+    assert picture.times is not None
+    decoded = list(accumulate(expanded(picture.tables.deltas), initial=0))
+    moments = [round(one * scale) for one in decoded]
+    moments[-1] = ticks
+    shown = [round(one * scale) for one in shown_at(picture.tables)]
+    deltas = merged((1, later - one) for one, later in pairwise(moments))
+    shifts = merged((1, at - one) for at, one in zip(shown, moments, strict=False))
+    return _FilmTimes(deltas, shifts if any(shifts.values) else None, round(picture.times.first_shown * scale))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +132,10 @@ def picture_track(clips: Sequence[Clip], placed: Placed, clock: Clock, record: b
     """`record` is the decoder configuration of all."""
     model = _picture(clips[0])
     pictures = [_picture(clip) for clip in clips]
-    scales = [Fraction(clock.timescale, picture.track.timescale) for picture in pictures]
-    edit_start = max(_scaled(_times(clip).first_shown, scale) for clip, scale in zip(clips, scales, strict=True))
-    size = coded_size(model)
+    times = [_film_times(picture, clock, clip) for clip, picture in enumerate(pictures)]
+    edit_start = max(one.first_shown for one in times)
+    shown = shape(model)
+    width, height = shown.coded
     kind = "avc1" if isinstance(model.config, AvcConfig) else model.entry.kind
     config_kind = CONFIG_BOXES.get(kind, "hvcC")
     told = model.entry.colour and colour(model)
@@ -85,13 +145,13 @@ def picture_track(clips: Sequence[Clip], placed: Placed, clock: Clock, record: b
         timescale=clock.timescale,
         edit_start=edit_start,
         shown=clock.ticks,
-        matrix=model.track.matrix,
-        width=round(size[0] * pixel_aspect(model)),
-        height=size[1],
+        matrix=matrix_of(shown.orientation, (round(width * shown.pixel_aspect), height)),
+        width=round(width * shown.pixel_aspect),
+        height=height,
         language=model.track.language,
-        entry=visual_entry(kind, size, config_kind, record, model.entry, told),
-        deltas=merged(chain.from_iterable(map(_scaled_deltas, pictures, scales))),
-        shifts=_shifts(pictures, scales, edit_start),
+        entry=visual_entry(kind, shown, config_kind, record, told),
+        deltas=merged(chain.from_iterable(one.deltas for one in times)),
+        shifts=_shifts(pictures, times, edit_start),
         sync=_sync(pictures),
         sizes=array("I", chain.from_iterable(payload.picture_sizes for payload in placed.payloads)),
         chunk_offsets=array("Q", chain.from_iterable(map(placed.moved_pictures, range(len(clips))))),
@@ -165,24 +225,17 @@ def _append_clip(
     samples.extend(kept_samples)
 
 
-def _scaled_deltas(picture: Picture, scale: Fraction) -> Iterator[tuple[int, int]]:
-    return ((count, _scaled(delta, scale)) for count, delta in picture.tables.deltas)
-
-
 def _scaled(ticks: int, scale: Fraction) -> int:
     """A whole number, as the film's timescale was chosen so."""
     return ticks * scale.numerator // scale.denominator
 
 
-def _shifts(pictures: Sequence[Picture], scales: Sequence[Fraction], edit_start: int) -> Runs | None:
-    """So that each clip's first picture is shown when its own time begins, after the one edit of all."""
+def _shifts(pictures: Sequence[Picture], times: Sequence[_FilmTimes], edit_start: int) -> Runs | None:
+    """So that each clip's first frame is shown when its own time begins, after the one edit of all."""
     rows: list[tuple[int, int]] = []
-    for picture, scale in zip(pictures, scales, strict=True):
-        assert picture.times is not None
-        own = picture.tables.shifts or ((picture.tables.sizes.count, 0),)
-        moved = edit_start - _scaled(picture.times.first_shown, scale)
-        times, by = scale.numerator, scale.denominator
-        rows += [(count, value * times // by + moved) for count, value in own]
+    for picture, one in zip(pictures, times, strict=True):
+        own = one.shifts or ((picture.tables.sizes.count, 0),)
+        rows += [(count, value + edit_start - one.first_shown) for count, value in own]
     runs = merged(rows)
     return runs if any(runs.values) else None
 

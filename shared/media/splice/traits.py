@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import TypeVar
 
 from shared.media.aac.config import AudioConfig
-from shared.media.clip import Clip, EqualConfig, Picture
+from shared.media.clip import Clip, EqualConfig, Picture, shape
 from shared.media.colour import Colour
 from shared.media.h264.config import AvcConfig
 from shared.media.hevc import HevcConfig
@@ -21,6 +21,7 @@ NAMES = {
     "nal_length_differs": "unit lengths of another width",
     "size_differs": "another frame size",
     "pixel_aspect_differs": "another pixel aspect",
+    "aperture_differs": "another clean aperture",
     "chroma_differs": "another chroma format",
     "bit_depth_differs": "another bit depth",
     "colour_differs": "other colours",
@@ -47,21 +48,6 @@ class PictureTraits:
         return dict(self.values)[code]
 
 
-def coded_size(picture: Picture) -> tuple[int, int]:
-    """Width and height in pixels, after cropping; of H.264 from its parameter set, which a header cannot belie."""
-    if isinstance(picture.config, AvcConfig):
-        return picture.config.main.width, picture.config.main.height
-    return picture.entry.width, picture.entry.height
-
-
-def pixel_aspect(picture: Picture) -> Fraction:
-    """Width of a pixel by its height; the container's word goes first."""
-    if picture.entry.pixel_aspect is not None:
-        return picture.entry.pixel_aspect
-    config = picture.config
-    return (config.main.usability.sar if isinstance(config, AvcConfig) else None) or Fraction(1)
-
-
 def colour(picture: Picture) -> Colour:
     """The container's word, else the codec's; what is not said of the range means the narrow one."""
     config = picture.config
@@ -71,14 +57,16 @@ def colour(picture: Picture) -> Colour:
 
 def picture_traits(picture: Picture) -> PictureTraits:
     """Of a picture whose configuration was read."""
-    config = picture.config
+    config, shown = picture.config, shape(picture)
+    turned = shown.orientation
     assert config is not None
     values: list[tuple[str, Trait]] = [
         ("video_codec_differs", picture.entry.kind if isinstance(config, EqualConfig) else type(config).__name__),
-        ("size_differs", coded_size(picture)),
-        ("pixel_aspect_differs", pixel_aspect(picture)),
+        ("size_differs", shown.coded),
+        ("pixel_aspect_differs", shown.pixel_aspect),
+        ("aperture_differs", shown.aperture),
         ("colour_differs", colour(picture)),
-        ("rotation_differs", picture.track.matrix),
+        ("rotation_differs", (turned.degrees, turned.mirrored, turned.odd)),
     ]
     if isinstance(config, EqualConfig):
         return PictureTraits((*values, ("parameter_sets_differ", config.told)))

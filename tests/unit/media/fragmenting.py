@@ -9,7 +9,7 @@ from itertools import accumulate, pairwise
 
 from shared.media.clip import Clip, Picture, Sound, read_clip
 from shared.media.mp4.writing import box, full_box
-from shared.media.timeline import expanded
+from shared.media.mp4.tables import expanded
 from tests.unit.media.cases import X264_MEDIUM
 from tests.unit.media.films import FileSource, clip
 

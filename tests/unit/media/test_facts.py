@@ -10,7 +10,8 @@ import pytest
 from shared.domain.errors import BadMedia
 from shared.media.clip import read_clip
 from shared.media.colour import Colour
-from shared.media.facts import AudioTrackFacts, ClipFacts, VideoTrackFacts, clip_facts, turning
+from shared.media.facts import AudioTrackFacts, ClipFacts, VideoTrackFacts, clip_facts
+from shared.media.presentation import orientation
 from tests.unit.media.films import FileSource, clip, ffmpeg
 
 HD = "-vf setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv"
@@ -91,13 +92,14 @@ def test_a_turned_picture_is_shown_in_its_turned_size(tmp_path: Path, turned: st
 
 
 def test_a_mirrored_picture_is_told_from_a_turned_one() -> None:
-    def matrix(a: int, b: int, c: int, d: int) -> bytes:
+    def turned(a: int, b: int, c: int, d: int) -> tuple[int, bool]:
         rows = (a, b, 0, c, d, 0, 0, 0, 0x4000)
-        return b"".join((one * 0x10000).to_bytes(4, "big", signed=True) for one in rows)
+        found = orientation(b"".join((one * 0x10000).to_bytes(4, "big", signed=True) for one in rows))
+        return found.degrees, found.mirrored
 
-    assert turning(matrix(-1, 0, 0, 1)) == (0, True)
-    assert turning(matrix(1, 0, 0, -1)) == (180, True)
-    assert turning(matrix(-1, 0, 0, -1)) == (180, False)
+    assert turned(-1, 0, 0, 1) == (0, True)
+    assert turned(1, 0, 0, -1) == (180, True)
+    assert turned(-1, 0, 0, -1) == (180, False)
 
 
 def test_the_tables_have_the_word_where_the_header_lies(tmp_path: Path) -> None:

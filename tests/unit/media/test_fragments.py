@@ -127,6 +127,8 @@ def check_times(path: Path) -> None:
     times = picture_times(one)
     begin = times.start_seconds - Fraction(times.first_shown, times.timescale)
     ours = [begin + Fraction(shown, times.timescale) for shown in shown_at(picture(one).tables)]
+    # A first frame that is held until its time begins with the audio.
+    ours[0] += picture(one).held_seconds
     late = lateness(path)
     theirs = [one.seconds - late for one in packets(path)]
     if one.sound is None or one.sound.times is None:
