@@ -43,11 +43,20 @@ def check_pictures(clips: Sequence[Path], film: Path, made: Splice) -> None:
     assert clip_facts(read_back).seconds == pytest.approx(made.duration_seconds, abs=1e-4)
     assert refusals([read_back]) == ()
     begins = [float(join.picture_seconds) for join in made.joins]
-    expected = [begin + float(one.seconds - pictures[0].seconds)
-                for begin, pictures in zip(begins, own, strict=True) for one in pictures]  # fmt: skip
+    expected = [
+        begin + float(one.seconds - pictures[0].seconds + (held(path) if one is not pictures[0] else 0))
+        for begin, path, pictures in zip(begins, clips, own, strict=True)
+        for one in pictures
+    ]
     assert [float(one.seconds) for one in of_film] == pytest.approx(expected, abs=1e-4)
     if not payloads_needed([read_clip(FileSource(path)) for path in clips]):
         assert [one.hash for one in packets(film)] == [one.hash for path in clips for one in packets(path)]
+
+
+def held(path: Path) -> Fraction:
+    """How long a clip's first frame is held, as its audio begins earlier."""
+    one = read_clip(FileSource(path)).picture
+    return one.held_seconds if one is not None else Fraction(0)
 
 
 def check_seeks(clips: Sequence[Path], film: Path, made: Splice) -> None:
@@ -92,7 +101,7 @@ def offsets_of(path: Path, heard: Sequence[Packet], begin: Fraction, ambiguous: 
     own = packets(path, "0:a:0")
     if len(own) > 1 and own[1].seconds - own[0].seconds > 0.025:
         own = own[1:]  # the one before the first picture stands apart, and is moved
-    picture = shown(path)[0].seconds - lateness(path)
+    picture = shown(path)[0].seconds - lateness(path) - held(path)
     places = {one.hash: one.seconds for one in heard if one.hash not in ambiguous}
     return [float(places[one.hash] - begin - (one.seconds - picture)) for one in own if one.hash in places]
 
