@@ -40,6 +40,7 @@ SPLICE, COPY, SMART, ENCODE_ALL = "splice", "copy", "smart", "encode"
 MENDED_BY_REWRAPPING = {
     "no_parameter_sets", "chunks_overlap", "no_times", "odd_composition", "odd_edits", "late_picture", "timescale",
 }  # fmt: skip
+REQUESTED = {"asked_for", "size", "fps", "quality"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +207,7 @@ def _as_notes(mismatches: Iterable[Mismatch]) -> tuple[Mismatch, ...]:
 
 def _is_mended(probe: ProbedClip, names: set[str]) -> bool:
     """Whether a clip's pictures can be spliced once they lie in an MP4 of their own."""
-    return probe.clip is None or names <= MENDED_BY_REWRAPPING
+    return not names & REQUESTED if probe.clip is None else names <= MENDED_BY_REWRAPPING
 
 
 def _needs_whole_sound(found: _Found, rewrapped: Collection[int]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import threading
-from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,9 @@ from shared.adapters.ffmpeg import FfmpegEncoder
 from shared.domain.errors import BadMedia, Conflict, DependencyDown
 from shared.media.probe import MediaFacts
 from shared.media.streams import MediaInput, MediaResult
-from shared.media.target import Target, target_of
+from shared.media.target import Target, Wishes, target_of
 from shared.media.verification import verify_film
-from tests.footage import FFMPEG, clip, compiled, encoder, picture, tone
+from tests.footage import FFMPEG, clip, compiled, encoder, made, picture, tone
 from tests.memory_media import MemoryMedia
 
 
@@ -50,8 +50,7 @@ class Halving(FfmpegEncoder):
     """An FFmpeg that loses half of what it encodes and ends well."""
 
     def conform(self, clip: MediaInput, facts: MediaFacts, like: Target, result: MediaResult, **more: Any) -> None:
-        half = replace(picture(facts), duration_seconds=picture(facts).duration_seconds / 2)
-        super().conform(clip, replace(facts, video=half), like, result, **more)
+        super().conform(clip, facts, like, result, **more | {"frames": more["frames"] // 2})
 
 
 def test_an_encoding_that_lost_pictures_is_no_film_and_not_kept(tmp_path: Path) -> None:
@@ -60,6 +59,24 @@ def test_an_encoding_that_lost_pictures_is_no_film_and_not_kept(tmp_path: Path) 
     with pytest.raises(BadMedia, match="one format"):
         compiled(clips, tmp_path, media=media, ffmpeg=halving)
     assert [key for key in media.objects if not key.startswith("clips/")] == []
+
+
+@pytest.mark.parametrize(
+    ("wishes", "size", "fps"),
+    [
+        (Wishes(size=(128, 72)), (128, 72), 24),
+        (Wishes(fps=Fraction(12)), (160, 90), 12),
+        (Wishes(reencode=True), (160, 90), 24),
+    ],
+    ids=["size", "rate", "encoding"],
+)
+def test_options_are_followed_whatever_the_container_is(
+    tmp_path: Path, wishes: Wishes, size: tuple[int, int], fps: int
+) -> None:
+    one = made("-i", clip(tmp_path / "clip-0.mp4"), "-c", "copy", tmp_path / "clip-0.mkv")
+    film, path = compiled([one, one], tmp_path, wishes)
+    video = picture(encoder().probe(path))
+    assert (film.plan.strategy, video.shown_size, video.fps) == ("encode", size, fps)
 
 
 @pytest.mark.parametrize(
