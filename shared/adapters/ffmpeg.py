@@ -19,7 +19,7 @@ from shared.domain.errors import BadMedia, Conflict, DependencyDown, OutOfTime
 from shared.media import commands
 from shared.media.conform import conform_command
 from shared.media.probe import MediaFacts, VideoFacts, parse_probe, with_decoded
-from shared.media.sound import SoundPiece, samples_of
+from shared.media.sound import SoundPiece, held_seconds, samples_of
 from shared.media.streams import MediaInput, MediaResult, Write
 from shared.media.target import Target
 
@@ -123,8 +123,8 @@ class FfmpegEncoder:
     ) -> None:
         if facts.video is None:
             raise ValueError("a clip without a picture cannot be rewrapped")
-        heard = facts.audio if sound else None
-        self._run(commands.rewrap_command(clip, facts.video, result, sound=heard), clip, result, tell=tell)
+        heard, held = (facts.audio if sound else None), held_seconds(facts)
+        self._run(commands.rewrap_command(clip, facts.video, result, sound=heard, held=held), clip, result, tell=tell)
 
     def whole_sound(
         self, pieces: Sequence[SoundPiece], sample_rate: int, channels: int, result: MediaResult, *,
@@ -135,9 +135,9 @@ class FfmpegEncoder:
 
     def conform(
         self, clip: MediaInput, facts: MediaFacts, like: Target, result: MediaResult, *,
-        model: VideoFacts | None = None, tell: Tell | None = None,
+        model: VideoFacts | None = None, frames: int | None = None, tell: Tell | None = None,
     ) -> None:  # fmt: skip
-        command = conform_command(clip, facts, like, result, model=model)
+        command = conform_command(clip, facts, like, result, model=model, frames=frames)
         self._run(command, clip, result, tell=tell)
 
     def _list(self, arguments: Sequence[str], source: MediaInput) -> tuple[str, str]:

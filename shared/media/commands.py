@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 
 from shared.media.decoded import DARK_PIXEL, SHORTEST_STRETCH_SECONDS, SILENT_BELOW
@@ -101,32 +102,43 @@ def join_command(script: Path, target: Path) -> list[str]:
 
 
 def rewrap_command(
-    clip: MediaInput, video: VideoFacts, result: MediaResult, *, sound: AudioFacts | None = None
+    clip: MediaInput,
+    video: VideoFacts,
+    result: MediaResult,
+    *,
+    sound: AudioFacts | None = None,
+    held: Fraction = Fraction(0),
 ) -> list[str]:
-    """Puts a picture into an MP4 without re-encoding: with its sound (AAC, framed in any way), or alone from 0 on."""
+    """Puts a picture into an MP4 without re-encoding: with its sound (AAC, framed in any way), or alone from 0 on, the
+    first frame then shown for `held` seconds longer."""
     heard = []
     if sound is not None:
         even = _on_grid(AAC_FRAME_SAMPLES, sound.sample_rate, "STARTPTS")
         heard = ["-map", "0:a:0", "-bsf:a", f"aac_adtstoasc,{even}"]
     return [
         *QUIET, "-v", "error", "-xerror", *reading(clip), "-map", f"0:V:{video.stream}", *heard, "-c", "copy",
-        "-bsf:v", _retimed(video, from_zero=sound is None), *NAMELESS_FILM, *writing(result),
+        "-bsf:v", _retimed(video, None if sound is not None else held), *NAMELESS_FILM, *writing(result),
     ]  # fmt: skip
 
 
-def _retimed(video: VideoFacts, *, from_zero: bool) -> str:
-    """Times of the pictures, the first one at 0 where nothing has to keep in step with it."""
-    begin = "0" if from_zero else "STARTPTS"
+def _retimed(video: VideoFacts, held: Fraction | None) -> str:
+    """Times of the frames. `held`: the first one at 0, and shown for so long before its time; None: each at its own, as
+    audio has to keep in step with them."""
+    begin = "STARTPTS" if held is None else "0"
     if video.variable_rate or video.fps <= 0:
-        return f"setts=pts={begin}+PTS-STARTPTS:dts={begin}+DTS-STARTPTS"
+        late = f"round({held or 0}/TB)"
+        pts, dts = (f"{begin}+{name}-STARTPTS+{late}*not(not(N))" for name in ("PTS", "DTS"))
+        return f"setts=pts={pts}:dts={dts}:duration=DURATION+{late}*not(N)"
     base = video.fps.numerator * max(EVEN_TICKS // video.fps.numerator, 1)
-    return _on_grid(base // video.fps.numerator * video.fps.denominator, base, begin)
+    step = base // video.fps.numerator * video.fps.denominator
+    return _on_grid(step, base, begin, late=round((held or 0) * base))
 
 
-def _on_grid(step: int, base: int, begin: str) -> str:
-    """Every packet lasts `step` ticks of 1/`base` s: some containers round times to milliseconds."""
-    pts, dts = (f"{begin}+round(({name}-STARTPTS)/{step})*{step}" for name in ("PTS", "DTS"))
-    return f"setts=pts=PTS:dts=DTS:time_base=1/{base},setts=pts={pts}:dts={dts}:duration={step}"
+def _on_grid(step: int, base: int, begin: str, *, late: int = 0) -> str:
+    """Every packet lasts `step` ticks of 1/`base` s, the first `late` longer: some containers round times to
+    milliseconds."""
+    pts, dts = (f"{begin}+round(({name}-STARTPTS)/{step})*{step}+{late}*not(not(N))" for name in ("PTS", "DTS"))
+    return f"setts=pts=PTS:dts=DTS:time_base=1/{base},setts=pts={pts}:dts={dts}:duration={step}+{late}*not(N)"
 
 
 def sound_command(piece: SoundPiece, samples: int, sample_rate: int, channels: int) -> list[str]:

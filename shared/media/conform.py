@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from fractions import Fraction
 
 from shared.media.commands import AAC, NAMELESS_FILM, QUIET, reading, writing
 from shared.media.probe import MediaFacts, VideoFacts
-from shared.media.sound import piece_of, sound_graph
+from shared.media.sound import held_seconds, piece_of, sound_graph
 from shared.media.streams import MediaInput, MediaResult
 from shared.media.target import Target
 
@@ -20,48 +21,68 @@ _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 
 def conform_command(
-    clip: MediaInput, facts: MediaFacts, target: Target, result: MediaResult, *,
+    clip: MediaInput,
+    facts: MediaFacts,
+    target: Target,
+    result: MediaResult,
+    *,
     model: VideoFacts | None = None,
-) -> list[str]:  # fmt: skip
-    """Re-encodes a clip to the target. Its picture starts at 0 and lasts a whole number of frames, its sound as long.
+    frames: int | None = None,
+) -> list[str]:
+    """Re-encodes a clip to the target. It starts at 0 and has so many frames (None: those of a film of its own), its
+    audio lasts as long. Where its first frame is late, it is held from 0 on.
 
-    With `model` the result is made like that H.264 picture (profile, rate, colours), so that it may be copied next to
-    it: the splice numbers their parameter sets apart.
+    With `model` the result is made like that H.264 picture (profile, colours), so that it may be copied next to it:
+    the splice numbers their parameter sets apart.
     """
     video = facts.video
     if video is None:
         raise ValueError("a clip without a picture cannot be conformed")
-    fps, frames = conformed_rate(target, model), conformed_pictures(video, target, model)
-    graph = f"[0:V:{video.stream}]{picture_filter(video, target, fps, model)}[picture]"
+    frames = conformed_frames([facts], target)[0] if frames is None else frames
+    seconds, held = frames / target.fps, held_seconds(facts)
+    # Not by `-frames:v`, which would end the audio too, before its last packet.
+    graph = f"[0:V:{video.stream}]{picture_filter(video, target, model, held=held)},trim=end_frame={frames}[picture]"
     sound = []
     if target.sample_rate is not None:
-        samples = round(frames / fps * target.sample_rate)
-        graph += ";" + sound_graph(piece_of(clip, facts, frames / fps), samples, target.sample_rate, target.channels)
+        samples, piece = round(seconds * target.sample_rate), piece_of(clip, facts, seconds, held=held)
+        graph += ";" + sound_graph(piece, samples, target.sample_rate, target.channels)
         sound = ["-map", "[sound]", *AAC]
     decoder = ["-c:v", _ALPHA_DECODERS[video.codec]] if video.alpha and video.codec in _ALPHA_DECODERS else []
     return [
         *QUIET, "-v", "error", "-xerror", "-err_detect", "explode", *decoder, *reading(clip), "-filter_complex", graph,
-        "-map", "[picture]", "-frames:v", str(frames), *_encoder(fps, model),
+        "-map", "[picture]", *_encoder(target.fps, model),
         *sound, *NAMELESS_FILM, *writing(result),
     ]  # fmt: skip
 
 
-def conformed_rate(target: Target, model: VideoFacts | None) -> Fraction:
-    """Pictures a second of the result."""
-    return model.fps if model is not None else target.fps
+def conformed_frames(encoded: Iterable[MediaFacts], target: Target) -> list[int]:
+    """How many frames each of the film's encoded clips gets, in their order; clips that are copied between them keep
+    their exact lengths and do not matter.
+
+    What is rounded off one clip is carried to the next: wherever an encoded clip ends, the film is half a frame off
+    the clips' own time at most (more only after a clip shorter than a frame, which gets one all the same).
+    """
+    counts, carried = [], Fraction(0)
+    for facts in encoded:
+        carried += shown_seconds(facts)
+        frames = max(round(carried * target.fps), 1)
+        carried -= frames / target.fps
+        counts.append(frames)
+    return counts
 
 
-def conformed_pictures(video: VideoFacts, target: Target, model: VideoFacts | None) -> int:
-    """How many pictures the result has."""
-    return max(round(video.duration_seconds * conformed_rate(target, model)), 1)
+def shown_seconds(facts: MediaFacts) -> Fraction:
+    """How long a clip's frames are shown in a film, the first one from the beginning of its audio on."""
+    return held_seconds(facts) + facts.video.duration_seconds if facts.video is not None else Fraction(0)
 
 
-def picture_filter(video: VideoFacts, target: Target, fps: Fraction, model: VideoFacts | None) -> str:
-    """Upright (FFmpeg turns it before), progressive, at an even rate, over black, square pixels, in SDR."""
-    steps = ["setpts=PTS-STARTPTS"]
+def picture_filter(video: VideoFacts, target: Target, model: VideoFacts | None, *, held: Fraction) -> str:
+    """Upright (FFmpeg turns it before), progressive, at an even rate, over black, square pixels, in SDR; the first
+    frame is shown for `held` seconds before its time."""
+    steps = [f"setpts=PTS-STARTPTS+{held}/TB" if held else "setpts=PTS-STARTPTS"]
     if video.interlaced:
         steps.append("bwdif=mode=send_frame:deint=interlaced")
-    steps.append(f"fps={fps},tpad=stop=-1:stop_mode=clone")
+    steps.append(f"fps={target.fps}:start_time=0,tpad=stop=-1:stop_mode=clone")
     if video.alpha:
         steps.append("format=gbrap,premultiply=inplace=1,format=gbrp")
     if video.hdr:

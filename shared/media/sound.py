@@ -15,6 +15,8 @@ from shared.media.probe import MediaFacts
 from shared.media.streams import MediaInput
 
 BITS_PER_SECOND = 192_000
+# A first frame that is later than the audio by no more than this, and by no more than a frame, is not held.
+LARGEST_UNHELD_SECONDS = Fraction(1, 20)
 _LAYOUTS = {1: "mono", 2: "stereo"}
 
 
@@ -29,12 +31,25 @@ class SoundPiece:
     seconds: Fraction
 
 
-def piece_of(source: MediaInput, facts: MediaFacts, seconds: Fraction) -> SoundPiece:
-    """The share of a clip whose picture is shown for so long; silence where it has no sound."""
+def held_seconds(facts: MediaFacts) -> Fraction:
+    """How much later a clip's first frame is shown than its audio begins, in seconds: in the film that frame is held
+    for as long, so that no audio is lost. 0 without audio, or where they begin together to within a frame.
+    """
+    if facts.audio is None or facts.video is None:
+        return Fraction(0)
+    late, fps = facts.video.start_seconds - facts.audio.start_seconds, facts.video.fps
+    unheld = min(1 / fps, LARGEST_UNHELD_SECONDS) if fps > 0 else LARGEST_UNHELD_SECONDS
+    return late if late > unheld else Fraction(0)
+
+
+def piece_of(source: MediaInput, facts: MediaFacts, seconds: Fraction, *, held: Fraction) -> SoundPiece:
+    """The share of a clip that is shown for so long, its first frame for `held` seconds before its time; silence where
+    it has no sound.
+    """
     if facts.audio is None:
         return SoundPiece(None, Fraction(0), seconds)
     start = facts.video.start_seconds if facts.video is not None else facts.audio.start_seconds
-    return SoundPiece(source, facts.audio.start_seconds - start, seconds)
+    return SoundPiece(source, facts.audio.start_seconds - start + held, seconds)
 
 
 def samples_of(pieces: Sequence[SoundPiece], sample_rate: int) -> list[int]:

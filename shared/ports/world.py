@@ -238,7 +238,7 @@ class Encoder(Protocol):
 
     def conform(
         self, clip: MediaInput, facts: MediaFacts, like: Target, result: MediaResult, *,
-        model: VideoFacts | None = None, tell: Callable[[float], None] | None = None,
+        model: VideoFacts | None = None, frames: int | None = None, tell: Callable[[float], None] | None = None,
     ) -> None:  # fmt: skip
-        """Re-encodes a clip to the size, rate and sound of `like`; with `model`, so that it can be copied next to
-        it."""
+        """Re-encodes a clip to the size, rate and sound of `like` and to so many frames (None: as many as it lasts);
+        with `model`, so that it can be copied next to it."""

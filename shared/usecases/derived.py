@@ -8,14 +8,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 from shared.domain.errors import BadMedia
 from shared.media.clip import Clip
-from shared.media.conform import conformed_pictures
+from shared.media.conform import conformed_frames
 from shared.media.plan import SMART
 from shared.media.probe import VideoFacts
-from shared.media.sound import piece_of
+from shared.media.sound import held_seconds, piece_of
 from shared.media.streams import Write
 from shared.ports import Encoder, MediaStore, StoredObject
 from shared.usecases.film import Planned, Work
@@ -25,7 +27,7 @@ from shared.usecases.splicing import Progress, read_clips
 from shared.usecases.transfers import write_stream
 
 # Part of every derived object's name: another way of making it must not find an earlier one's work.
-ENGINE = "3"
+ENGINE = "4"
 Tell = Callable[[float], None]
 
 
@@ -62,7 +64,7 @@ class Derived:
         rate, channels = target.sample_rate, target.channels
         times = [clip.picture.times for clip in clips if clip.picture and clip.picture.times]
         pieces = [
-            piece_of(inputs.of(number), facts, shown.seconds)
+            piece_of(inputs.of(number), facts, shown.seconds, held=self._held(number, shown.seconds))
             for number, (facts, shown) in enumerate(zip(self._facts, times, strict=True))
         ]
         told = [
@@ -88,16 +90,18 @@ class Derived:
         facts, inputs, sound = self._facts[number], self._planned.inputs, not self._plan.whole_sound
         target, model = self._plan.target, self._model
         assert target is not None
+        frames = self._frames.get(number)
 
         def encode(write: Write, tell: Tell) -> None:
-            self._encoder.conform(inputs.of(number), facts, target, write, model=model, tell=tell)
+            self._encoder.conform(inputs.of(number), facts, target, write, model=model, frames=frames, tell=tell)
 
         def rewrap(write: Write, tell: Tell) -> None:
             self._encoder.rewrap(inputs.of(number), facts, write, sound=sound, tell=tell)
 
         try:
             if number in self._plan.encoded:
-                return self._found_or_made(["encoded", *self._told(number), repr(target), repr(model)], encode)
+                told = ["encoded", *self._told(number), repr(target), repr(model), frames]
+                return self._found_or_made(told, encode)
             if number in self._plan.rewrapped:
                 return self._found_or_made(["rewrapped", *self._told(number), sound], rewrap)
         except BadMedia as error:
@@ -109,17 +113,27 @@ class Derived:
         """The picture that encoded clips have to lie beside."""
         return self._facts[self._plan.model].video if self._plan.strategy == SMART else None
 
-    def _counted(self, clips: Sequence[Clip]) -> list[tuple[Clip, int]]:
-        """Clips that were made, each with the number of pictures it has to have."""
-        target, counted = self._plan.target, []
+    @cached_property
+    def _frames(self) -> dict[int, int]:
+        """By clip that is encoded, how many frames it gets."""
+        target, encoded = self._plan.target, sorted(self._plan.encoded)
         assert target is not None
-        for number in (*self._plan.encoded, *self._plan.rewrapped):
-            video = self._facts[number].video
-            assert video is not None
-            is_encoded = number in self._plan.encoded
-            pictures = conformed_pictures(video, target, self._model) if is_encoded else video.frames
-            counted.append((clips[number], pictures))
-        return counted
+        counts = conformed_frames((self._facts[number] for number in encoded), target)
+        return dict(zip(encoded, counts, strict=True))
+
+    def _held(self, number: int, seconds: Fraction) -> Fraction:
+        """How long a clip's first frame is shown before its time, `seconds` being how long all of them are shown."""
+        facts = self._facts[number]
+        held, own = held_seconds(facts), facts.video.duration_seconds if facts.video else Fraction(0)
+        is_made = number in self._plan.encoded or number in self._plan.rewrapped
+        # Of a clip that is copied, its tables decide.
+        return held if is_made or seconds - own > held / 2 else Fraction(0)
+
+    def _counted(self, clips: Sequence[Clip]) -> list[tuple[Clip, int]]:
+        """Clips that were made, each with the number of frames it has to have."""
+        own = ((number, self._facts[number].video) for number in self._plan.rewrapped)
+        frames = {number: video.frames for number, video in own if video is not None} | self._frames
+        return [(clips[number], count) for number, count in frames.items()]
 
     def _told(self, number: int) -> list[str]:
         stored = self._planned.sources[number].stored

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from shared.media.probe import MediaFacts
-from shared.media.target import Target
+from shared.media.target import Target, Wishes
 from tests.footage import clip, compiled, encoder, made, picture, pixel, tone
 
 TARGET = Target(width=160, height=90, fps=Fraction(24), sample_rate=44100, channels=2)
@@ -126,7 +126,46 @@ def test_sound_that_starts_apart_stays_apart(tmp_path: Path, late: float) -> Non
     assert facts.decoded is not None
     assert picture(facts).start_seconds == 0
     silent = [(one.start_seconds, one.end_seconds) for one in facts.decoded.silent]
-    assert silent == [pytest.approx(span, abs=0.06) for span in ([(0, 0.5)] if late > 0 else [(1.5, 2)])]
+    assert silent == [pytest.approx(span, abs=0.06) for span in ([(0, 0.5)] if late > 0 else [(2, 2.5)])]
+    assert picture(facts).frames == (48 if late > 0 else 60)
+
+
+def test_audio_longer_than_the_video_ends_with_it(tmp_path: Path) -> None:
+    seen, heard = ("-f", "lavfi", "-i", "testsrc2=s=160x90:r=24:d=1"), ("-f", "lavfi", "-i", "sine=440:r=44100:d=3")
+    path = made(*seen, *heard, *X264, "-c:a", "aac", tmp_path / "clip-0.mp4")
+    facts, _ = conformed(path)
+    assert (picture(facts).frames, facts.decoded.samples if facts.decoded else 0) == (24, 44100)
+
+
+@pytest.mark.parametrize("frames", [1, 7, 23, 25, 60])
+def test_a_clip_gets_as_many_frames_as_its_place_in_the_film_asks_for(tmp_path: Path, frames: int) -> None:
+    ffmpeg, path = encoder(), clip(tmp_path / "clip-0.mp4")
+    ffmpeg.conform(path, ffmpeg.probe(path), TARGET, tmp_path / "like.mp4", frames=frames)
+    facts = ffmpeg.verify(tmp_path / "like.mp4")
+    assert facts.decoded is not None
+    assert (picture(facts).frames, facts.decoded.samples) == (frames, round(Fraction(frames * 44100, 24)))
+
+
+def test_cuts_of_a_few_frames_do_not_add_up_to_a_longer_film(tmp_path: Path) -> None:
+    """7 frames at 24/s are 8.75 at 30/s: rounded clip by clip, 30 of them would last 0.25 s longer."""
+    short = clip(tmp_path / "clip-0.mp4", seconds=7 / 24, sound="mono")
+    film, path = compiled([short] * 30, tmp_path, Wishes(fps=Fraction(30)))
+    assert film.plan.strategy == "encode"
+    assert film.seconds == pytest.approx(8.75, abs=1 / 60 + 0.001)
+    assert picture(encoder().verify(path)).frames in (262, 263)
+    starts = [join["atSeconds"] for join in film.verification["joins"]]
+    assert starts == pytest.approx([number * 7 / 24 for number in range(30)], abs=1 / 60 + 0.001)
+
+
+def test_clips_encoded_between_copied_ones_do_not_shift_them(tmp_path: Path) -> None:
+    """Four of 11 frames at 30/s are 8.8 at 24/s each: 9 would bring the last clip 33 ms out of its time."""
+    like = clip(tmp_path / "like.mp4", seconds=1)
+    odd = clip(tmp_path / "odd.mp4", size="320x200", fps=30, seconds=11 / 30)
+    film, _ = compiled([like, odd, like, odd, like, odd, like, odd, like], tmp_path)
+    assert (film.plan.strategy, film.plan.encoded) == ("smart", (1, 3, 5, 7))
+    starts = [join["atSeconds"] for join in film.verification["joins"]]
+    wanted = [number // 2 * (1 + 11 / 30) + number % 2 for number in range(9)]
+    assert starts == pytest.approx(wanted, abs=1 / 48 + 0.001)
 
 
 def test_an_odd_clip_is_made_like_the_others(tmp_path: Path) -> None:

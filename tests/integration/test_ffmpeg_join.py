@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from shared.media.conform import shown_seconds
 from shared.media.probe import MediaFacts
 from shared.usecases.film import Film
 from tests.footage import FFMPEG, clip, compiled, encoder, made, packets, picture, tone
@@ -120,7 +121,7 @@ def test_times_are_made_even_clip_by_clip(tmp_path: Path, kind: str, sound: str)
     film, decoded, _ = copied([odd] * 6, tmp_path)
     assert max(offsets(film.verification)) < OFFSET_MS
     assert picture(decoded).start_seconds == 0
-    length = float(picture(encoder().probe(odd)).duration_seconds)
+    length = float(shown_seconds(encoder().probe(odd)))
     starts = [join["atSeconds"] for join in film.verification["joins"]]
     assert starts == pytest.approx([n * length for n in range(6)], abs=0.005)
 
