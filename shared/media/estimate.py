@@ -8,6 +8,7 @@ from decimal import Decimal
 from statistics import median, quantiles
 
 from shared.media.compare import ProbedClip
+from shared.media.conform import shown_seconds
 from shared.media.plan import SPLICE, CompilePlan
 from shared.media.splice.parts import SMALLEST_PART_BYTES, in_memory
 
@@ -64,7 +65,7 @@ def reckon(
     if plan.strategy != SPLICE:
         # Clips are looked through, some are read to be changed and written, their sound is read.
         through += whole + 2 * sum(sizes_bytes[number] for number in changed) + whole * plan.whole_sound
-        seconds += sum(_pixels(probes[number]) for number in plan.encoded) / ENCODED_PIXELS_A_SECOND
+        seconds += sum(_encoded_pixels(plan, probes[number]) for number in plan.encoded) / ENCODED_PIXELS_A_SECOND
     through += whole * decoded
     seconds += through / BYTES_A_SECOND + copied / COPIED_BYTES_A_SECOND + pixels / DECODED_PIXELS_A_SECOND
     requests = len(probes) + len(changed) + 1
@@ -88,6 +89,14 @@ def estimate(reckoning: Reckoning, runs: Sequence[tuple[float, float]], memory_m
         cost_usd=cost.quantize(MICRO_USD),
         runs=len(shares),
     )
+
+
+def _encoded_pixels(plan: CompilePlan, probe: ProbedClip) -> float:
+    """By what becomes of the clip: a still of one sample is as many frames as it lasts."""
+    target, facts = plan.target, probe.facts
+    if target is None or facts is None:
+        return _pixels(probe)
+    return float(target.width * target.height * target.fps * shown_seconds(facts))
 
 
 def _pixels(probe: ProbedClip) -> int:

@@ -239,7 +239,7 @@ def _smart(found: _Found, why_not_copied: tuple[str, ...]) -> CompilePlan:
     if why_not is not None:
         return _encode(found, (*refused, (SMART, (why_not,))))
     model = next(number for number in range(len(found.probes)) if number not in odd)
-    target = target_of(found.facts, model=model)
+    target = target_of(found.facts, found.wishes, model)
     whole = any(one.severity == SOUND and one.clip not in odd for one in found.odd)
     return CompilePlan(SMART, model, target, tuple(sorted(odd)), found.mismatches, refused, whole)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from math import ceil
 
 from shared.media.compare import majority
 from shared.media.probe import MediaFacts
@@ -15,6 +16,11 @@ COMMON_RATES = (
     *(Fraction(rate) for rate in (16, 24, 25, 30, 48, 50, 60)),
     *(Fraction(rate, 1001) for rate in (24000, 30000, 60000)),
 )
+# In frames per second. Slower is a slide show or a still of one sample, whose rate would leave of a moving clip a frame
+# now and then; no usual player or screen shows more.
+LOWEST_RATE, HIGHEST_RATE = Fraction(10), Fraction(120)
+# Where no clip has a rate at all.
+DEFAULT_RATE = Fraction(25)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +57,7 @@ def target_of(facts: Sequence[MediaFacts], wishes: Wishes = Wishes(), model: int
     return Target(
         width=max(width // 2 * 2, 16),
         height=max(height // 2 * 2, 16),
-        fps=wishes.fps or usual_rate(video.fps),
+        fps=wishes.fps or film_rate([clip.video.fps for clip in facts if clip.video is not None], video.fps),
         sample_rate=model_sound.sample_rate if model_sound else None,
         channels=min(model_sound.channels, 2) if model_sound else 0,
     )
@@ -63,6 +69,21 @@ def _under_ceiling(size: tuple[int, int], quality: str) -> tuple[int, int]:
     if shorter <= ceiling:
         return size
     return round(size[0] * ceiling / shorter), round(size[1] * ceiling / shorter)
+
+
+def film_rate(rates: Sequence[Fraction], usual: Fraction) -> Fraction:
+    """Frames per second of a film whose clips have these `rates`, most of it the `usual` one, which is taken where it
+    is a film's rate at all.
+
+    Below LOWEST_RATE the fastest clip's is taken. What is still too low is multiplied, what is above HIGHEST_RATE is
+    divided, by the smallest whole number that will do: every frame taken from the clip is then shown at its exact time.
+    """
+    rate = usual_rate(usual)
+    if rate < LOWEST_RATE:
+        rate = max(map(usual_rate, rates), default=rate)
+    if rate <= 0:
+        return DEFAULT_RATE
+    return rate * ceil(LOWEST_RATE / rate) if rate < LOWEST_RATE else rate / ceil(rate / HIGHEST_RATE)
 
 
 def usual_rate(fps: Fraction) -> Fraction:

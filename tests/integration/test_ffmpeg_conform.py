@@ -189,3 +189,42 @@ def test_how_far_an_encoding_has_come_is_told(tmp_path: Path) -> None:
     assert told
     assert told == sorted(set(told))
     assert 0 < told[-1] <= 8.1
+
+
+def still(path: Path, seconds: float = 3) -> Path:
+    """A picture that is shown for so long as one sample."""
+    return made("-f", "lavfi", "-i", "color=red:s=160x90", "-r", f"1/{seconds}", "-frames:v", "1", *X264, path)
+
+
+def test_a_still_of_one_sample_does_not_set_the_rate_of_the_film(tmp_path: Path) -> None:
+    image, moving = still(tmp_path / "still.mp4"), clip(tmp_path / "moving.mp4", seconds=2)
+    film, path = compiled([image, moving], tmp_path, Wishes(reencode=True))
+    facts = picture(encoder().verify(path))
+    assert film.seconds == pytest.approx(5)
+    assert (facts.fps, facts.frames) == (24, 120)
+
+
+def test_stills_alone_make_a_film_of_their_length(tmp_path: Path) -> None:
+    film, path = compiled([still(tmp_path / "still.mp4")] * 2, tmp_path, Wishes(size=(80, 46)))
+    assert film.seconds == pytest.approx(6)
+    assert picture(encoder().verify(path)).frames == 60
+
+
+@pytest.mark.parametrize("fps", [1, 5])
+def test_a_rate_that_is_asked_for_stays(tmp_path: Path, fps: int) -> None:
+    film, _ = compiled([clip(tmp_path / "clip-0.mp4", seconds=2)], tmp_path, Wishes(fps=Fraction(fps)))
+    assert (film.plan.target.fps if film.plan.target else None, film.seconds) == (fps, 2)
+
+
+def test_a_slide_show_does_not_slow_down_the_clip_that_is_encoded_beside_it(tmp_path: Path) -> None:
+    slides = clip(tmp_path / "slides.mp4", fps=2, seconds=40, sound=None)
+    film, path = compiled([slides, clip(tmp_path / "odd.mp4", size="320x200", sound=None)], tmp_path)
+    assert (film.plan.strategy, film.plan.encoded) == ("smart", (1,))
+    assert picture(encoder().verify(path)).frames == 80 + 24
+
+
+def test_a_rate_that_is_asked_for_holds_beside_copied_clips_too(tmp_path: Path) -> None:
+    slides = clip(tmp_path / "slides.mp4", fps=2, seconds=40, sound=None)
+    odd = clip(tmp_path / "odd.mp4", seconds=2, sound=None)
+    _, path = compiled([slides, odd], tmp_path, Wishes(fps=Fraction(2)))
+    assert picture(encoder().verify(path)).frames == 80 + 4
