@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
@@ -175,11 +174,12 @@ def catalog() -> Catalog:
     """The registry: MODELS_CONFIG (JSON text or an `s3:bucket/key` address) over config/models.json."""
     from shared.adapters.s3 import text_at
     from shared.domain.catalog import parse_catalog
+    from shared.domain.json_text import parse_json
 
     text = os.environ.get("MODELS_CONFIG", "")
     if text.startswith("s3:"):
         text = text_at(aws("s3"), text)
-    return parse_catalog(json.loads(text or (SOURCE_ROOT / "config" / "models.json").read_text("utf8")))
+    return parse_catalog(parse_json(text or (SOURCE_ROOT / "config" / "models.json").read_text("utf8")))
 
 
 @cache

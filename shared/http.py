@@ -14,6 +14,7 @@ from aws_lambda_powertools.event_handler.api_gateway import Router
 from shared.domain import errors
 from shared.domain.errors import Forbidden, InvalidRequest, MalformedRequest, Mistake, NotFound, TooLarge
 from shared.domain.jobs import Caller
+from shared.domain.json_text import parse_json
 from shared.observability import logger
 from shared.wire import M, serial_of, validated
 
@@ -81,7 +82,7 @@ def _json_object(router: Router) -> dict[str, Any]:
     if len(text.encode()) > BODY_LIMIT_BYTES:
         raise TooLarge("The body is over 1 MB: upload media with POST /api/uploads and name it by s3Key.")
     try:
-        value = json.loads(text, parse_constant=_no_constant)
+        value = parse_json(text)
     except (ValueError, RecursionError) as error:
         raise MalformedRequest("The body is not valid JSON: send one JSON object.") from error
     if not isinstance(value, dict):
@@ -188,7 +189,3 @@ def _error(resolver: APIGatewayRestResolver, error: errors.ProductError) -> Resp
     retry = {"Retry-After": str(error.retry_after_seconds)} if error.retry_after_seconds else {}
     logger.info("refused", extra={"status": status, "code": error.code})
     return answer(status, body, retry)
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")

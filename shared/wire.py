@@ -14,11 +14,14 @@ from pydantic.alias_generators import to_camel
 
 from shared.domain.catalog import unknown_sentence
 from shared.domain.errors import InvalidRequest, Mistake
+from shared.domain.json_text import LEAST_INTEGER, MOST_INTEGER
 
 M = TypeVar("M", bound=BaseModel)
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 MAX_SERIAL = 2**31 - 1
 _SERIAL = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)
+# pydantic ends the path of a mistake in `int | str` with the name of each member.
+_MEMBER_OF_UNION = re.compile(r"\.(?:int|float|str)$")
 _USER_ID = re.compile(r"[A-Za-z0-9._@-]{1,128}")
 
 
@@ -83,10 +86,18 @@ def validated(
 
 
 def _mistake(model: type[BaseModel], error: Any) -> Mistake:
-    path = ".".join(str(part) for part in error["loc"])
+    path = ".".join(map(str, error["loc"]))
     if error["type"] == "extra_forbidden":
         return Mistake(path, unknown_sentence(str(error["loc"][-1]), _known_fields(model, error["loc"][:-1])))
+    path = _MEMBER_OF_UNION.sub("", path)
+    if error["type"] == "int_type" and _is_integral(error["input"]):
+        return Mistake(path, f"must be an integer between {LEAST_INTEGER} and {MOST_INTEGER}")
     return Mistake(path, error["msg"].removeprefix("Value error, ").replace("Input should", "must"))
+
+
+def _is_integral(value: Any) -> bool:
+    """Of what `parse_json` reads: an integer that 64 bits do not hold."""
+    return isinstance(value, float) and value.is_integer()
 
 
 def _known_fields(model: type[BaseModel], path: Sequence[str | int]) -> list[str]:

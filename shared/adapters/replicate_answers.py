@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from shared.adapters.replicate_prediction import LONGEST_ERROR
+from shared.domain.json_text import parse_json
 
 if TYPE_CHECKING:
     import httpx
@@ -23,7 +24,7 @@ _RESETS_IN = re.compile(r"resets? in ~?\s*([0-9]{1,6})\s*s", re.ASCII | re.IGNOR
 def object_of(response: httpx.Response) -> Mapping[str, Any]:
     """Raises ValueError when a success holds no JSON object."""
     try:
-        body = json.loads(response.content) if 200 <= response.status_code < 300 else None
+        body = parse_json(response.content) if 200 <= response.status_code < 300 else None
     except RecursionError:
         body = None
     if not isinstance(body, dict):

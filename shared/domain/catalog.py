@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from shared.domain.errors import InvalidRequest, Mistake, NotFound
+from shared.domain.json_text import LEAST_INTEGER, MOST_INTEGER, whole_number
 from shared.domain.prices import PRICING_UNITS, Price
 from shared.domain.sources import FIRST_FRAME, image_problem
 
@@ -21,6 +22,7 @@ IMAGE = "image"
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "string": (str,), "integer": (int,), "number": (int, float), "boolean": (bool,),
 }  # fmt: skip
+_INTEGERS: Mapping[str, Any] = {"minimum": LEAST_INTEGER, "maximum": MOST_INTEGER}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ class Model:
 
     def resolve(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The parameters to send: given over defaults. Raises InvalidRequest naming every mistake."""
-        framed, mistakes = self._framed(given)
+        framed, mistakes = self._framed({name: whole_number(value) for name, value in given.items()})
         parameters, wrong_size = self._sized(framed)
         mistakes += wrong_size + [
             Mistake(f"parameters.{name}", unknown_sentence(name, self._known))
@@ -247,13 +249,20 @@ def _problem(value: Any, limit: Mapping[str, Any]) -> str | None:
     kind = limit.get("type", "string")
     if kind == IMAGE:
         return image_problem(value)
-    if not isinstance(value, _TYPES[kind]) or (isinstance(value, bool) and kind != "boolean"):
+    if not _is_of_type(value, kind):
         return f"must be of type {kind}"
     if "enum" in limit and value not in limit["enum"]:
         return f"must be one of {', '.join(map(str, limit['enum']))}"
     if isinstance(value, str):
         return _text_problem(value, limit)
-    return _range_problem(value, limit)
+    return _range_problem(value, {**_INTEGERS, **limit} if kind == "integer" else limit)
+
+
+def _is_of_type(value: Any, kind: str) -> bool:
+    """An integer by its value: one that 64 bits do not hold comes as a float, and is out of range."""
+    if isinstance(value, bool):
+        return kind == "boolean"
+    return isinstance(value, _TYPES[kind]) or (kind == "integer" and isinstance(value, float) and value.is_integer())
 
 
 def _text_problem(value: str, limit: Mapping[str, Any]) -> str | None:
@@ -264,7 +273,8 @@ def _text_problem(value: str, limit: Mapping[str, Any]) -> str | None:
 
 
 def _range_problem(value: Any, limit: Mapping[str, Any]) -> str | None:
-    if not math.isfinite(value):
+    # Not math.isfinite, which fails on integers beyond the range of a double.
+    if not -math.inf < value < math.inf:
         return "must be a finite number"
     if value < limit.get("minimum", -math.inf) or value > limit.get("maximum", math.inf):
         return f"must be between {limit.get('minimum', '-')} and {limit.get('maximum', '-')}"

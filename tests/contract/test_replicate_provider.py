@@ -30,6 +30,14 @@ def failed_create(answer: Answer, error: type[ProductError], **changes: Any) -> 
     return raised.value
 
 
+def test_a_count_with_a_point_is_counted() -> None:
+    told = {**MADE, "status": "succeeded", "metrics": {"image_output_count": 2.0, "token_output_count": 4e0}}
+    with scripted(always(json_reply(201, told))) as server:
+        made = create(server.origin)
+
+    assert (made.images, made.tokens) == (2, 4)
+
+
 @pytest.mark.parametrize("suffix", ["", "/", "/v1", "/v1/"])
 def test_a_create_asks_once_for_model_input_webhook_and_deadline(suffix: str) -> None:
     with scripted(always(json_reply(201, MADE))) as server:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from typing import Any
 from uuid import uuid4
 
@@ -46,6 +47,32 @@ def jobs(api: Api) -> dict[str, str]:
         "music": asked(api, {"userId": "tester", "mediaType": "audio", "modelId": "musicgen",
                              "parameters": {"prompt": "a waltz", "duration": 1}}),
     }  # fmt: skip
+
+
+def test_a_number_is_the_same_however_it_is_written(api: Api, predictions: Predictions, words: str) -> None:
+    body = json.dumps(a_clip(words, parameters={"prompt": words, "resolution": "480p", "duration": "N", "seed": "N"}))
+    spelled = [body.replace('"N"', number).encode() for number in ("2", "2.0", "2e0", "20E-1")]
+
+    made = {api.post("/generate-media", one, Idempotency_Key=words).data(202)["jobId"] for one in spelled}
+
+    assert len(made) == 1
+    (sent,) = eventually(lambda: predictions(words), lambda: "no prediction was made")
+    assert json.dumps([sent["input"]["duration"], sent["input"]["seed"]]) == "[2, 2]"
+
+
+def test_a_script_a_section_and_a_position_may_be_written_with_a_point(api: Api, rows: Rows, words: str) -> None:
+    script_id = api.post("/api/scripts", b'{"sectionId": 7.0}').data(201)["scriptId"]
+    body = json.dumps(a_clip(words, scriptId="S", sectionId="N")).replace('"S"', f"{script_id}.0").replace('"N"', "9e0")
+    job_id = api.post("/generate-media", body.encode()).data(202)["jobId"]
+    (video,) = api.videos(script_id)
+
+    moved = api.call("PATCH", f"/api/section-videos/{video['videoId']}", b'{"position": 3.0}').data()
+
+    assert (moved["position"], moved["sectionId"], moved["jobId"]) == (3, 9, job_id)
+    assert rows("SELECT request->>'scriptId' FROM vsl.jobs WHERE id = %s", job_id) == [(str(script_id),)]
+    named = {"videoIds": f"[{video['videoId']}.0]", "clips": f'[{{"videoId": {video["videoId"]}e0}}]'}
+    for field, value in named.items():
+        api.post("/compile-videos", f'{{"{field}": {value}}}'.encode()).refuses(409, "not_approved")
 
 
 def test_outputs_inside_the_answer_are_stored_like_any(api: Api, jobs: dict[str, str]) -> None:

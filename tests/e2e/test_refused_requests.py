@@ -81,6 +81,53 @@ def test_a_number_beyond_all_numbers_is_named(api: Api, nothing_made: Watch, wor
     assert "metadata.take: must be a finite number" in refused(api, nothing_made, body)
 
 
+@pytest.mark.parametrize(
+    ("name", "number", "problem"),
+    [
+        ("duration", "2.5", "must be of type integer"),
+        ("duration", "13.0", "must be between 2 and 12"),
+        ("duration", "true", "must be of type integer"),
+        ("seed", "2.0e30", "must be between 0 and 9223372036854775807"),
+        ("seed", "1e400", "must be a finite number"),
+        ("seed", "1" + "0" * 400, "must be a finite number"),
+        ("seed", "9" * 5000, "must be a finite number"),
+    ],
+)
+def test_a_number_that_is_no_integer_of_its_parameter_is_named(
+    api: Api, nothing_made: Watch, words: str, name: str, number: str, problem: str
+) -> None:
+    body = json.dumps(a_clip(words, parameters={"prompt": words, name: "NUMBER"})).replace('"NUMBER"', number).encode()
+
+    assert f"parameters.{name}: {problem}" in refused(api, nothing_made, body)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "field"),
+    [
+        ("POST", "/api/scripts", '{"sectionId": NUMBER}', "sectionId"),
+        ("PATCH", "/api/section-videos/1", '{"position": NUMBER}', "position"),
+        ("POST", "/compile-videos", '{"scriptId": NUMBER}', "scriptId"),
+        ("POST", "/compile-videos", '{"videoIds": [NUMBER]}', "videoIds.0"),
+        ("POST", "/compile-videos", '{"clips": [{"videoId": NUMBER}]}', "clips.0.videoId"),
+        ("POST", "/compile-videos", '{"scriptId": 1, "fps": NUMBER}', "fps"),
+        (
+            "POST",
+            "/api/uploads",
+            '{"userId": "u", "kind": "font", "files": [{"name": "a", "contentType": "font/ttf", "size": NUMBER}]}',
+            "files.0.size",
+        ),
+    ],
+)
+def test_no_number_field_takes_what_is_no_number_of_its_kind(
+    api: Api, nothing_made: Watch, method: str, path: str, body: str, field: str
+) -> None:
+    wrong = ["2.0e30", "1e400", "-1e400", "1" + "0" * 400, "true"] + ["2.5"] * (field != "fps")
+    with nothing_made():
+        for number in wrong:
+            sentence = api.call(method, path, body.replace("NUMBER", number).encode()).refuses(422, "invalid_request")
+            assert f"{field}: must be" in sentence, number
+
+
 def test_a_missing_prompt_is_named(api: Api, nothing_made: Watch, words: str) -> None:
     sentence = refused(api, nothing_made, a_clip(words, parameters={"duration": 2}))
 

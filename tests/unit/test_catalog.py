@@ -10,6 +10,7 @@ import pytest
 
 from shared.domain.catalog import parse_catalog
 from shared.domain.errors import InvalidRequest
+from shared.domain.json_text import parse_json
 
 CONFIG = json.loads((Path(__file__).parents[2] / "config" / "models.json").read_text())
 CATALOG = parse_catalog(CONFIG)
@@ -44,6 +45,70 @@ def test_a_whole_number_is_nothing_else(value: object) -> None:
         return
     with pytest.raises(InvalidRequest):
         model.resolve({"prompt": "x", "duration": value})
+
+
+@pytest.mark.parametrize(
+    ("media_type", "model_id", "name", "value", "sent"),
+    [
+        ("video", "seedance-1-lite", "duration", 2.0, "2"),
+        ("video", "seedance-1-lite", "fps", 24.0, "24"),
+        ("image", "sdxl", "width", 1024.0, "1024"),
+        ("image", "sdxl", "guidance_scale", 7.0, "7"),
+        ("image", "sdxl", "guidance_scale", 7.5, "7.5"),
+    ],
+)
+def test_an_integral_number_is_sent_as_an_integer(
+    media_type: str, model_id: str, name: str, value: float, sent: str
+) -> None:
+    resolved = CATALOG.model(media_type, model_id).resolve({"prompt": "x", name: value})
+
+    assert json.dumps(resolved[name]) == sent
+
+
+def test_a_size_with_a_point_becomes_its_ratio() -> None:
+    resolved = CATALOG.model("image", "flux-schnell").resolve({"prompt": "x", "width": 1280.0, "height": 720.0})
+
+    assert resolved["aspect_ratio"] == "16:9"
+
+
+@pytest.mark.parametrize(
+    ("media_type", "model_id", "name", "value", "problem"),
+    [
+        ("video", "seedance-1-lite", "seed", 2.0e30, "must be between 0 and 9223372036854775807"),
+        ("video", "seedance-1-lite", "seed", 2**63, "must be between 0 and 9223372036854775807"),
+        ("video", "seedance-1-lite", "seed", 10**400, "must be between 0 and 9223372036854775807"),
+        ("video", "seedance-1-lite", "seed", -1.0, "must be between 0 and 9223372036854775807"),
+        ("video", "seedance-1-lite", "duration", 13.0, "must be between 2 and 12"),
+        ("video", "seedance-1-lite", "duration", 2.5, "must be of type integer"),
+        ("video", "seedance-1-lite", "fps", 25.0, "must be one of 24"),
+        ("image", "sdxl", "guidance_scale", 10**400, "must be between 1 and 50"),
+        ("image", "sdxl", "guidance_scale", float("inf"), "must be a finite number"),
+        ("image", "sdxl", "guidance_scale", float("nan"), "must be a finite number"),
+    ],
+)
+def test_a_number_beyond_what_its_parameter_takes_is_named(
+    media_type: str, model_id: str, name: str, value: float, problem: str
+) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        CATALOG.model(media_type, model_id).resolve({"prompt": "x", name: value})
+
+    assert [(mistake.path, mistake.message) for mistake in refused.value.details] == [(f"parameters.{name}", problem)]
+
+
+def test_a_registry_may_write_its_integers_with_a_point() -> None:
+    text = """{"video": {"m": {"version": "o/n", "pricing": 0.1, "pricingUnit": "second", "estimatedTime": 2,
+        "supportedParams": ["duration", "steps"], "defaults": {"duration": 5.0}, "deadlineSeconds": 600.0,
+        "pricingBy": {"duration": {"5": 0.2}},
+        "limits": {"duration": {"type": "integer", "enum": [5.0, 10.0]},
+                   "steps": {"type": "integer", "minimum": 1.0, "maximum": 4e0}}}}}"""
+    model = parse_catalog(parse_json(text)).model("video", "m")
+
+    resolved = model.resolve({})
+    assert (json.dumps(resolved), model.price(resolved).estimate_usd(resolved)) == ('{"duration": 5}', Decimal(1))
+    with pytest.raises(InvalidRequest) as refused:
+        model.resolve({"duration": 7, "steps": 9})
+    problems = [mistake.message for mistake in refused.value.details]
+    assert problems == ["must be one of 5, 10", "must be between 1 and 4"]
 
 
 @pytest.mark.parametrize(
