@@ -193,7 +193,7 @@ class GuardedDownloader:
             landing.restart()
         response = exchange.get(headers)
         if response.status in _REDIRECTS:
-            return response.headers.get("Location", "")
+            return _location(response, target)
         _refuse_status(response.status, target)
         _expect(response, landing)
         self._receive(response, landing)
@@ -211,6 +211,14 @@ class GuardedDownloader:
             if landing.size_bytes - at_since < self._window_bytes:
                 raise _Cut("sends too slowly")
             since, at_since = time.monotonic(), landing.size_bytes
+
+
+def _location(response: BaseHTTPResponse, target: Target) -> str:
+    """The one Location of a redirect; two would be joined into an address that nobody sent."""
+    sent = set(response.headers.getlist("Location"))
+    if len(sent) != 1:
+        raise BadMedia(f"{target.origin} redirects ({response.status}) without one Location.")
+    return sent.pop()
 
 
 def _refuse_status(status: int, target: Target) -> None:

@@ -30,7 +30,14 @@ _URL = re.compile(
 )
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII)
-_HAS_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:", re.ASCII)
+# RFC 3986 appendix B: the parts of a reference. None is trusted before `parse_url` has read the whole.
+_REFERENCE = re.compile(
+    r"(?:(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):)?(?://(?P<authority>[^/?#]*))?"
+    r"(?P<path>[^?#]*)(?P<query>\?[^#]*)?(?:#.*)?",
+    re.ASCII,
+)
+# Sent as they are by many servers. A backslash is not among them, as browsers read it as a slash.
+_SENT_UNENCODED = re.compile(r"""[ "<>\[\]^`{|}\x80-\xff]""")
 
 # IANA special-purpose registries (RFC 6890 and later entries), multicast (RFC 5771), class E.
 _NOT_PUBLIC_V4 = tuple(
@@ -90,14 +97,55 @@ def parse_url(url: str) -> Target:
 
 
 def parse_redirect(base: Target, location: str) -> Target:
-    """Where a redirect leads. Only absolute URLs, `//host/...` and `/path` are followed: no second parser."""
-    if _HAS_SCHEME.match(location):
-        return parse_url(location)
-    if location.startswith("//"):
-        return parse_url(f"{base.scheme}:{location}")
-    if location.startswith("/"):
-        return parse_url(base.origin + location)
-    raise AddressRefused(f"{base.origin} redirects to an address that is not absolute.")
+    """The target of a redirect: its Location, resolved against `base` (RFC 3986 section 5.2), as `parse_url` reads it.
+
+    `location` is the header's bytes read as ISO 8859-1, as `http.client` gives them. Spaces, brackets and bytes beyond
+    ASCII are percent-encoded in path and query, as browsers do; a host is taken as it stands. Raises AddressRefused.
+    """
+    reference = _REFERENCE.fullmatch(location)
+    if reference is None or not location:
+        raise AddressRefused(f"{base.origin} redirects without a usable Location.")
+    try:
+        return parse_url(_resolved(base, reference))
+    except AddressRefused as refusal:
+        raise AddressRefused(f"{base.origin} sends a redirect that cannot be followed. {refusal.sentence}") from None
+
+
+def _resolved(base: Target, reference: re.Match[str]) -> str:
+    """RFC 3986 section 5.2.2, without the fragment."""
+    scheme, authority, path, query = reference.group("scheme", "authority", "path", "query")
+    if authority is not None:
+        root = f"{scheme or base.scheme}://{authority}"
+    elif scheme is not None:
+        return f"{scheme}:{path}"
+    else:
+        root = base.origin
+        path, query = _merged(base.request_target, path, query)
+    return root + _SENT_UNENCODED.sub(_percent_encoded, _without_dot_segments(path) + (query or ""))
+
+
+def _merged(request_target: str, path: str, query: str | None) -> tuple[str, str | None]:
+    """Path and query of a reference that has no authority, over those of its base."""
+    base_path, mark, base_query = request_target.partition("?")
+    if not path:
+        return base_path, mark + base_query if query is None else query
+    return (path if path.startswith("/") else f"{base_path.rpartition('/')[0]}/{path}"), query
+
+
+def _without_dot_segments(path: str) -> str:
+    """RFC 3986 section 5.2.4, of a path that is empty or begins with a slash."""
+    kept: list[str] = []
+    for segment in path.split("/")[1:]:
+        if segment == "..":
+            del kept[-1:]
+        elif segment != ".":
+            kept.append(segment)
+    ends_in_folder = path.endswith(("/.", "/.."))
+    return "".join(f"/{segment}" for segment in (*kept, *[""] * ends_in_folder))
+
+
+def _percent_encoded(character: re.Match[str]) -> str:
+    return f"%{ord(character[0]):02X}"
 
 
 def parse_origin(text: str) -> Target:

@@ -6,6 +6,7 @@ import base64
 import gzip
 import hashlib
 import io
+import socket
 import zipfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 
 from shared.domain.errors import BadMedia, OutputGone, ProductError, TooLarge
 from tests.integration.fetching import PNG, downloader, refused
-from tests.scripted_server import always, reply, scripted
+from tests.scripted_server import Asked, always, in_turn, reply, scripted
 
 
 def test_brings_a_file_as_its_bytes_say(tmp_path: Path) -> None:
@@ -67,6 +68,55 @@ def test_redirects_elsewhere_reach_nothing(tmp_path: Path, location: str, status
         refused(always(reply(status, Location=there)), tmp_path, BadMedia)
 
     assert trap.asked == []
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize(
+    ("location", "asked"),
+    [
+        ("video.mp4", "/v/1/video.mp4"),
+        ("../x.mp4", "/v/x.mp4"),
+        ("?token=1", "/v/1/canary?token=1"),
+        ("/a/./b.mp4#t=3", "/a/b.mp4"),
+        ("//{host}/x.mp4", "/x.mp4"),
+        ("my caf\u00e9 \u00c5 [1].mp4", "/v/1/my%20caf%C3%A9%20%C3%85%20%5B1%5D.mp4"),
+    ],
+)
+def test_follows_a_redirect_relative_to_where_it_comes_from(
+    tmp_path: Path, status: int, location: str, asked: str
+) -> None:
+    def answer(connection: socket.socket, request: Asked) -> None:
+        there = reply(status, Location=location.format(host=request.headers["host"]))
+        connection.sendall(there if request.path == "/v/1/canary?a=1" else reply(200, PNG))
+
+    with scripted(answer) as server:
+        fetched = downloader(server.origin).fetch(f"{server.origin}/v/1/canary?a=1", tmp_path)
+
+    assert fetched.size_bytes == len(PNG)
+    assert [request.path for request in server.asked] == ["/v/1/canary?a=1", asked]
+
+
+def test_a_relative_redirect_goes_on_from_the_last_origin_not_the_first(tmp_path: Path) -> None:
+    with ExitStack() as servers:
+        end = servers.enter_context(scripted(in_turn(reply(302, Location="b"), reply(200, PNG))))
+        start = servers.enter_context(scripted(always(reply(302, Location=f"{end.origin}/there/a"))))
+        downloader(start.origin, end.origin).fetch(f"{start.origin}/here/a", tmp_path)
+
+    assert [asked.path for asked in end.asked] == ["/there/a", "/there/b"]
+
+
+def test_relative_redirects_count_among_the_redirects(tmp_path: Path) -> None:
+    assert refused(always(reply(302, Location="on/")), tmp_path, BadMedia)[1] == 4
+
+
+@pytest.mark.parametrize("locations", [(), ("/a", "/b"), ("/a", "/a /b")])
+def test_a_redirect_without_one_location_is_not_followed(tmp_path: Path, locations: tuple[str, ...]) -> None:
+    lines = "".join(f"Location: {location}\r\n" for location in locations)
+    answer = f"HTTP/1.1 302 Said\r\nContent-Length: 0\r\n{lines}\r\n".encode()
+
+    error, times = refused(always(answer), tmp_path, BadMedia)
+
+    assert (times, "without one Location" in error.sentence) == (1, True)
 
 
 def test_a_redirect_loop_ends(tmp_path: Path) -> None:

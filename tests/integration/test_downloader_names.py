@@ -162,6 +162,21 @@ def test_where_any_https_is_open_neither_private_addresses_nor_plain_http_are(tm
     assert (server.asked, list(tmp_path.iterdir())) == ([], [])
 
 
+def test_a_relative_redirect_resolves_its_name_anew_and_refuses_an_address_that_turned_private(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tls, trusted = certificate(tmp_path, "media.example")
+    with scripted(in_turn(reply(302, Location="b.mp4"), reply(200, PNG)), tls) as server:
+        names = Names(monkeypatch, server.port, [PUBLIC], ["10.0.0.1"])
+        guarded = downloader(
+            any_https=True, resolver=names.resolve, tls=lambda: ssl.create_default_context(cafile=str(trusted))
+        )
+        with pytest.raises(AddressRefused, match="not public"):
+            guarded.fetch("https://media.example/v/a", tmp_path)
+
+    assert ([asked.path for asked in server.asked], names.dialled) == (["/v/a"], [PUBLIC])
+
+
 def test_a_fetch_that_nobody_waits_for_any_more_is_broken_off(tmp_path: Path) -> None:
     with scripted(always(reply(200, PNG))) as server, pytest.raises(Conflict):
         downloader(server.origin).fetch(f"{server.origin}/a", tmp_path, lambda: not server.asked)

@@ -18,6 +18,14 @@ from shared.domain.addresses import (
 )
 from shared.domain.errors import DependencyDown
 
+# Of section 5.4, whose base is http://a/b/c/d;p?q: a reference and the path it resolves to.
+REFERENCES = """
+g /b/c/g | ./g /b/c/g | g/ /b/c/g/ | /g /g | ?y /b/c/d;p?y | g?y /b/c/g?y | #s /b/c/d;p?q | g#s /b/c/g |
+g?y#s /b/c/g?y | ;x /b/c/;x | g;x=1?y#s /b/c/g;x=1?y | . /b/c/ | ./ /b/c/ | .. /b/ | ../ /b/ | ../g /b/g |
+../.. / | ../../ / | ../../g /g | ../../../g /g | ../../../../g /g | /./g /g | /../g /g | g. /b/c/g. |
+.g /b/c/.g | g.. /b/c/g.. | ..g /b/c/..g | ./../g /b/g | ./g/. /b/c/g/ | g/./h /b/c/g/h | g/../h /b/c/h |
+g;x=1/./y /b/c/g;x=1/y | g;x=1/../y /b/c/y | g?y/./x /b/c/g?y/./x | g?y/../x /b/c/g?y/../x | g#s/../x /b/c/g
+"""
 PRIVATE_FORMS = (
     "127.0.0.1", "127.1", "127.0.1", "2130706433", "0x7f000001", "0177.0.0.1", "0x7f.0.0.1", "017700000001",
     "0.0.0.0", "0", "10.0.0.1", "172.16.0.1", "192.168.0.1", "100.64.0.1", "169.254.169.254", "2852039166",
@@ -105,16 +113,89 @@ def test_an_allow_list_may_name_a_literal_loopback_address() -> None:
 
 @pytest.mark.parametrize(
     ("location", "expected"),
-    [("/b?c", "https://a.b:8443/b?c"), ("//c.d/e", "https://c.d/e"), ("https://c.d/e", "https://c.d/e")],
+    [
+        ("/b?c", "https://a.b:8443/b?c"),
+        ("//c.d/e", "https://c.d/e"),
+        ("https://c.d/e", "https://c.d/e"),
+        ("//c.d", "https://c.d/"),
+        ("?token=1", "https://a.b:8443/x/y?token=1"),
+        ("z.mp4", "https://a.b:8443/x/z.mp4"),
+        ("#t=3", "https://a.b:8443/x/y?q"),
+        ("z.mp4#t=3 \xe9", "https://a.b:8443/x/z.mp4"),
+        ("z.mp4?at=10:30", "https://a.b:8443/x/z.mp4?at=10:30"),
+        ("https://c.d/e/../f", "https://c.d/f"),
+    ],
 )
 def test_redirects_are_resolved_by_the_same_parser(location: str, expected: str) -> None:
-    assert parse_redirect(parse_url("https://a.b:8443/x"), location) == parse_url(expected)
+    assert parse_redirect(parse_url("https://a.b:8443/x/y?q"), location) == parse_url(expected)
 
 
-@pytest.mark.parametrize("location", ["", "b", "../b", "?c", "\\\\c.d", "/\\c.d/", "ht\ttps://c.d/", "javascript:1"])
+@pytest.mark.parametrize("example", [example.strip() for example in REFERENCES.split("|")])
+def test_references_resolve_as_the_examples_of_rfc_3986_do(example: str) -> None:
+    location, path = example.split()
+
+    target = parse_redirect(parse_url("https://a.b/b/c/d;p?q"), location)
+
+    assert (target.origin, target.request_target) == ("https://a.b", path)
+
+
+@pytest.mark.parametrize(
+    ("location", "path"),
+    [
+        ("/my clip.mp4", "/my%20clip.mp4"),
+        ("clip [1].mp4?a=[x|y]", "/v/clip%20%5B1%5D.mp4?a=%5Bx%7Cy%5D"),
+        ("/caf\xc3\xa9.mp4", "/caf%C3%A9.mp4"),
+        ("/caf\xe9.mp4", "/caf%E9.mp4"),
+        ("/caf%C3%A9 1.mp4", "/caf%C3%A9%201.mp4"),
+        ('https://a.b/"a" <b>.mp4', "/%22a%22%20%3Cb%3E.mp4"),
+    ],
+)
+def test_a_location_is_encoded_where_its_server_has_not(location: str, path: str) -> None:
+    assert parse_redirect(parse_url("https://a.b/v/x"), location).request_target == path
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "",
+        "\\\\c.d",
+        "/\\c.d/",
+        "..\\c.d",
+        "ht\ttps://c.d/",
+        "javascript:1",
+        "https:video.mp4",
+        "https:/video.mp4",
+        "file:///etc/passwd",
+        "data:text/plain,x",
+        "///c.d",
+        "//",
+        "//u@c.d/",
+        "//c.d:x/",
+        "//c d/",
+        "//caf\xc3\xa9.d/",
+        "https://c.d\\@e.f/",
+        "a\tb",
+        "a\nb",
+        "#a\nb",
+        "a\x00b",
+        "100%.mp4",
+        "\u20ac.mp4",
+        "/" + "\xe9" * 3000,
+    ],
+)
 def test_redirects_of_other_forms_are_refused(location: str) -> None:
-    with pytest.raises(AddressRefused):
+    with pytest.raises(AddressRefused, match=r"https://a\.b (?:sends a redirect|redirects)"):
         parse_redirect(parse_url("https://a.b/x"), location)
+
+
+@pytest.mark.parametrize("private", PRIVATE_FORMS)
+def test_no_redirect_leads_into_a_private_network(private: str) -> None:
+    for location in (f"//{private}/a b", f"https://{private}/../x", f"http://{private}"):
+        try:
+            target = parse_redirect(parse_url("https://a.b/x"), location)
+        except AddressRefused:
+            continue
+        assert source_problem(target, ()) is not None
 
 
 @pytest.mark.parametrize("private", ["127.0.0.1", "169.254.169.254", "fd00:ec2::254", "::ffff:10.0.0.1", "nonsense"])
