@@ -23,7 +23,7 @@ from shared.domain.errors import InvalidRequest, Mistake, OutOfTime
 from shared.domain.fetches import url_problem
 from shared.domain.jobs import Caller, Job, JobStatus, snapshot
 from shared.usecases.compile_film import FilmMaker
-from shared.usecases.compile_request import ClipSource, CompileRequest
+from shared.usecases.compile_request import ClipSource, CompileRequest, clips_problem
 from shared.usecases.compile_videos import INLINE_LIMIT_SECONDS, may_run_inline, request_compile
 from shared.usecases.plan_compile import Planner
 from shared.usecases.read_status import present
@@ -53,10 +53,18 @@ class ScriptCompileBody(wire.Wire):
     webhook_url: Annotated[str, AfterValidator(wire.https_url)] | None = Field(default=None, max_length=2000)
 
 
+def _not_too_many(clips: list[Any]) -> list[Any]:
+    """A field's validator. Raises ValueError; the use case asks again, of a script's clips too."""
+    problem = clips_problem(len(clips))
+    if problem is not None:
+        raise ValueError(problem)
+    return clips
+
+
 class CompileBody(ScriptCompileBody):
     script_id: wire.Serial | None = None
-    video_ids: list[int | str] | None = Field(default=None, min_length=1, max_length=200)
-    clips: list[ClipBody] | None = Field(default=None, min_length=1, max_length=200)
+    video_ids: Annotated[list[int | str], AfterValidator(_not_too_many)] | None = Field(default=None, min_length=1)
+    clips: Annotated[list[ClipBody], AfterValidator(_not_too_many)] | None = Field(default=None, min_length=1)
 
 
 @router.post("/api/scripts/<script_id>/compile")

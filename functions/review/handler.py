@@ -108,12 +108,14 @@ def get_scripts() -> Response[str]:
 @router.get("/api/scripts/<script_id>")
 def get_script(script_id: str) -> Response[str]:
     caller = http.caller_of(router, "read")
-    script, videos = review_clips.read_script(
+    script, videos, count = review_clips.read_script(
         http.path_number(script_id, "script"), caller, records=bootstrap.records()
     )
     data = review_clips.present_script(script, bootstrap.media())
-    data["videos"] = [_shown(video) for video in videos]
-    return http.answer(200, {"success": True, "data": data})
+    data |= {"videoCount": count, "videos": [_shown(video) for video in videos]}
+    # The page of GET /api/section-videos?scriptId= that goes on from here.
+    cursor = str(len(videos)) if len(videos) < count else None
+    return http.answer(200, {"success": True, "data": data, "nextCursor": cursor})
 
 
 @router.get("/api/section-videos")

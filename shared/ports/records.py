@@ -172,9 +172,13 @@ class Transaction(Erasures, Fetches, Protocol):
 
     def videos(
         self, account_id: UUID, *, script_id: int | None = None, section_id: int | None = None,
-        user_id: str | None = None, status: str | None = None, after: int | None = None, limit: int = 500,
+        user_id: str | None = None, status: str | None = None, after: int | None = None,
+        limit: int | None = None,
     ) -> Sequence[SectionVideo]:  # fmt: skip
-        """Section videos; of a script by position then id, else newest first."""
+        """Section videos; of a script by position then id, else newest first. All of them where `limit` is None."""
+
+    def count_videos(self, account_id: UUID, script_id: int, status: str | None = None) -> int:
+        """The number of a script's section videos, or of those in this state."""
 
     def move_video(
         self, account_id: UUID, video_id: int, sources: Sequence[str], to: str, reason: str | None = None

@@ -12,6 +12,18 @@ from shared.ports import MediaStore
 from shared.usecases.generate_media import RETRY_ROUTE
 from shared.usecases.idempotency import hash_of
 
+MOST_CLIPS = 200
+
+
+def clips_problem(count: int) -> str | None:
+    """The objection to so many clips in one film, however they are named."""
+    if count <= MOST_CLIPS:
+        return None
+    return (
+        f"has {count} clips, and a film has at most {MOST_CLIPS}: compile parts of it by videoIds or clips, "
+        "then join the films of the parts by their jobIds in clips"
+    )
+
 
 @dataclass(frozen=True, slots=True)
 class ClipSource:

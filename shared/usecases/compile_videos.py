@@ -16,7 +16,14 @@ from shared.domain.scripts import SectionVideo
 from shared.domain.storage_keys import fetched_folder, user_of_own_key
 from shared.ports import Clock, MediaStore, Records, Transaction
 from shared.usecases.aftermath import Aftermath
-from shared.usecases.compile_request import ClipSource, CompileRequest, body_asked, request_hash
+from shared.usecases.compile_request import (
+    MOST_CLIPS,
+    ClipSource,
+    CompileRequest,
+    body_asked,
+    clips_problem,
+    request_hash,
+)
 from shared.usecases.ending import refuse_erased
 from shared.usecases.idempotency import earlier_job
 from shared.usecases.pace import check_account
@@ -28,7 +35,6 @@ DEADLINE = timedelta(minutes=30)
 FETCH_PATIENCE = timedelta(minutes=30)
 # Of a file whose host and size nobody knows yet.
 SECONDS_OF_FETCH = 5
-MOST_CLIPS = 200
 # Until the film is planned: clips of another container may make it another.
 DEFAULT_FORMAT = "mp4"
 COPY_SECONDS_PER_FILM_SECOND = Decimal("0.1")
@@ -87,9 +93,10 @@ def sources_of(tx: Transaction, request: CompileRequest, caller: Caller, media: 
     if request.script_id is not None:
         return _of_script(tx, request.script_id, caller)
     clips = [ClipSource(video_id=video_id) for video_id in request.video_ids] or list(request.clips)
-    if not clips or len(clips) > MOST_CLIPS:
+    if not clips:
         sentence = f"name 1 to {MOST_CLIPS} clips: scriptId, videoIds or clips"
         raise InvalidRequest(f"Nothing to compile: {sentence}.", details=[Mistake("clips", sentence)])
+    _refuse_too_many("videoIds" if request.video_ids else "clips", len(clips))
     return [_of_named(tx, clip, caller, media) for clip in clips]
 
 
@@ -113,13 +120,22 @@ def placed(
 def _of_script(tx: Transaction, script_id: int, caller: Caller) -> list[dict[str, Any]]:
     if tx.script(caller.account_id, script_id) is None:
         raise NotFound(f"There is no script {script_id}: POST /api/scripts makes one.")
-    videos = tx.videos(caller.account_id, script_id=script_id, status="approved")
+    # One more than a film may have: that there are too many is seen, however many there are.
+    videos = tx.videos(caller.account_id, script_id=script_id, status="approved", limit=MOST_CLIPS + 1)
     if not videos:
         raise Conflict(
             "No clip of this script is approved: POST /api/section-videos/{videoId}/approve first.",
             code="nothing_approved",
         )
+    if len(videos) > MOST_CLIPS:
+        _refuse_too_many("scriptId", tx.count_videos(caller.account_id, script_id, "approved"))
     return [_of_video(tx, video) for video in videos]
+
+
+def _refuse_too_many(field: str, count: int) -> None:
+    problem = clips_problem(count)
+    if problem is not None:
+        raise InvalidRequest(f"{field} {problem}.", details=[Mistake(field, problem)])
 
 
 def _of_named(tx: Transaction, clip: ClipSource, caller: Caller, media: MediaStore) -> dict[str, Any]:

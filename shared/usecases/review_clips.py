@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from shared.domain.errors import Conflict, InvalidRequest, Mistake, NotFound
@@ -11,6 +11,8 @@ from shared.domain.scripts import APPROVABLE, REJECTABLE, Script, SectionVideo
 from shared.ports import Clock, MediaStore, Records, Transaction
 
 SORTS = 100_000
+# Two signed URLs a video are up to 3.5 KB, and Lambda answers at most 6 MB (Lambda quotas, payload).
+MOST_SHOWN = 1000
 
 
 def create_script(section_id: int, content: str | None, caller: Caller, *, records: Records) -> Script:
@@ -19,13 +21,14 @@ def create_script(section_id: int, content: str | None, caller: Caller, *, recor
         return tx.insert_script(caller.account_id, section_id, content)
 
 
-def read_script(script_id: int, caller: Caller, *, records: Records) -> tuple[Script, list[SectionVideo]]:
-    """The script with its clips in order. Raises NotFound."""
+def read_script(script_id: int, caller: Caller, *, records: Records) -> tuple[Script, Sequence[SectionVideo], int]:
+    """The script, its first MOST_SHOWN clips in order, and how many there are. Raises NotFound."""
     with records.transaction() as tx:
         script = tx.script(caller.account_id, script_id)
         if script is None:
             raise unknown_script(script_id)
-        return script, list(tx.videos(caller.account_id, script_id=script_id))
+        videos = tx.videos(caller.account_id, script_id=script_id, limit=MOST_SHOWN)
+        return script, videos, tx.count_videos(caller.account_id, script_id)
 
 
 def approve(video_id: int, caller: Caller, *, records: Records, clock: Clock) -> SectionVideo:

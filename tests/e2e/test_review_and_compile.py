@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -10,6 +13,12 @@ import pytest
 from tests.e2e.client import Api, pictures, sounds
 from tests.e2e.conftest import Clips, Rows, make_clips
 
+Watch = Callable[[], AbstractContextManager[None]]
+PLANS_AND_FILMS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("/compile-videos", {}),
+    ("/compile-videos", {"dryRun": True}),
+    ("/compile-videos/plan", {}),
+)
 UNLIKE = ("a hill", "a bell [sound=stereo]", "a field [size=640x480]", "a road [fps=25]")
 
 
@@ -55,6 +64,73 @@ def test_nothing_is_compiled_before_anything_is_approved(api: Api, clips: Clips,
     not_approved = api.post("/compile-videos", {"videoIds": [clips.video_ids[0]]}).refuses(409, "not_approved")
     assert "is completed" in not_approved
     assert rows("SELECT count(*) FROM vsl.jobs") == before
+
+
+@pytest.mark.parametrize("count", [201, 700])
+def test_more_clips_than_a_film_may_have_are_refused_by_every_way(
+    api: Api, rows: Rows, account_id: str, nothing_made: Watch, count: int
+) -> None:
+    script_id = api.script()
+    ids = many_clips(rows, account_id, script_id, count)
+    problem = f": has {count} clips, and a film has at most 200: compile parts"
+    named = {"scriptId": script_id, "videoIds": ids, "clips": [{"videoId": video_id} for video_id in ids]}
+
+    with nothing_made():
+        for dry_run in (False, True):
+            body = {"dryRun": dry_run}
+            answer = api.post(f"/api/scripts/{script_id}/compile", body, Idempotency_Key=f"{script_id} {dry_run}")
+            assert f"scriptId{problem}" in answer.refuses(422, "invalid_request")
+        for field, value in named.items():
+            for path, body in PLANS_AND_FILMS:
+                answer = api.post(path, {**body, field: value}, Prefer="wait=1")
+                assert f"{field}{problem}" in answer.refuses(422, "invalid_request"), path
+
+
+def test_too_many_clips_are_named_beside_other_wrong_fields(api: Api) -> None:
+    body = {"clips": [{"url": "https://example.com/a.mp4"}] * 300, "quality": "best"}
+
+    sentence = api.post("/compile-videos", body).refuses(422, "invalid_request")
+
+    assert "clips: has 300 clips" in sentence
+    assert "quality: " in sentence
+
+
+def test_as_many_clips_as_a_film_may_have_are_not_too_many(api: Api, rows: Rows, account_id: str) -> None:
+    script_id = api.script()
+    ids = many_clips(rows, account_id, script_id, 200)
+    many_clips(rows, account_id, script_id, 10, "rejected")
+
+    for named in ({"scriptId": script_id}, {"videoIds": ids}):
+        answer = api.post("/compile-videos", named)
+        assert answer.status in (200, 202), answer.body
+        assert rows("SELECT jsonb_array_length(request->'sources') FROM vsl.jobs ORDER BY created_at DESC LIMIT 1") == [
+            (200,)
+        ]
+
+
+def test_a_script_shows_all_its_clips_or_where_the_rest_is(api: Api, rows: Rows, account_id: str) -> None:
+    script_id = api.script()
+    ids = many_clips(rows, account_id, script_id, 700)
+    shown = api.get(f"/api/scripts/{script_id}").body
+    assert [video["videoId"] for video in shown["data"]["videos"]] == ids
+    assert (shown["data"]["videoCount"], shown["nextCursor"]) == (700, None)
+
+    ids += many_clips(rows, account_id, script_id, 310, "rejected")
+    shown = api.get(f"/api/scripts/{script_id}").body
+    rest = api.get(f"/api/section-videos?scriptId={script_id}&cursor={shown['nextCursor']}").body
+    assert [video["videoId"] for video in shown["data"]["videos"] + rest["data"]] == ids
+    assert (shown["data"]["videoCount"], rest["nextCursor"]) == (1010, None)
+
+
+def many_clips(rows: Rows, account_id: str, script_id: int, count: int, status: str = "approved") -> list[str]:
+    """The ids of so many clips, last in the script; they have rows and no media."""
+    made = rows(
+        "INSERT INTO vsl_frontend.section_videos (account_id, section_id, script_id, user_id, position, status,"
+        " result_url) SELECT %s, 7, %s, 'tester', 1 + number / 2 + (SELECT count(*) FROM vsl_frontend.section_videos"
+        " WHERE script_id = %s), %s, 'generated/none.mp4' FROM generate_series(1, %s) AS number RETURNING id",
+        *(account_id, script_id, script_id, status, count),
+    )
+    return [str(video_id) for (video_id,) in made]
 
 
 def test_a_clip_that_is_not_there_yet_cannot_be_judged(api: Api) -> None:

@@ -74,7 +74,8 @@ class ScriptRows(Rows):
 
     def videos(
         self, account_id: UUID, *, script_id: int | None = None, section_id: int | None = None,
-        user_id: str | None = None, status: str | None = None, after: int | None = None, limit: int = 500,
+        user_id: str | None = None, status: str | None = None, after: int | None = None,
+        limit: int | None = None,
     ) -> Sequence[SectionVideo]:  # fmt: skip
         order = "position, id" if script_id is not None else "id DESC"
         rows = self.all(
@@ -90,6 +91,15 @@ class ScriptRows(Rows):
             },
         )  # fmt: skip
         return [to_video(row) for row in rows]
+
+    def count_videos(self, account_id: UUID, script_id: int, status: str | None = None) -> int:
+        row = self.one(
+            f"SELECT count(*) AS number FROM {_VIDEOS} WHERE account_id = %(account)s AND script_id = %(script)s"
+            " AND (%(status)s::text IS NULL OR status = %(status)s)",
+            {"account": account_id, "script": script_id, "status": status},
+        )
+        assert row is not None
+        return int(row["number"])
 
     def videos_of_jobs(self, account_id: UUID, job_ids: Sequence[UUID]) -> Sequence[SectionVideo]:
         rows = self.all(
