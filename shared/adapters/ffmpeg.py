@@ -18,6 +18,7 @@ from shared.adapters.ffmpeg_pipes import Pipes
 from shared.domain.errors import BadMedia, Conflict, DependencyDown, OutOfTime
 from shared.media import commands
 from shared.media.conform import conform_command
+from shared.media.presentation import BY_RULE, Streams
 from shared.media.probe import MediaFacts, VideoFacts, parse_probe, with_decoded
 from shared.media.sound import SoundPiece, held_seconds, samples_of
 from shared.media.streams import MediaInput, MediaResult, Write
@@ -82,34 +83,38 @@ class FfmpegEncoder:
         self._ffmpeg, self._seconds_left, self._should_stop = ffmpeg, seconds_left, should_stop
         self._limits = limits
 
-    def probe(self, source: MediaInput) -> MediaFacts:
+    def probe(self, source: MediaInput, streams: Streams | None = None) -> MediaFacts:
+        streams = streams or BY_RULE
         try:
-            return self._probe(source)
+            return self._probe(source, streams)
         except BadMedia:
             # A sound track without a codec, or an empty one, must not hide a picture.
-            facts = self._probe(source, sound=False)
+            facts = self._probe(source, streams, sound=False)
             if facts.video is None:
                 raise
             return facts
 
-    def _probe(self, source: MediaInput, *, sound: bool = True) -> MediaFacts:
+    def _probe(self, source: MediaInput, streams: Streams, *, sound: bool = True) -> MediaFacts:
         size_bytes = source.stat().st_size if isinstance(source, Path) else source.size_bytes
-        facts = parse_probe(*self._list(commands.probe_command(source, sound=sound), source), size_bytes)
-        if facts.video is None or facts.video.stream == 0:
+        described = streams.video or 0, streams.audio or 0
+        command = commands.probe_command(source, video=described[0], audio=described[1], sound=sound)
+        facts = parse_probe(*self._list(command, source), size_bytes, streams)
+        found = facts.video.stream if facts.video else described[0], facts.audio.stream if facts.audio else described[1]
+        if found == described:
             return facts
-        chosen = commands.probe_command(source, video=facts.video.stream, sound=sound)
-        return parse_probe(*self._list(chosen, source), size_bytes)
+        command = commands.probe_command(source, video=found[0], audio=found[1], sound=sound)
+        return parse_probe(*self._list(command, source), size_bytes, Streams(*found))
 
-    def verify(self, source: MediaInput) -> MediaFacts:
-        probed = self.probe(source)
+    def verify(self, source: MediaInput, streams: Streams | None = None) -> MediaFacts:
+        probed = self.probe(source, streams)
         listing, log = self._list(commands.decode_command(source, probed), source)
         facts = with_decoded(probed, listing, log)
         if facts.video is not None and facts.video.frames == 0:
             raise BadMedia("No picture of the file can be decoded: generate or upload it again.")
         return facts
 
-    def thumbnail(self, source: MediaInput, target: Path) -> None:
-        self._run(commands.thumbnail_command(source, target), source, target)
+    def thumbnail(self, source: MediaInput, target: Path, video: int = 0) -> None:
+        self._run(commands.thumbnail_command(source, target, video), source, target)
 
     def join(self, clips: Sequence[Path], target: Path) -> None:
         if any(clip.parent != target.parent for clip in clips):

@@ -17,7 +17,14 @@ from shared.media.mp4.entries import AudioEntry, VisualEntry, equal_part
 from shared.media.mp4.movie import PICTURE, SOUND, Track
 from shared.media.mp4.reading import Mp4File, read_mp4
 from shared.media.mp4.tables import SampleTables, without_empty_samples
-from shared.media.presentation import HELD_ABOVE_SECONDS, Shape, presented_shape, presented_track
+from shared.media.presentation import (
+    HELD_ABOVE_SECONDS,
+    Shape,
+    Streams,
+    presented_shape,
+    presented_streams,
+    presented_track,
+)
 from shared.media.timeline import (
     PictureTimes,
     SoundTimes,
@@ -86,6 +93,12 @@ class Clip:
     def seconds_of_picture(self) -> float:
         """How long its pictures are shown; 0 where that cannot be known."""
         return float(self.picture.times.seconds) if self.picture and self.picture.times else 0.0
+
+    @property
+    def streams(self) -> Streams:
+        """Its tracks as FFmpeg counts them."""
+        video, audio = (part.track if part is not None else None for part in (self.picture, self.sound))
+        return presented_streams(self.file.movie.tracks, video, audio)
 
     @property
     def encrypted(self) -> bool:

@@ -40,12 +40,13 @@ _CONTAINERS = {".mp4": ["-movflags", "+faststart", "-f", "mp4"], ".webm": ["-f",
 _NAMELESS = ["-map_metadata", "-1", "-map_metadata:s", "-1", "-map_chapters", "-1"]
 
 
-def probe_command(source: MediaInput, *, video: int = 0, sound: bool = True) -> list[str]:
-    """Lists all packets on stdout; describes the first picture of `video` and the first sound in the log."""
-    heard, shown = (["-map", "0:a:0?"] if sound else []), f"0:V:{video}?"
+def probe_command(source: MediaInput, *, video: int = 0, audio: int = 0, sound: bool = True) -> list[str]:
+    """Lists all packets on stdout; describes the first picture of `video` and the first sound of `audio` in the log."""
+    listed, heard = (["-map", "0:a?"], ["-map", f"0:a:{audio}?"]) if sound else ([], [])
+    shown = f"0:V:{video}?"
     return [
         *QUIET, "-v", "info", "-nostats", "-noautorotate", "-max_error_rate", "1", "-threads", "1", *reading(source),
-        "-map", "0:V?", *heard, *_NAMELESS, "-c", "copy", "-copyts", "-f", "framecrc", "pipe:1",
+        "-map", "0:V?", *listed, *_NAMELESS, "-c", "copy", "-copyts", "-f", "framecrc", "pipe:1",
         "-map", shown, *heard, *_NAMELESS, "-frames:v", "1", "-frames:a", "1",
         "-vf", "showinfo=checksum=0", "-af", "ashowinfo", "-f", "null", "-",
     ]  # fmt: skip
@@ -65,7 +66,7 @@ def decode_command(source: MediaInput, facts: MediaFacts) -> list[str]:
             "-filter:v:1", f"blackdetect=d={SHORTEST_STRETCH_SECONDS}:pix_th={DARK_PIXEL}",
         ]  # fmt: skip
     if facts.audio is not None:
-        maps += ["-map", "0:a:0"]
+        maps += ["-map", f"0:a:{facts.audio.stream}"]
         decode += [
             "-c:a:0", "copy", "-c:a:1", "pcm_s16le",
             "-filter:a:1", f"silencedetect=n={SILENT_BELOW}:d={SHORTEST_STRETCH_SECONDS}",
@@ -76,11 +77,11 @@ def decode_command(source: MediaInput, facts: MediaFacts) -> list[str]:
     ]  # fmt: skip
 
 
-def thumbnail_command(source: MediaInput, target: Path) -> list[str]:
-    """One JPEG out of the first frames, at most 640 pixels across."""
+def thumbnail_command(source: MediaInput, target: Path, video: int = 0) -> list[str]:
+    """One JPEG out of the first frames of `video`, at most 640 pixels across."""
     scale = f"scale='min({THUMBNAIL_PIXELS},iw)':-2:flags=bicubic"
     return [
-        *QUIET, "-v", "error", *reading(source), "-map", "0:V:0", "-vf", f"thumbnail=24,{scale},format=yuvj420p",
+        *QUIET, "-v", "error", *reading(source), "-map", f"0:V:{video}", "-vf", f"thumbnail=24,{scale},format=yuvj420p",
         "-frames:v", "1", "-q:v", "4", "-update", "1", "-f", "image2", f"file:{target}",
     ]  # fmt: skip
 
@@ -114,7 +115,7 @@ def rewrap_command(
     heard = []
     if sound is not None:
         even = _on_grid(AAC_FRAME_SAMPLES, sound.sample_rate, "STARTPTS")
-        heard = ["-map", "0:a:0", "-bsf:a", f"aac_adtstoasc,{even}"]
+        heard = ["-map", f"0:a:{sound.stream}", "-bsf:a", f"aac_adtstoasc,{even}"]
     return [
         *QUIET, "-v", "error", "-xerror", *reading(clip), "-map", f"0:V:{video.stream}", *heard, "-c", "copy",
         "-bsf:v", _retimed(video, None if sound is not None else held), *NAMELESS_FILM, *writing(result),

@@ -10,6 +10,7 @@ from fractions import Fraction
 
 from shared.media.clip import Clip
 from shared.media.probe import AudioFacts, MediaFacts, VideoFacts
+from shared.media.second_reading import Shown, disagreement, shown_by_ffmpeg
 from shared.media.splice.refusals import Refusal, refusals
 
 # What a mismatch costs: its clip is encoded anew, all sound is, or nothing.
@@ -41,12 +42,27 @@ class Mismatch:
 class ProbedClip:
     """What is known of a clip: its index (None and `fault` for what is no readable MP4), and FFmpeg's word of it.
 
-    FFmpeg is asked only where `plan_splice` finds no plan.
+    `shown`: what FFmpeg showed of it when it was decoded. FFmpeg is asked for facts only where `plan_splice` finds no
+    plan.
     """
 
     clip: Clip | None
     facts: MediaFacts | None = None
     fault: str | None = None
+    shown: Shown | None = None
+
+    @property
+    def is_still(self) -> bool:
+        """Whether it is a file of one image, which says of no time how long it is shown."""
+        if self.facts is None or self.clip is not None or self.facts.audio is not None:
+            return False
+        return self.facts.is_image
+
+    @property
+    def disagreement(self) -> str | None:
+        """In what FFmpeg reads it otherwise than its index; None where they agree or nothing is known."""
+        shown = self.shown or (shown_by_ffmpeg(self.facts) if self.facts else None)
+        return disagreement(self.clip, shown) if self.clip is not None else None
 
 
 def unlike(probes: Sequence[ProbedClip]) -> tuple[Mismatch, ...]:
@@ -57,10 +73,16 @@ def unlike(probes: Sequence[ProbedClip]) -> tuple[Mismatch, ...]:
         Mismatch(number, probe.fault or "not_mp4", ENCODE, f"Clip {number + 1} is no MP4 that can be spliced.")
         for number, probe in enumerate(probes) if probe.clip is None
     )  # fmt: skip
+    otherwise = (
+        Mismatch(number, "read_otherwise", ENCODE, f"Clip {number + 1}: {probe.disagreement}.")
+        for number, probe in enumerate(probes)
+        if probe.disagreement
+    )
     found = refusals(clips) if clips else ()
     of_pictures = refusals(clips, whole_sound=True) if found else ()
     return (
         *unread,
+        *otherwise,
         *(_mismatch(one, numbers, ENCODE) for one in of_pictures),
         *(_mismatch(one, numbers, SOUND) for one in (_of_sounds(clips, found) if found else ())),
     )
@@ -108,8 +130,12 @@ def _unlike(
 
 
 def is_copied_by_ffmpeg(model: MediaFacts, clip: MediaFacts) -> bool:
-    """Whether FFmpeg can put the clip's pictures behind the model's without touching them."""
-    return all(one.severity != ENCODE for one in differences(0, model, clip))
+    """Whether the clip's pictures can follow the model's without being touched.
+
+    Parameter sets of H.264 may differ: the splice unites them.
+    """
+    united = {"video_extradata"} if model.video and clip.video and model.video.codec == "h264" else set()
+    return all(one.severity != ENCODE or one.name in united for one in differences(0, model, clip))
 
 
 def can_be_spliced(clip: MediaFacts) -> bool:

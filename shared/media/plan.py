@@ -28,6 +28,7 @@ from shared.media.compare import (
 )
 from shared.media.facts import clip_facts
 from shared.media.probe import MediaFacts
+from shared.media.sound import held_seconds
 from shared.media.splice.refusals import refusals
 from shared.media.target import SHORTEST_SIDE, Target, Wishes, target_of, usual_rate
 
@@ -39,6 +40,7 @@ SPLICE, COPY, SMART, ENCODE_ALL = "splice", "copy", "smart", "encode"
 # What another MP4 of the same pictures does not have any more.
 MENDED_BY_REWRAPPING = {
     "no_parameter_sets", "chunks_overlap", "no_times", "odd_composition", "odd_edits", "late_picture", "timescale",
+    "mp4_no_key_marks",
 }  # fmt: skip
 REQUESTED = {"asked_for", "size", "fps", "quality"}
 
@@ -66,7 +68,7 @@ def plan_splice(probes: Sequence[ProbedClip], wishes: Wishes) -> CompilePlan | N
     _check(probes)
     if unlike(probes) or list(_asked(probes, wishes)):
         return None
-    return CompilePlan(SPLICE, 0, None, (), ())
+    return _splice(probes)
 
 
 def plan_film(probes: Sequence[ProbedClip], wishes: Wishes) -> CompilePlan:
@@ -75,9 +77,13 @@ def plan_film(probes: Sequence[ProbedClip], wishes: Wishes) -> CompilePlan:
     _check(probes)
     odd = (*_asked(probes, wishes), *unlike(probes))
     if not odd:
-        return CompilePlan(SPLICE, 0, None, (), ())
+        return _splice(probes)
     found = _Found(probes, wishes, _facts(probes), odd)
     return _copy(found) or _smart(found, _why_not_copied(found))
+
+
+def _splice(probes: Sequence[ProbedClip]) -> CompilePlan:
+    return CompilePlan(SPLICE, 0, None, (), tuple(_held(probes)))
 
 
 def dearer_plan(plan: CompilePlan, probes: Sequence[ProbedClip], wishes: Wishes) -> CompilePlan | None:
@@ -102,7 +108,7 @@ class _Found:
     @property
     def mismatches(self) -> tuple[Mismatch, ...]:
         """All of them, those that FFmpeg sees too."""
-        return (*self.odd, *_differences(self.facts))
+        return (*self.odd, *_differences(self.facts), *_held(self.probes))
 
     @property
     def refused(self) -> Refused:
@@ -117,6 +123,18 @@ class _Found:
             if one.clip is not None and one.severity == ENCODE:
                 odd.setdefault(one.clip, set()).add(one.name)
         return odd
+
+
+def _held(probes: Sequence[ProbedClip]) -> Iterator[Mismatch]:
+    """Clips whose first frame is shown before its time, as their audio begins earlier."""
+    for number, probe in enumerate(probes):
+        picture = probe.clip.picture if probe.clip else None
+        held = held_seconds(probe.facts) if probe.facts else picture.held_seconds if picture else Fraction(0)
+        if held:
+            sentence = (
+                f"Clip {number + 1}: its first frame is held for {float(held):.2f} s, as its audio begins earlier."
+            )
+            yield Mismatch(number, "first_frame_held", NOTE, sentence)
 
 
 def _facts(probes: Sequence[ProbedClip]) -> list[MediaFacts]:
@@ -135,6 +153,12 @@ def _check(probes: Sequence[ProbedClip]) -> None:
         else:
             has_picture = probe.clip is not None and probe.clip.picture is not None
             seconds += Fraction(probe.clip.seconds_of_picture) if probe.clip else 0
+        if probe.is_still:
+            raise BadMedia(
+                f"Clip {number + 1} is a still image, which has no duration: make a video of it with an image-to-video "
+                "model (POST /generate-media), or leave it out.",
+                code="still_needs_duration",
+            )
         if not has_picture and (probe.facts is not None or probe.clip is not None):
             raise BadMedia(f"Clip {number + 1} has no picture: leave it out or name a video.", code="no_picture")
     if seconds > LONGEST_FILM_SECONDS:
@@ -177,7 +201,7 @@ def _differences(facts: Sequence[MediaFacts]) -> Iterator[Mismatch]:
 def _copy(found: _Found) -> CompilePlan | None:
     """Pictures that only lie in the wrong file, or beside the wrong sound, stay as they are."""
     facts, odd = found.facts, found.odd_pictures
-    if found.wishes.container != "mp4" and all(map(is_webm, facts)):
+    if found.wishes.container != "mp4" and all(map(is_webm, facts)) and not list(_asked(found.probes, found.wishes)):
         return _webm(found)
     if any(one.clip is None for one in found.odd) or not all(
         _is_mended(found.probes[n], names) for n, names in odd.items()
@@ -194,7 +218,10 @@ def _copy(found: _Found) -> CompilePlan | None:
 def _webm(found: _Found) -> CompilePlan | None:
     """FFmpeg joins a WebM's pictures and sounds as they are. Players follow its timestamps, not its samples."""
     facts, model = found.facts, majority(found.facts)
-    if not sounds_alike(facts) or not all(is_copied_by_ffmpeg(facts[model], clip) for clip in facts):
+    alone = all(stream is None or stream.stream == 0 for clip in facts for stream in (clip.video, clip.audio))
+    if not alone or any(map(held_seconds, facts)) or not sounds_alike(facts):
+        return None
+    if not all(is_copied_by_ffmpeg(facts[model], clip) for clip in facts):
         return None
     target, notes = target_of(facts, model=model), _as_notes(found.mismatches)
     return CompilePlan(COPY, model, target, (), notes, found.refused, container="webm")

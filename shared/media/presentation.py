@@ -12,7 +12,7 @@ from fractions import Fraction
 from math import atan2, degrees, hypot
 
 from shared.media.mp4.entries import VisualEntry
-from shared.media.mp4.movie import Edit, Track
+from shared.media.mp4.movie import PICTURE, SOUND, Edit, Track
 
 # Of tracks that might be the clip's, one that lasts nearly as long as the longest is no fragment of it.
 LONG_ENOUGH = Fraction(9, 10)
@@ -44,6 +44,30 @@ def chosen(candidates: Sequence[Candidate]) -> int | None:
         numbers = [number for number in numbers if wanted(candidates[number])] or numbers
     longest = max((candidates[number].seconds for number in numbers), default=Fraction(0))
     return next((number for number in numbers if candidates[number].seconds >= longest * LONG_ENOUGH), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Streams:
+    """The clip's tracks as FFmpeg counts them: among the file's videos without covers, and among its audios."""
+
+    video: int | None = None
+    audio: int | None = None
+
+
+# Where a file's index says nothing of them.
+BY_RULE = Streams()
+
+
+def presented_streams(tracks: Sequence[Track], video: Track | None, audio: Track | None) -> Streams:
+    """`tracks` are the file's, in its order; `video` and `audio` those that are the clip's."""
+    chapters = frozenset().union(*(track.chapters for track in tracks))
+    videos = [track for track in tracks if track.handler == PICTURE and track.id not in chapters]
+    audios = [track for track in tracks if track.handler == SOUND]
+    return Streams(_place(videos, video), _place(audios, audio))
+
+
+def _place(tracks: Sequence[Track], wanted: Track | None) -> int | None:
+    return next((number for number, track in enumerate(tracks) if track is wanted), None)
 
 
 def presented_track(tracks: Sequence[Track], handler: str) -> Track | None:

@@ -16,6 +16,7 @@ from shared.domain.errors import BadMedia
 from shared.media.colour import FFMPEG_NAMES
 from shared.media.decoded import Decoded, read_decoded
 from shared.media.framecrc import Packet, Stream, read_listing
+from shared.media.presentation import BY_RULE, Candidate, Streams, chosen
 
 USUAL_RATES = (
     *(Fraction(rate) for rate in (12, 15, 16, 24, 25, 30, 48, 50, 60, 120)),
@@ -23,6 +24,8 @@ USUAL_RATES = (
 )
 HDR_TRANSFERS = {"smpte2084": "pq", "arib-std-b67": "hlg"}
 HEAD_PACKETS = 16
+IMAGE_FORMATS = {"image2", "gif", "apng", "webp_anim"}
+IMAGE_CODECS = {"mjpeg", "png", "bmp", "gif", "tiff", "webp"}
 
 _CONTAINER = re.compile(r"^Input #0, ([\w,]+), from", re.M)
 # FFmpeg's threads write into one log: a single call's text stays whole, while another's may follow it at once, on the
@@ -33,6 +36,8 @@ _COLOURS = [re.compile(f"{what}:({'|'.join(sorted(names, key=len, reverse=True))
 _ROTATION = re.compile(r"displaymatrix: rotation of (-?\d+(?:\.\d+)?) degrees")
 _SOUND = re.compile(r"n:\d+ pts:(-?\d+) pts_time:\S+ fmt:\w+ channels:(\d+) chlayout:(.*?) rate:(\d+) ")
 _VIDEO = re.compile(r": Video: (?!wrapped_avframe)([^\n]*)")
+_AUDIO = re.compile(r": Audio: ([^\n]*)")
+_DEFAULT = re.compile(r"^  Stream #0:(\d+)[^\n]*\(default\)", re.M)
 _PROFILE = re.compile(r"\w+ \(([^()/]*)\)")
 _FORMAT = re.compile(r", (\w+)(?:\([^)]*\))?, \d+x\d+")
 _DEPTH = re.compile(r"p(\d{2})(?:le|be)$|^(?:gray|ya)(\d{2})|^(?:rgb|bgr)(48)|^(?:rgba|bgra|argb)(64)")
@@ -47,7 +52,8 @@ _LAYOUT_CHANNELS = {
 class VideoFacts:
     """The picture. Size in pixels as coded, times in seconds. `fps` is the step between pictures, or their average
     where `variable_rate`. Colour names are FFmpeg's, empty where the file is silent; `hdr` is pq, hlg or empty.
-    `stream` counts the file's videos without cover art; `hidden` packets are decoded, yet cut off by an edit list.
+    `stream` counts the file's videos without cover art, `streams` is how many there are; `hidden` packets are decoded,
+    yet cut off by an edit list.
     """
 
     codec: str
@@ -74,6 +80,7 @@ class VideoFacts:
     key_frames: int = 1
     hidden: int = 0
     stream: int = 0
+    streams: int = 1
 
     @property
     def hdr(self) -> str:
@@ -89,7 +96,8 @@ class VideoFacts:
 @dataclass(frozen=True, slots=True)
 class AudioFacts:
     """The sound. Times in seconds; the start is that of the first decoded sample, after priming. `head` has time and
-    checksum of the first packets, by which the sound is found again in a film.
+    checksum of the first packets, by which the sound is found again in a film. `stream` counts the file's audios,
+    `streams` is how many there are.
     """
 
     codec: str
@@ -102,6 +110,8 @@ class AudioFacts:
     extradata: str
     profile: str = ""
     head: tuple[tuple[Fraction, str], ...] = ()
+    stream: int = 0
+    streams: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,21 +125,60 @@ class MediaFacts:
     size_bytes: int = 0
     decoded: Decoded | None = None
 
+    @property
+    def is_image(self) -> bool:
+        """Whether the file is a single image: of an image's own format, or of MP4's family (AVIF, HEIC)."""
+        formats = self.container.split(",")
+        of_image = any(name.endswith("_pipe") or name in IMAGE_FORMATS for name in formats)
+        return self.video is not None and self.video.frames == 1 and (of_image or "mp4" in formats)
 
-def parse_probe(listing: str, log: str, size_bytes: int = 0) -> MediaFacts:
-    """The facts of a file. Raises BadMedia when it has neither picture nor sound."""
-    streams = read_listing(listing)
+
+def parse_probe(listing: str, log: str, size_bytes: int = 0, streams: Streams | None = None) -> MediaFacts:
+    """The facts of a file. `streams`: the tracks that are the clip's, where its index was read; else they are chosen by
+    the same rule. Raises BadMedia when it has neither picture nor sound.
+    """
+    found, streams = read_listing(listing), streams or BY_RULE
     container, ours = _CONTAINER.search(log), log.rpartition("\nStream mapping:")[2]
-    videos = [stream for stream in streams if stream.facts.get("media_type") == "video"]
-    best = max(videos, key=lambda stream: len(_shown(stream)), default=None)
-    video = _video(best, videos.index(best), ours) if best and _shown(best) else None
-    audio = next((_audio(stream, ours) for stream in streams if stream.is_a("audio")), None)
-    if video is None and audio is None:
+    defaults = _defaults(ours)
+    video = _of_chosen(found, "video", streams.video, defaults)
+    audio = _of_chosen(found, "audio", streams.audio, defaults)
+    video_facts = _video(*video, ours) if video else None
+    audio_facts = _audio(*audio, ours) if audio else None
+    if video_facts is None and audio_facts is None:
         raise BadMedia("The file holds neither picture nor sound that could be read.")
-    parts = [part for part in (video, audio) if part is not None]
+    parts = [part for part in (video_facts, audio_facts) if part is not None]
     ends = max(part.start_seconds + part.duration_seconds for part in parts)
     length = ends - min(part.start_seconds for part in parts)
-    return MediaFacts(container[1] if container else "", video, audio, length, size_bytes)
+    return MediaFacts(container[1] if container else "", video_facts, audio_facts, length, size_bytes)
+
+
+def _defaults(log: str) -> frozenset[int]:
+    """Indexes of the listed streams that the file calls default; of an MP4, that are enabled."""
+    listed = log.partition("Output #0")[2].partition("Output #1")[0]
+    return frozenset(int(one[1]) for one in _DEFAULT.finditer(listed))
+
+
+def _of_chosen(
+    listed: Sequence[Stream], kind: str, wanted: int | None, defaults: frozenset[int]
+) -> tuple[Stream, int, int] | None:
+    """The stream of a kind that is the clip's, its number among those of its kind, and how many there are."""
+    alike = [(index, stream) for index, stream in enumerate(listed) if stream.facts.get("media_type") == kind]
+    filled = [number for number, (_, stream) in enumerate(alike) if _shown(stream)]
+    candidates = [_candidate(alike[number][1], alike[number][0] in defaults) for number in filled]
+    place = chosen(candidates)
+    if wanted in filled:
+        place = filled.index(wanted)
+    if place is None:
+        return None
+    number = filled[place]
+    return alike[number][1], number, len(alike)
+
+
+def _candidate(stream: Stream, is_default: bool) -> Candidate:
+    shown = _shown(stream)
+    is_image = stream.facts["media_type"] == "video" and (len(shown) == 1 or stream.facts["codec_id"] in IMAGE_CODECS)
+    seconds = (shown[-1].pts + shown[-1].duration - shown[0].pts) * stream.base
+    return Candidate(is_default, is_image, seconds)
 
 
 def with_decoded(facts: MediaFacts, listing: str, log: str) -> MediaFacts:
@@ -149,7 +198,7 @@ def _shown(stream: Stream) -> list[Packet]:
     return list({packet.pts: packet for packet in shown}.values())
 
 
-def _video(stream: Stream, number: int, log: str) -> VideoFacts:
+def _video(stream: Stream, number: int, streams: int, log: str) -> VideoFacts:
     width, height = (int(side) for side in stream.facts["dimensions"].split("x"))
     if width * height == 0:
         raise BadMedia("The picture has no size: generate or upload the file again.")
@@ -185,6 +234,7 @@ def _video(stream: Stream, number: int, log: str) -> VideoFacts:
         key_frames=sum(packet.key for packet in shown),
         hidden=sum(not packet.shown for packet in stream.packets),
         stream=number,
+        streams=streams,
     )
 
 
@@ -251,12 +301,12 @@ def _has_alpha(stream: Stream, pixel_format: str) -> bool:
     return bool(_ALPHA.match(pixel_format)) and stream.facts["codec_id"] != "mjpeg"
 
 
-def _audio(stream: Stream, log: str) -> AudioFacts:
+def _audio(stream: Stream, number: int, streams: int, log: str) -> AudioFacts:
     shown = sorted(packet for packet in stream.packets if packet.shown) or stream.packets
     start, end = shown[0].pts * stream.base, max(packet.pts + packet.duration for packet in shown) * stream.base
     layout = stream.facts.get("channel_layout_name", "")
     channels, sample_rate = _LAYOUT_CHANNELS.get(layout, 2), int(stream.facts["sample_rate"])
-    first, described = _SOUND.search(log), re.search(rf": Audio: ({stream.facts['codec_id']}[^\n]*)", log)
+    first, described = _SOUND.search(log), next(islice(_AUDIO.finditer(log), number, None), None)
     if first:
         channels, layout, sample_rate = int(first[2]), first[3].strip() or layout, int(first[4])
         start = min(max(Fraction(int(first[1]), sample_rate), start), end)
@@ -271,4 +321,6 @@ def _audio(stream: Stream, log: str) -> AudioFacts:
         extradata=stream.facts.get("extradata", ""),
         profile=_profile(described[1]) if described else "",
         head=tuple((packet.pts * stream.base, packet.checksum) for packet in shown[:HEAD_PACKETS]),
+        stream=number,
+        streams=streams,
     )

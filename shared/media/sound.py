@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import accumulate, pairwise
 
+from shared.media.presentation import HELD_ABOVE_SECONDS
 from shared.media.probe import MediaFacts
 from shared.media.streams import MediaInput
 
 BITS_PER_SECOND = 192_000
-# A first frame that is later than the audio by no more than this, and by no more than a frame, is not held.
-LARGEST_UNHELD_SECONDS = Fraction(1, 20)
 _LAYOUTS = {1: "mono", 2: "stereo"}
 
 
@@ -29,17 +28,17 @@ class SoundPiece:
     source: MediaInput | None
     lead_seconds: Fraction
     seconds: Fraction
+    stream: int = 0
 
 
 def held_seconds(facts: MediaFacts) -> Fraction:
     """How much later a clip's first frame is shown than its audio begins, in seconds: in the film that frame is held
-    for as long, so that no audio is lost. 0 without audio, or where they begin together to within a frame.
+    for as long, so that no audio is lost. 0 without audio, or where they begin together but for HELD_ABOVE_SECONDS.
     """
     if facts.audio is None or facts.video is None:
         return Fraction(0)
-    late, fps = facts.video.start_seconds - facts.audio.start_seconds, facts.video.fps
-    unheld = min(1 / fps, LARGEST_UNHELD_SECONDS) if fps > 0 else LARGEST_UNHELD_SECONDS
-    return late if late > unheld else Fraction(0)
+    late = facts.video.start_seconds - facts.audio.start_seconds
+    return late if late > HELD_ABOVE_SECONDS else Fraction(0)
 
 
 def piece_of(source: MediaInput, facts: MediaFacts, seconds: Fraction, *, held: Fraction) -> SoundPiece:
@@ -49,7 +48,7 @@ def piece_of(source: MediaInput, facts: MediaFacts, seconds: Fraction, *, held: 
     if facts.audio is None:
         return SoundPiece(None, Fraction(0), seconds)
     start = facts.video.start_seconds if facts.video is not None else facts.audio.start_seconds
-    return SoundPiece(source, facts.audio.start_seconds - start + held, seconds)
+    return SoundPiece(source, facts.audio.start_seconds - start + held, seconds, facts.audio.stream)
 
 
 def samples_of(pieces: Sequence[SoundPiece], sample_rate: int) -> list[int]:
@@ -72,6 +71,6 @@ def _heard(piece: SoundPiece, sample_rate: int, channels: int) -> str:
     lead = round(piece.lead_seconds * sample_rate)
     moved = f",adelay=delays={lead}S:all=1" if lead > 0 else f",atrim=start_sample={-lead}" if lead < 0 else ""
     return (
-        f"[0:a:0]asetpts=PTS-STARTPTS,aresample={sample_rate}:async=1:min_hard_comp=0.02,"
+        f"[0:a:{piece.stream}]asetpts=PTS-STARTPTS,aresample={sample_rate}:async=1:min_hard_comp=0.02,"
         f"aformat=sample_fmts=fltp:channel_layouts={_LAYOUTS[channels]}{moved},asetpts=N/SR/TB"
     )

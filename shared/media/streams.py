@@ -10,9 +10,11 @@ from typing import Protocol, TypeAlias
 
 from shared.domain.errors import BadMedia
 from shared.media.clip import Clip, Picture, Sound
-from shared.media.mp4.boxes import Box, ByteSource, Window, top_boxes
+from shared.media.mp4.boxes import Box, ByteSource, FileBox, Window, top_boxes
 from shared.media.mp4.fields import BadMp4
+from shared.media.mp4.movie import edits_of
 from shared.media.mp4.writing import LARGEST_32
+from shared.media.presentation import needless_edits
 from shared.media.splice.film import CopiedRange, Made, Piece
 
 # What a file keeps further apart than this would pile up in memory until its other half comes.
@@ -51,7 +53,43 @@ def one_pass(source: ByteSource, read: Clip | BadMedia) -> tuple[Piece, ...] | N
         return whole if read.code == "not_mp4" else None
     if not (_are_in_order(read) and _is_interleaved(read)):
         return None
-    return whole if read.file.moov_first else _index_first(source)
+    return as_presented(source, read) if read.file.moov_first else _index_first(source)
+
+
+def as_presented(source: ByteSource, read: Clip | BadMedia) -> tuple[Piece, ...]:
+    """The file with edit lists that FFmpeg reads as the clip presents them; all of its bytes stay where they are."""
+    whole = (CopiedRange(0, 0, source.size_bytes),)
+    if isinstance(read, BadMedia) or not has_needless_edits(read):
+        return whole
+    index = _moov_of(source)
+    moov = bytearray(source.read(index.payload, index.end - index.payload))
+    _end_edits(Box("moov", memoryview(moov)))
+    ranges = (
+        CopiedRange(0, 0, index.payload),
+        Made(bytes(moov)),
+        CopiedRange(0, index.end, whole[0].length - index.end),
+    )
+    return tuple(piece for piece in ranges if piece.length)
+
+
+def has_needless_edits(clip: Clip) -> bool:
+    """Whether a track's edit list goes on behind what it shows: FFmpeg then finds no audio in it."""
+    return any(needless_edits(track.edits) for track in clip.file.movie.tracks)
+
+
+def _moov_of(source: ByteSource) -> FileBox:
+    return next(box for box in top_boxes(Window(source), source.size_bytes) if box.kind == "moov")
+
+
+def _end_edits(moov: Box) -> None:
+    """Makes each edit list, in place, as many entries shorter as show nothing at its end."""
+    for trak in moov.children():
+        edts = trak.child("edts") if trak.kind == "trak" else None
+        elst = edts.child("elst") if edts else None
+        needless = needless_edits(list(edits_of(elst))) if elst else 0
+        if elst is not None and needless:
+            count = int.from_bytes(elst.payload[4:8], "big") - needless
+            elst.payload[4:8] = count.to_bytes(4, "big")
 
 
 def _are_in_order(clip: Clip) -> bool:
@@ -97,6 +135,7 @@ def _index_first(source: ByteSource) -> tuple[Piece, ...] | None:
     first = boxes[0].end if boxes[0].kind == "ftyp" else 0
     moov = bytearray(source.read(begin, end - begin))
     try:
+        _end_edits(Box("moov", memoryview(moov)[boxes[at].payload - begin :]))
         movable = _moved_offsets(Box("moov", memoryview(moov)[boxes[at].payload - begin :]), first, begin, len(moov))
     except BadMp4:
         return None

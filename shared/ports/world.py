@@ -14,6 +14,7 @@ from shared.domain.errors import Mistake
 from shared.domain.messages import Report
 
 if TYPE_CHECKING:
+    from shared.media.presentation import Streams
     from shared.media.probe import MediaFacts, VideoFacts
     from shared.media.sound import SoundPiece
     from shared.media.streams import MediaInput, MediaResult
@@ -212,14 +213,14 @@ class Encoder(Protocol):
     hears how many seconds of the result there are.
     """
 
-    def probe(self, source: MediaInput) -> MediaFacts:
-        """What the file is, from its packets, not its headers."""
+    def probe(self, source: MediaInput, streams: Streams | None = None) -> MediaFacts:
+        """What the file is, from its packets, not its headers. `streams`: its tracks, where its index names them."""
 
-    def verify(self, source: MediaInput) -> MediaFacts:
+    def verify(self, source: MediaInput, streams: Streams | None = None) -> MediaFacts:
         """Probes and decodes the whole file; frames counted are frames decoded."""
 
-    def thumbnail(self, source: MediaInput, target: Path) -> None:
-        """Writes a JPEG of at most 640 pixels across."""
+    def thumbnail(self, source: MediaInput, target: Path, video: int = 0) -> None:
+        """Writes a JPEG of at most 640 pixels across, of the file's video of that number."""
 
     def join(self, clips: Sequence[Path], target: Path) -> None:
         """Joins like clips without re-encoding."""

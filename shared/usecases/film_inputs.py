@@ -8,8 +8,8 @@ from pathlib import Path
 
 from shared.domain.errors import BadMedia
 from shared.media.clip import Clip
-from shared.media.splice.film import CopiedRange
-from shared.media.streams import MediaInput, one_pass
+from shared.media.presentation import Streams
+from shared.media.streams import MediaInput, as_presented, one_pass
 from shared.usecases.inspect_media import Place
 from shared.usecases.object_source import ObjectSource
 from shared.usecases.transfers import ObjectStream
@@ -45,6 +45,11 @@ class FilmInputs:
         """What its index says, or why it has none."""
         return self._reads[number]
 
+    def streams(self, number: int) -> Streams | None:
+        """Which of its tracks are the clip, as FFmpeg counts them; None where its index was not read."""
+        read = self._reads[number]
+        return read.streams if isinstance(read, Clip) else None
+
     def bytes_fetched(self) -> int:
         """Of files."""
         return sum(self._sources[number].size_bytes for number in self._files)
@@ -57,7 +62,7 @@ class FilmInputs:
                 self._check()
                 file.write(data)
 
-            ObjectStream(source, (CopiedRange(0, 0, source.size_bytes),)).pour(write)
+            ObjectStream(source, as_presented(source, self._reads[number])).pour(write)
         return path
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 from shared.domain.errors import BadMedia
@@ -14,6 +15,7 @@ from shared.media.estimate import reckon
 from shared.media.heads import SyncScan
 from shared.media.plan import SPLICE, CompilePlan, dearer_plan, plan_film, plan_splice
 from shared.media.probe import MediaFacts
+from shared.media.second_reading import Shown, shown_by_ffmpeg
 from shared.media.splice.film import payloads_needed
 from shared.media.splice.refusals import refusals
 from shared.media.splice.traits import pictures_alone
@@ -23,7 +25,7 @@ from shared.usecases.derived import Derived
 from shared.usecases.film import Film, Planned, Together, Work
 from shared.usecases.film_inputs import FilmInputs
 from shared.usecases.film_proof import failed, of_clip, of_decode, of_proof, of_verification
-from shared.usecases.inspect_media import Place
+from shared.usecases.inspect_media import Place, decoded_of, encrypted
 from shared.usecases.object_source import ObjectSource, known_object, open_object
 from shared.usecases.splicing import Progress, WrittenFilm, read_clips, write_film
 from shared.usecases.transfers import side_by_side
@@ -42,15 +44,15 @@ class FilmWork:
         self._media, self._clock, self._place, self._tell, self._work = media, clock, place, tell, work
         self._spent = {"download": 0.0, "ffmpeg": 0.0, "upload": 0.0}
         self._says_how_long = True
+        # By clip, what decoding it found: `black` and `silent` stretches.
+        self._decoded: dict[int, Mapping[str, Any]] = {}
         self._progress = Progress(place.check, lambda share: tell("processing", 20 + int(share * 70)))
 
     def plan(self) -> Planned:
         """What is to be done. Raises NotFound, BadMedia naming the clip, DependencyDown."""
         sources, reads = self._timed("download", self._looked_at)
         inputs = FilmInputs(self._place, sources, reads)
-        probes = [
-            ProbedClip(None, None, read.code) if isinstance(read, BadMedia) else ProbedClip(read) for read in reads
-        ]
+        probes = [_known(*one) for one in zip(reads, self._work.sources, sources, strict=True)]
         plan = plan_splice(probes, self._work.wishes)
         if plan is None:
             probes = [replace(probe, facts=self._probed(n, inputs)) for n, probe in enumerate(probes)]
@@ -75,7 +77,11 @@ class FilmWork:
 
     def _looked_at(self) -> tuple[list[ObjectSource], Reads]:
         sources = side_by_side(self._open, self._work.sources)
-        return sources, read_clips(sources, [_heads_of(source) for source in self._work.sources])
+        reads = read_clips(sources, [_heads_of(source) for source in self._work.sources])
+        for number, read in enumerate(reads):
+            if isinstance(read, Clip) and read.encrypted:
+                raise of_clip(number, encrypted())
+        return sources, reads
 
     def _open(self, source: Mapping[str, Any]) -> ObjectSource:
         """A clip that was decoded when it came in is known by its ETag, which every read holds it to."""
@@ -87,7 +93,7 @@ class FilmWork:
     def _probed(self, number: int, inputs: FilmInputs) -> MediaFacts:
         """Raises BadMedia naming the clip; also where FFmpeg reads fewer pictures than its index has."""
         try:
-            facts = self._timed("ffmpeg", lambda: self._place.encoder.probe(inputs.of(number)))
+            facts = self._timed("ffmpeg", lambda: self._place.encoder.probe(inputs.of(number), inputs.streams(number)))
         except BadMedia as error:
             raise of_clip(number, error) from error
         read = inputs.read(number)
@@ -97,6 +103,8 @@ class FilmWork:
         return facts
 
     def _make(self, planned: Planned) -> Film:
+        if planned.plan.strategy == SPLICE:
+            planned = self._read_by_ffmpeg(planned)
         if planned.plan.strategy == SPLICE:
             clips = [probe.clip for probe in planned.probes if probe.clip is not None]
             return self._spliced(planned, Together(planned.sources, clips))
@@ -110,6 +118,30 @@ class FilmWork:
             raise BadMedia("The clips could not be brought to one format: compile them in other parts.")
         self._says_how_long = False
         return self._make(replace(planned, plan=plan))
+
+    def _read_by_ffmpeg(self, planned: Planned) -> Planned:
+        """The plan once FFmpeg has read every clip too: another one where it shows a clip otherwise than its index.
+
+        Clips that were decoded when they came in are known; others are decoded now, unless the film will be.
+        """
+        clips = [probe.clip for probe in planned.probes if probe.clip is not None]
+        encoder, inputs = self._place.encoder, planned.inputs
+        read = encoder.probe if payloads_needed(clips) else encoder.verify
+        probes = list(planned.probes)
+        for number, probe in enumerate(probes):
+            if self._was_decoded(number, planned.sources[number]):
+                continue
+            try:
+                facts = self._timed("ffmpeg", partial(read, inputs.of(number), inputs.streams(number)))
+            except BadMedia as error:
+                raise of_clip(number, error) from error
+            self._decoded[number] = decoded_of(facts)
+            probes[number] = replace(probe, shown=shown_by_ffmpeg(facts))
+        if not any(probe.disagreement for probe in probes):
+            return replace(planned, probes=probes)
+        probes = [replace(probe, facts=self._probed(number, inputs)) for number, probe in enumerate(probes)]
+        self._says_how_long = False
+        return replace(planned, probes=probes, plan=plan_film(probes, self._work.wishes))
 
     def _brought_together(self, planned: Planned) -> Together | None:
         """The clips as they can be spliced; None where what was made of them does not fit together."""
@@ -160,12 +192,12 @@ class FilmWork:
     def _verified(
         self, plan: CompilePlan, written: WrittenFilm, together: Together, rewritten: set[int],
     ) -> Mapping[str, Any]:  # fmt: skip
-        """What was copied was decoded when it came in; what was made or changed here is decoded now."""
+        """What was copied has been decoded as a clip; what was made or changed here is decoded now."""
         proof = written.proof
         if proof.problems:
             raise failed(proof.problems)
-        if plan.strategy == SPLICE and self._were_decoded(together.sources) and not rewritten:
-            return of_proof(proof, written, [source["decoded"] for source in self._work.sources])
+        if plan.strategy == SPLICE and not rewritten:
+            return of_proof(proof, written, [self._decoded[number] for number in range(len(together.sources))])
         film = open_object(self._media, f"{self._work.key}.mp4")
         if written.data is not None:
             film.hold(written.data)
@@ -177,9 +209,15 @@ class FilmWork:
         return of_decode(proof, written, facts)
 
     def _were_decoded(self, sources: Sequence[ObjectSource]) -> bool:
-        """Whether the very bytes were decoded when they came in."""
-        known = [source.get("decoded") or {} for source in self._work.sources]
-        return all(one.get("etag") == source.stored.etag for one, source in zip(known, sources, strict=True))
+        return all(self._was_decoded(number, source) for number, source in enumerate(sources))
+
+    def _was_decoded(self, number: int, source: ObjectSource) -> bool:
+        """Whether the very bytes were decoded when they came in, and what was shown of them is on record."""
+        known = self._work.sources[number].get("decoded") or {}
+        if known.get("etag") != source.stored.etag or "shown" not in known:
+            return False
+        self._decoded[number] = known
+        return True
 
     def _joined(self, planned: Planned) -> Film:
         """A WebM, whose index FFmpeg writes last and in front: clips and film are files of the workplace."""
@@ -216,7 +254,9 @@ class FilmWork:
         if known:
             return str(known)
         picture = self._place.folder / "thumbnail.jpg"
-        self._timed("ffmpeg", lambda: self._place.encoder.thumbnail(planned.inputs.of(0), picture))
+        facts, streams = planned.probes[0].facts, planned.inputs.streams(0)
+        video = facts.video.stream if facts and facts.video else (streams.video if streams else None) or 0
+        self._timed("ffmpeg", lambda: self._place.encoder.thumbnail(planned.inputs.of(0), picture, video))
         self._media.upload(picture, self._work.thumbnail_key, "image/jpeg")
         return self._work.thumbnail_key
 
@@ -235,6 +275,15 @@ def _through(planned: Planned, together: Together) -> int:
     return read + (together.sound[0].bytes_read if together.sound else 0) + planned.inputs.bytes_fetched()
 
 
+def _known(read: Clip | BadMedia, kept: Mapping[str, Any], source: ObjectSource) -> ProbedClip:
+    """What is known of a clip before FFmpeg is asked."""
+    if isinstance(read, BadMedia):
+        return ProbedClip(None, None, read.code)
+    decoded = kept.get("decoded") or {}
+    shown = decoded.get("shown") if decoded.get("etag") == source.stored.etag else None
+    return ProbedClip(read, shown=Shown.from_json(shown) if shown else None)
+
+
 def _heads_of(source: Mapping[str, Any]) -> SyncScan | None:
     kept = (source.get("decoded") or {}).get("heads")
-    return SyncScan.of(kept) if kept else None
+    return SyncScan.of(kept) if kept and "keys" in kept else None

@@ -13,8 +13,12 @@ from uuid import UUID, uuid4
 from shared.domain.errors import BadMedia, Conflict, NotFound, OutOfTime
 from shared.domain.jobs import Job, JobStatus
 from shared.domain.storage_keys import EXTENSIONS, generated_folder, incoming_folder
-from shared.media.clip import read_clip
+from shared.media.clip import Clip, read_clip
+from shared.media.heads import MOST_KEYS_KEPT
 from shared.media.probe import MediaFacts
+from shared.media.second_reading import shown_by_ffmpeg
+from shared.media.splice.film import CopiedRange
+from shared.media.streams import as_presented, has_needless_edits
 from shared.observability import job_fields, logger
 from shared.ports import Clock, Encoder, MediaStore, Records
 from shared.usecases.aftermath import Aftermath
@@ -109,7 +113,11 @@ class Inspector:
         size_bytes = self.media.download(item["key"], source)
         if "sha256" in item and _sha256(source) != item["sha256"]:
             raise BadMedia("The stored media differs from what was fetched; retry.", code="checksum_mismatch")
-        facts = None if content_type == TEXT else place.encoder.verify(source)
+        clip = _read(source)
+        if clip is not None and clip.encrypted:
+            raise encrypted()
+        shown = _as_presented(source, clip, place.folder / f"shown-{number}")
+        facts = None if content_type == TEXT else place.encoder.verify(shown, clip.streams if clip else None)
         if job.kind == "upload" and facts is not None:
             _check_claim(content_type, facts)
         name = "original" if number == 0 else f"original-{number + 1}"
@@ -121,23 +129,19 @@ class Inspector:
             return kept
         if facts.video is not None:
             thumbnail = place.folder / f"thumbnail-{number}.jpg"
-            place.encoder.thumbnail(source, thumbnail)
+            place.encoder.thumbnail(shown, thumbnail, facts.video.stream)
             kept["thumbnailKey"] = f"{folder}/{'thumbnail' if number == 0 else f'thumbnail-{number + 1}'}.jpg"
             self.media.upload(thumbnail, kept["thumbnailKey"], "image/jpeg")
             kept |= {"width": facts.video.width, "height": facts.video.height, "frames": facts.video.frames}
         if not content_type.startswith("image/"):
             kept["duration"] = round(float(facts.duration_seconds), 3)
-            kept["decoded"] = {**self._decoded(key, facts), **_heads(source)}
+            kept["decoded"] = {"etag": self._etag(key), **decoded_of(facts), **_heads(clip)}
         return kept
 
-    def _decoded(self, key: str, facts: MediaFacts) -> dict[str, Any]:
-        """What decoding these very bytes has shown: a film that copies them needs no second proof."""
-        stored, found = self.media.head(key), facts.decoded
-        return {
-            "etag": stored.etag if stored else None,
-            "black": [[one.start_seconds, one.end_seconds] for one in found.black] if found else [],
-            "silent": [[one.start_seconds, one.end_seconds] for one in found.silent] if found else [],
-        }  # fmt: skip
+    def _etag(self, key: str) -> str | None:
+        """Pins what was decoded to these very bytes."""
+        stored = self.media.head(key)
+        return stored.etag if stored else None
 
     def _keep_text(self, job: Job, text: str) -> dict[str, Any]:
         folder = generated_folder(job.account_id, job.user_id, job.created_at, job.id)
@@ -175,13 +179,48 @@ class Inspector:
             self.aftermath.of(ended)
 
 
-def _heads(path: Path) -> dict[str, Any]:
-    """What stands at the head of an MP4's key pictures: a film that is made of the clip need not look again."""
+def decoded_of(facts: MediaFacts) -> dict[str, Any]:
+    """What decoding a clip found: dark and silent stretches, and what is shown of it. A film that copies it is held
+    against that and needs no second decode.
+    """
+    found, shown = facts.decoded, shown_by_ffmpeg(facts)
+    return {
+        "black": [[one.start_seconds, one.end_seconds] for one in found.black] if found else [],
+        "silent": [[one.start_seconds, one.end_seconds] for one in found.silent] if found else [],
+        **({"shown": shown.to_json()} if shown else {}),
+    }
+
+
+def encrypted() -> BadMedia:
+    """Why an encrypted file is no clip."""
+    return BadMedia(
+        "The file is encrypted (DRM), and nobody here has its key: bring it without encryption.", code="encrypted"
+    )
+
+
+def _read(path: Path) -> Clip | None:
+    """The clip's index; None for what is no MP4 that can be read."""
     try:
-        picture = read_clip(FileSource(path)).picture
+        return read_clip(FileSource(path))
     except BadMedia:
-        return {}
-    return {"heads": picture.scan.kept()} if picture and picture.scan else {}
+        return None
+
+
+def _as_presented(path: Path, clip: Clip | None, copy: Path) -> Path:
+    """The file, or a copy of it that FFmpeg reads as the clip presents itself."""
+    if clip is None or not has_needless_edits(clip):
+        return path
+    source = FileSource(path)
+    with copy.open("wb") as file:
+        for piece in as_presented(source, clip):
+            file.write(source.read(piece.offset, piece.length) if isinstance(piece, CopiedRange) else piece.data)
+    return copy
+
+
+def _heads(clip: Clip | None) -> dict[str, Any]:
+    """What stands at the head of an MP4's key pictures: a film that is made of the clip need not look again."""
+    scan = clip.picture.scan if clip and clip.picture else None
+    return {"heads": scan.kept()} if scan and len(scan.keys or ()) <= MOST_KEYS_KEPT else {}
 
 
 def _wanted_first(job: Job, items: Sequence[Mapping[str, Any]], text: str | None) -> list[Mapping[str, Any]]:

@@ -170,8 +170,11 @@ def _handler(fields: Fields) -> str:
 def _edits(trak: Box) -> Iterator[Edit]:
     edts = trak.child("edts")
     elst = edts.child("elst") if edts else None
-    if elst is None:
-        return
+    return edits_of(elst) if elst is not None else iter(())
+
+
+def edits_of(elst: Box) -> Iterator[Edit]:
+    """The rows of an edit list (8.6.6). Raises BadMp4."""
     fields = elst.fields()
     width = 8 if fields.version() == 1 else 4
     count = fields.unsigned(4)

@@ -1,0 +1,108 @@
+"""FFmpeg's reading of a clip beside the engine's: a film is not proved by the reading that made it.
+
+FFmpeg reads the clip's own file with its own demuxer. Where the two do not agree, the clip is not copied by the
+engine's reading: it is encoded as FFmpeg shows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from shared.media.clip import Clip
+from shared.media.probe import MediaFacts
+
+SPAN_TOLERANCE_SECONDS = 0.003
+# What a decoder skips at the beginning is told in several ways: a packet of AAC-LC, more of other codecs.
+AUDIO_TOLERANCE_SECONDS, AUDIO_TOLERANCE_OF_OTHERS_SECONDS = 0.03, 0.1
+AUDIO_LENGTH_TOLERANCE_SECONDS = 0.12
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What is shown and heard of a clip: frames, seconds from the first one's beginning to the last one's, and how much
+    later than the first frame the audio begins and how long it is. None: not there, or not known.
+    """
+
+    frames: int
+    span_seconds: float | None
+    audio_late_seconds: float | None
+    audio_seconds: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """For a row."""
+        return {
+            "frames": self.frames,
+            "spanSeconds": self.span_seconds,
+            "audioLateSeconds": self.audio_late_seconds,
+            "audioSeconds": self.audio_seconds,
+        }
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> Shown:
+        """What a row has kept."""
+        return cls(kept["frames"], kept["spanSeconds"], kept["audioLateSeconds"], kept["audioSeconds"])
+
+
+def shown_by_ffmpeg(facts: MediaFacts) -> Shown | None:
+    """By decoding the clip, where it was, else by its packets; None for a clip without a video track."""
+    decoded, video, audio = facts.decoded, facts.video, facts.audio
+    if video is None:
+        return None
+    if decoded is None or not decoded.pictures:
+        late = float(audio.start_seconds - video.start_seconds) if audio else None
+        return Shown(video.frames, None, late, None)
+    first, last = decoded.pictures[0], decoded.pictures[-1]
+    heard = audio is not None and decoded.samples > 0
+    return Shown(
+        len(decoded.pictures),
+        round(last - first, 6),
+        round(decoded.sound_start - first, 6) if heard else None,
+        round(decoded.sound_seconds, 6) if heard else None,
+    )
+
+
+def shown_by_index(clip: Clip) -> Shown | None:
+    """As the clip's index presents it; None where that does not say when frames are shown."""
+    picture = clip.picture
+    times = picture.times if picture is not None else None
+    if picture is None or times is None or times.odd_edits:
+        return None
+    held, heard = picture.held_seconds, clip.sound.times if clip.sound else None
+    whole = times.shown == times.pictures
+    span = Fraction(times.last_shown - times.first_shown, times.timescale) - held
+    if heard is None or heard.odd_edits or heard.heard_end <= heard.priming:
+        return Shown(times.shown, float(span) if whole else None, None, None)
+    late = heard.start_seconds - times.start_seconds - held
+    length = Fraction(heard.heard_end - heard.priming, heard.timescale)
+    known = whole and not times.cut_ticks
+    return Shown(times.shown, float(span) if whole else None, float(late) if known else None, float(length))
+
+
+def disagreement(clip: Clip, theirs: Shown | None) -> str | None:
+    """In what FFmpeg reads the clip otherwise than its index does, as half a sentence; None where they agree."""
+    ours = shown_by_index(clip)
+    if ours is None or theirs is None:
+        return None
+    if ours.frames != theirs.frames:
+        return f"FFmpeg shows {theirs.frames} frames of it where its index presents {ours.frames}"
+    if _apart(ours.span_seconds, theirs.span_seconds, SPAN_TOLERANCE_SECONDS):
+        return f"FFmpeg shows it for {theirs.span_seconds:.3f} s where its index says {ours.span_seconds:.3f} s"
+    # FFmpeg moves the frames of fragments that are shown before they are decoded (`dts_shift` in its mov.c).
+    if not clip.file.fragmented and _apart(ours.audio_late_seconds, theirs.audio_late_seconds, _tolerance(clip)):
+        ours_late, theirs_late = ours.audio_late_seconds, theirs.audio_late_seconds
+        return f"FFmpeg hears it {theirs_late:.3f} s late where its index says {ours_late:.3f} s"
+    if _apart(ours.audio_seconds, theirs.audio_seconds, AUDIO_LENGTH_TOLERANCE_SECONDS):
+        return f"FFmpeg hears it for {theirs.audio_seconds:.3f} s where its index says {ours.audio_seconds:.3f} s"
+    return None
+
+
+def _apart(one: float | None, other: float | None, tolerance: float) -> bool:
+    return one is not None and other is not None and abs(one - other) > tolerance
+
+
+def _tolerance(clip: Clip) -> float:
+    aac = clip.sound.entry.aac if clip.sound else None
+    return AUDIO_TOLERANCE_SECONDS if aac is not None and aac.is_plain_lc else AUDIO_TOLERANCE_OF_OTHERS_SECONDS
