@@ -11,6 +11,7 @@ from typing import BinaryIO
 from urllib.parse import quote, unquote
 from uuid import uuid4
 
+from shared.domain.content_types import essence
 from shared.domain.errors import BadMedia, NotFound
 from shared.ports import OpenUpload, Part, StoredObject, UploadForm
 
@@ -58,7 +59,7 @@ class MemoryMedia:
         if key not in self.objects:
             return None
         body, content_type = self.objects[key]
-        return StoredObject(key, datetime.now(UTC), len(body), _etag(body), content_type)
+        return StoredObject(key, datetime.now(UTC), len(body), _etag(body), essence(content_type) or "")
 
     def read(self, key: str, offset: int, length: int, etag: str) -> bytes:
         return self._pinned(key, etag)[offset : offset + length]

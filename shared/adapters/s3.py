@@ -20,6 +20,7 @@ from botocore.exceptions import (
 )
 
 from shared.domain.addresses import AddressRefused, parse_url
+from shared.domain.content_types import essence
 from shared.domain.errors import BadMedia, DependencyDown, NotFound, ProductError
 from shared.ports import OpenUpload, Part, StoredObject, UploadForm
 
@@ -92,8 +93,8 @@ class S3MediaStore:
         except NotFound:
             return None
         return StoredObject(
-            key, answer["LastModified"], answer["ContentLength"], answer["ETag"], answer["ContentType"],
-            _is_readable(answer),
+            key, answer["LastModified"], answer["ContentLength"], answer["ETag"],
+            essence(answer["ContentType"]) or "", _is_readable(answer),
         )  # fmt: skip
 
     def read(self, key: str, offset: int, length: int, etag: str) -> bytes:

@@ -17,7 +17,11 @@ STORED_FORMS = ("s3Key", "jobId")
 # Replicate's documentation advises files beyond 256 KiB to be sent by URL (Input files).
 LARGEST_DATA_URI_BYTES = 256 * 1024
 LONGEST_URL = 4000
-_DATA_URI = re.compile(r"data:image/[a-z0-9.+-]{1,40};base64,", re.ASCII | re.IGNORECASE)
+# RFC 2397: parameters may follow the type, as they do where a browser reads a file of such a type.
+_DATA_URI = re.compile(
+    r"data:(image/[a-z0-9.+-]{1,40})(?:;[a-z0-9!#$&^_.+-]+=[a-z0-9!#$&^_.+-]*)*;base64,", re.ASCII | re.IGNORECASE
+)
+_LONGEST_DATA_PREFIX = 200
 _FORMS = "an https URL, a base64 data: URI of an image, {s3Key: ...} or {jobId: ...}"
 
 
@@ -28,6 +32,13 @@ def image_problem(value: Any) -> str | None:
     if not isinstance(value, str):
         return f"must be {_FORMS}"
     return _data_problem(value) if value[:5].lower() == "data:" else _url_problem(value)
+
+
+def plain_data_uri(value: str) -> str:
+    """A `data:` URI without `image_problem`, its type in lower case and without parameters, as providers know it."""
+    match = _DATA_URI.match(value[:_LONGEST_DATA_PREFIX])
+    assert match is not None, "refused by image_problem"
+    return f"data:{match[1].lower()};base64,{value[match.end() :]}"
 
 
 def _stored_problem(value: Mapping[str, Any]) -> str | None:
@@ -48,7 +59,7 @@ def _is_uuid(text: str) -> bool:
 
 
 def _data_problem(value: str) -> str | None:
-    match = _DATA_URI.match(value[:100])
+    match = _DATA_URI.match(value[:_LONGEST_DATA_PREFIX])
     if match is None:
         return f"must be {_FORMS}"
     if len(value) - match.end() > LARGEST_DATA_URI_BYTES // 3 * 4 + 4:

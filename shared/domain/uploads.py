@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from shared.domain.content_types import known_as
 from shared.domain.errors import Mistake
 
 MIB = 1024 * 1024
@@ -72,6 +73,13 @@ def file_name(text: str) -> str:
     return text
 
 
+def with_known_type(kind: str, file: UploadFile) -> UploadFile:
+    """The file of a sound request, its content type under the name that `KINDS` has for it."""
+    content_type = known_as(file.content_type, KINDS[kind].content_types)
+    assert content_type is not None, "refused by wrong_files"
+    return replace(file, content_type=content_type)
+
+
 def wrong_files(kind: object, files: object) -> list[Mistake]:
     """What a kind has against files as they were sent; fields of a wrong type are not looked at."""
     allowed = KINDS.get(kind) if isinstance(kind, str) else None
@@ -86,7 +94,7 @@ def wrong_files(kind: object, files: object) -> list[Mistake]:
 
 def _wrong_file(path: str, allowed: Kind, file: Mapping[str, object]) -> list[Mistake]:
     mistakes, given, size_bytes = [], file.get("contentType"), file.get("size")
-    if isinstance(given, str) and given not in allowed.content_types:
+    if isinstance(given, str) and known_as(given, allowed.content_types) is None:
         mistakes.append(Mistake(f"{path}.contentType", f"must be one of {', '.join(allowed.content_types)}"))
     if isinstance(size_bytes, int) and size_bytes > allowed.max_bytes:
         mistakes.append(Mistake(f"{path}.size", f"must be at most {allowed.max_bytes} bytes"))

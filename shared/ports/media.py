@@ -13,6 +13,7 @@ from typing import BinaryIO, Protocol
 class StoredObject:
     """An object as it is now; `etag` pins it. A listing tells no content type.
 
+    `content_type` is type/subtype in lower case, without parameters, and empty where none is known.
     `readable` is false while its bytes lie in an archive that must be restored first.
     """
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from shared.domain.errors import Conflict, InvalidRequest, Mistake, NotFound
 from shared.domain.jobs import Caller
-from shared.domain.sources import FIRST_FRAME, image_problem
+from shared.domain.sources import FIRST_FRAME, image_problem, plain_data_uri
 from shared.domain.storage_keys import is_of_account
 from shared.ports import MediaStore, Records
 from shared.usecases.ending import refuse_erased
@@ -36,7 +36,7 @@ def _located(name: str, value: Any, caller: Caller, records: Records, media: Med
     if value[:5].lower() == "http:":
         problem = "must be an https URL"
         raise InvalidRequest(f"{name} {problem}.", details=[Mistake(f"parameters.{name}", problem)])
-    return value
+    return plain_data_uri(value) if value[:5].lower() == "data:" else value
 
 
 def _key(value: Any, caller: Caller, records: Records, media: MediaStore) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -12,7 +12,7 @@ from shared.domain.errors import InvalidRequest, Mistake, NotFound, OutputGone
 from shared.domain.jobs import Caller, Job, iso
 from shared.domain.scripts import Script
 from shared.domain.storage_keys import EXTENSIONS, frames_folder, upload_folder
-from shared.domain.uploads import ARRIVAL, FORM_LIFE, Upload, UploadFile, wrong_files
+from shared.domain.uploads import ARRIVAL, FORM_LIFE, Upload, UploadFile, with_known_type, wrong_files
 from shared.ports import Clock, MediaStore, Records, Transaction
 from shared.usecases.idempotency import hash_of, refuse_other_body
 from shared.usecases.pace import check_account
@@ -43,7 +43,7 @@ class Uploads:
 
         Raises InvalidRequest, NotFound (script), Conflict (key used for another body), RateLimited, OutputGone.
         """
-        _check(request)
+        request = _checked(request)
         upload = _new_upload(request, caller, self.clock.now())
         with self.records.transaction() as tx:
             script = _script(tx, caller, request)
@@ -83,14 +83,15 @@ def _present_file(file: UploadFile, videos: Mapping[UUID, int], media: MediaStor
     return shown
 
 
-def _check(request: UploadRequest) -> None:
-    """What the fields have against each other."""
+def _checked(request: UploadRequest) -> UploadRequest:
+    """The request with content types under their known names. Raises InvalidRequest naming every wrong field."""
     named: object = [{"contentType": file.content_type, "size": file.size_bytes} for file in request.files]
     mistakes = wrong_files(request.kind, named)
     if request.script_id is not None and request.kind != "clip":
         mistakes.append(Mistake("scriptId", "only a clip becomes part of a script: leave it out"))
     if mistakes:
         raise InvalidRequest("Some fields are wrong; `details` names each.", details=mistakes)
+    return replace(request, files=[with_known_type(request.kind, file) for file in request.files])
 
 
 def _new_upload(request: UploadRequest, caller: Caller, now: datetime) -> Upload:

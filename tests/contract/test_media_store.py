@@ -58,6 +58,12 @@ def test_media_come_back_as_they_went(media: Any, key: str, tmp_path: Path) -> N
     assert (found.key, found.size_bytes, found.content_type, found.readable) == (key, 7000, "video/mp4", True)
 
 
+@pytest.mark.parametrize("written", ["Image/PNG", "image/png; charset=utf-8", "IMAGE/png;a=b"])
+def test_a_look_tells_a_content_type_without_case_and_parameters(media: Any, key: str, written: str) -> None:
+    media.put(key, b"image", written)
+    assert media.head(key).content_type == "image/png"
+
+
 def test_absent_media_are_not_found(media: Any, tmp_path: Path) -> None:
     assert media.head("generated/none") is None
     for missed in (

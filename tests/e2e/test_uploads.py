@@ -10,7 +10,7 @@ import httpx
 import imageio_ffmpeg
 import pytest
 
-from tests.e2e.client import Answer, Api, a_clip, eventually, pictures
+from tests.e2e.client import Answer, Api, a_clip, eventually, fetch, pictures
 from tests.e2e.conftest import Rows
 from tests.s3_servers import error_code
 
@@ -68,6 +68,29 @@ def test_uploaded_clips_are_reviewed_and_become_a_film(api: Api, clip: bytes, tm
         api.post(f"/api/section-videos/{form['videoId']}/approve").data()
     film = api.post(f"/api/scripts/{script_id}/compile").data()
     assert pictures(film["compiledVideoUrl"], tmp_path) == pictures(videos[0]["resultUrl"], tmp_path) * 2
+
+
+@pytest.mark.parametrize(
+    ("told", "bound"),
+    [
+        ("video/mp4;codecs=avc1.42E01E,mp4a.40.2", "video/mp4"),
+        ('Video/MP4; codecs="avc1.42E01E, mp4a.40.2"', "video/mp4"),
+        ("video/x-m4v", "video/mp4"),
+    ],
+)
+def test_a_browsers_own_type_is_taken_as_the_type_it_is(api: Api, clip: bytes, told: str, bound: str) -> None:
+    script_id = api.script()
+    file = {"name": "take.mp4", "contentType": told, "size": len(clip)}
+    answer = api.post("/api/uploads", asked(len(clip), files=[file], scriptId=script_id), Idempotency_Key=told)
+    (form,) = answer.data(201)["files"]
+    plain = asked(len(clip), files=[{**file, "contentType": bound}], scriptId=script_id)
+    assert api.post("/api/uploads", plain, Idempotency_Key=told).data(201)["files"][0]["key"] == form["key"]
+
+    sent = httpx.post(form["url"], data=form["fields"], files={"file": ("take.mp4", clip, told)}, timeout=60)
+
+    assert (form["fields"]["Content-Type"], form["key"].rpartition(".")[2], sent.status_code) == (bound, "mp4", 204)
+    video = judged(api, script_id, form["videoId"])
+    assert (video["status"], fetch(video["resultUrl"])[0]) == ("completed", bound)
 
 
 def test_a_form_that_is_sent_twice_makes_one_clip_of_the_first_file(api: Api, clip: bytes, tmp_path: Path) -> None:

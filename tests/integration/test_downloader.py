@@ -28,6 +28,12 @@ def test_brings_a_file_as_its_bytes_say(tmp_path: Path) -> None:
     assert fetched.path.stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize("told", ["Image/PNG; charset=binary", "VIDEO/MP4", "nonsense", "image/png, text/html", ""])
+def test_a_type_that_is_told_changes_nothing(tmp_path: Path, told: str) -> None:
+    with scripted(always(reply(200, PNG, Content_Type=told))) as server:
+        assert downloader(server.origin).fetch(f"{server.origin}/a.mp4", tmp_path).content_type == "image/png"
+
+
 def test_sends_no_credentials_no_cookies_and_uses_no_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login canary password canary\n")
     monkeypatch.setenv("HOME", str(tmp_path))
