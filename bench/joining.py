@@ -48,29 +48,24 @@ def engine(job: Job) -> Callable[[], int]:
     from shared.adapters.clock import SystemClock
     from shared.adapters.ffmpeg import FfmpegEncoder
     from shared.adapters.s3 import S3MediaStore
-    from shared.media.clip import read_clip
     from shared.media.target import Wishes
     from shared.usecases.film import Work
     from shared.usecases.film_work import FilmWork
-    from shared.usecases.inspect_media import Place
-    from shared.usecases.object_source import FileSource
+    from shared.usecases.inspect_media import Place, look_through
 
     media = S3MediaStore(bucket_client(job), job["bucket"])
-    # As the inspector keeps it of each clip that came in.
-    picture = read_clip(FileSource(Path(job["files"][0]))).picture
-    assert picture is not None
-    assert picture.scan is not None
-    heads = picture.scan.kept()
+    encoder = FfmpegEncoder(job["ffmpeg"], seconds_left=lambda: 600.0, should_stop=lambda: False)
+    # As the inspector keeps it of each clip that came in; these are all alike.
+    record = look_through(encoder, Path(job["files"][0])).record
     sources = [
         {
             "key": key,
             "thumbnailKey": "thumbnail.jpg",
             "sizeBytes": job["sizeBytes"],
-            "decoded": {"etag": etag, "heads": heads},
+            "decoded": {"etag": etag, **record},
         }
         for key, etag in zip(job["keys"], job["etags"], strict=True)
     ]
-    encoder = FfmpegEncoder(job["ffmpeg"], seconds_left=lambda: 600.0, should_stop=lambda: False)
 
     def join() -> int:
         folder = Path(tempfile.mkdtemp())

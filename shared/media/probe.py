@@ -16,7 +16,8 @@ from shared.domain.errors import BadMedia
 from shared.media.colour import FFMPEG_NAMES
 from shared.media.decoded import Decoded, read_decoded
 from shared.media.framecrc import Packet, Stream, read_listing
-from shared.media.presentation import BY_RULE, Candidate, Streams, chosen
+from shared.media.listed_streams import chosen_stream, defaults_of, shown_packets
+from shared.media.presentation import BY_RULE, Streams
 
 USUAL_RATES = (
     *(Fraction(rate) for rate in (12, 15, 16, 24, 25, 30, 48, 50, 60, 120)),
@@ -25,7 +26,6 @@ USUAL_RATES = (
 HDR_TRANSFERS = {"smpte2084": "pq", "arib-std-b67": "hlg"}
 HEAD_PACKETS = 16
 IMAGE_FORMATS = {"image2", "gif", "apng", "webp_anim"}
-IMAGE_CODECS = {"mjpeg", "png", "bmp", "gif", "tiff", "webp"}
 
 _CONTAINER = re.compile(r"^Input #0, ([\w,]+), from", re.M)
 # FFmpeg's threads write into one log: a single call's text stays whole, while another's may follow it at once, on the
@@ -37,7 +37,6 @@ _ROTATION = re.compile(r"displaymatrix: rotation of (-?\d+(?:\.\d+)?) degrees")
 _SOUND = re.compile(r"n:\d+ pts:(-?\d+) pts_time:\S+ fmt:\w+ channels:(\d+) chlayout:(.*?) rate:(\d+) ")
 _VIDEO = re.compile(r": Video: (?!wrapped_avframe)([^\n]*)")
 _AUDIO = re.compile(r": Audio: ([^\n]*)")
-_DEFAULT = re.compile(r"^  Stream #0:(\d+)[^\n]*\(default\)", re.M)
 _PROFILE = re.compile(r"\w+ \(([^()/]*)\)")
 _FORMAT = re.compile(r", (\w+)(?:\([^)]*\))?, \d+x\d+")
 _DEPTH = re.compile(r"p(\d{2})(?:le|be)$|^(?:gray|ya)(\d{2})|^(?:rgb|bgr)(48)|^(?:rgba|bgra|argb)(64)")
@@ -139,9 +138,9 @@ def parse_probe(listing: str, log: str, size_bytes: int = 0, streams: Streams | 
     """
     found, streams = read_listing(listing), streams or BY_RULE
     container, ours = _CONTAINER.search(log), log.rpartition("\nStream mapping:")[2]
-    defaults = _defaults(ours)
-    video = _of_chosen(found, "video", streams.video, defaults)
-    audio = _of_chosen(found, "audio", streams.audio, defaults)
+    defaults = defaults_of(ours)
+    video = chosen_stream(found, "video", streams.video, defaults)
+    audio = chosen_stream(found, "audio", streams.audio, defaults)
     video_facts = _video(*video, ours) if video else None
     audio_facts = _audio(*audio, ours) if audio else None
     if video_facts is None and audio_facts is None:
@@ -150,35 +149,6 @@ def parse_probe(listing: str, log: str, size_bytes: int = 0, streams: Streams | 
     ends = max(part.start_seconds + part.duration_seconds for part in parts)
     length = ends - min(part.start_seconds for part in parts)
     return MediaFacts(container[1] if container else "", video_facts, audio_facts, length, size_bytes)
-
-
-def _defaults(log: str) -> frozenset[int]:
-    """Indexes of the listed streams that the file calls default; of an MP4, that are enabled."""
-    listed = log.partition("Output #0")[2].partition("Output #1")[0]
-    return frozenset(int(one[1]) for one in _DEFAULT.finditer(listed))
-
-
-def _of_chosen(
-    listed: Sequence[Stream], kind: str, wanted: int | None, defaults: frozenset[int]
-) -> tuple[Stream, int, int] | None:
-    """The stream of a kind that is the clip's, its number among those of its kind, and how many there are."""
-    alike = [(index, stream) for index, stream in enumerate(listed) if stream.facts.get("media_type") == kind]
-    filled = [number for number, (_, stream) in enumerate(alike) if _shown(stream)]
-    candidates = [_candidate(alike[number][1], alike[number][0] in defaults) for number in filled]
-    place = chosen(candidates)
-    if wanted in filled:
-        place = filled.index(wanted)
-    if place is None:
-        return None
-    number = filled[place]
-    return alike[number][1], number, len(alike)
-
-
-def _candidate(stream: Stream, is_default: bool) -> Candidate:
-    shown = _shown(stream)
-    is_image = stream.facts["media_type"] == "video" and (len(shown) == 1 or stream.facts["codec_id"] in IMAGE_CODECS)
-    seconds = (shown[-1].pts + shown[-1].duration - shown[0].pts) * stream.base
-    return Candidate(is_default, is_image, seconds)
 
 
 def with_decoded(facts: MediaFacts, listing: str, log: str) -> MediaFacts:
@@ -190,19 +160,11 @@ def with_decoded(facts: MediaFacts, listing: str, log: str) -> MediaFacts:
     return replace(facts, video=video, decoded=decoded)
 
 
-def _shown(stream: Stream) -> list[Packet]:
-    """Packets by presentation. VP8 stores its hidden reference pictures at the time of the next that is shown."""
-    shown = sorted(packet for packet in stream.packets if packet.shown)
-    if stream.facts["codec_id"] != "vp8":
-        return shown
-    return list({packet.pts: packet for packet in shown}.values())
-
-
 def _video(stream: Stream, number: int, streams: int, log: str) -> VideoFacts:
     width, height = (int(side) for side in stream.facts["dimensions"].split("x"))
     if width * height == 0:
         raise BadMedia("The picture has no size: generate or upload the file again.")
-    shown = _shown(stream)
+    shown = shown_packets(stream)
     fps, step, variable = _rate(shown, stream.base)
     span = shown[-1].pts + (shown[-1].duration or step) - shown[0].pts
     described = next(islice(_VIDEO.finditer(log), number, None), None)

@@ -113,11 +113,8 @@ class Inspector:
         size_bytes = self.media.download(item["key"], source)
         if "sha256" in item and _sha256(source) != item["sha256"]:
             raise BadMedia("The stored media differs from what was fetched; retry.", code="checksum_mismatch")
-        clip = _read(source)
-        if clip is not None and clip.encrypted:
-            raise encrypted()
-        shown = _as_presented(source, clip, place.folder / f"shown-{number}")
-        facts = None if content_type == TEXT else place.encoder.verify(shown, clip.streams if clip else None)
+        looked = None if content_type == TEXT else look_through(place.encoder, source)
+        facts = looked.facts if looked is not None else None
         if job.kind == "upload" and facts is not None:
             _check_claim(content_type, facts)
         name = "original" if number == 0 else f"original-{number + 1}"
@@ -125,17 +122,17 @@ class Inspector:
         key = f"{folder}/{name}.{EXTENSIONS.get(content_type, 'bin')}"
         self.media.upload(source, key, content_type)
         kept: dict[str, Any] = {"key": key, "contentType": content_type, "fileSize": size_bytes}
-        if facts is None:
+        if looked is None or facts is None:
             return kept
         if facts.video is not None:
             thumbnail = place.folder / f"thumbnail-{number}.jpg"
-            place.encoder.thumbnail(shown, thumbnail, facts.video.stream)
+            place.encoder.thumbnail(looked.path, thumbnail, facts.video.stream)
             kept["thumbnailKey"] = f"{folder}/{'thumbnail' if number == 0 else f'thumbnail-{number + 1}'}.jpg"
             self.media.upload(thumbnail, kept["thumbnailKey"], "image/jpeg")
             kept |= {"width": facts.video.width, "height": facts.video.height, "frames": facts.video.frames}
         if not content_type.startswith("image/"):
             kept["duration"] = round(float(facts.duration_seconds), 3)
-            kept["decoded"] = {"etag": self._etag(key), **decoded_of(facts), **_heads(clip)}
+            kept["decoded"] = {"etag": self._etag(key), **looked.record}
         return kept
 
     def _etag(self, key: str) -> str | None:
@@ -179,6 +176,27 @@ class Inspector:
             self.aftermath.of(ended)
 
 
+@dataclass(frozen=True, slots=True)
+class LookedThrough:
+    """A file that was decoded whole: its facts, what a film that copies it is held against, and the file as FFmpeg
+    was given it.
+    """
+
+    facts: MediaFacts
+    record: Mapping[str, Any]
+    path: Path
+
+
+def look_through(encoder: Encoder, path: Path) -> LookedThrough:
+    """Reads a file's index, if it has one, and has FFmpeg decode it. Raises BadMedia (`encrypted`)."""
+    clip = _read(path)
+    if clip is not None and clip.encrypted:
+        raise encrypted()
+    shown = _as_presented(path, clip)
+    facts = encoder.verify(shown, clip.streams if clip else None)
+    return LookedThrough(facts, {**decoded_of(facts), **_heads(clip)}, shown)
+
+
 def decoded_of(facts: MediaFacts) -> dict[str, Any]:
     """What decoding a clip found: dark and silent stretches, and what is shown of it. A film that copies it is held
     against that and needs no second decode.
@@ -206,11 +224,11 @@ def _read(path: Path) -> Clip | None:
         return None
 
 
-def _as_presented(path: Path, clip: Clip | None, copy: Path) -> Path:
-    """The file, or a copy of it that FFmpeg reads as the clip presents itself."""
+def _as_presented(path: Path, clip: Clip | None) -> Path:
+    """The file, or a copy beside it that FFmpeg reads as the clip presents itself."""
     if clip is None or not has_needless_edits(clip):
         return path
-    source = FileSource(path)
+    source, copy = FileSource(path), path.with_name(f"{path.name}-as-presented")
     with copy.open("wb") as file:
         for piece in as_presented(source, clip):
             file.write(source.read(piece.offset, piece.length) if isinstance(piece, CopiedRange) else piece.data)

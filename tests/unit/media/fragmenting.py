@@ -8,8 +8,8 @@ from functools import cache
 from itertools import accumulate, pairwise
 
 from shared.media.clip import Clip, Picture, Sound, read_clip
-from shared.media.mp4.writing import box, full_box
 from shared.media.mp4.tables import expanded
+from shared.media.mp4.writing import box, full_box
 from tests.unit.media.cases import X264_MEDIUM
 from tests.unit.media.films import FileSource, clip
 

@@ -124,10 +124,9 @@ def test_a_decoder_agrees_on_times_of_fragments_of_its_own(make: Callable[[], li
 def check_times(path: Path) -> None:
     """Both count from the beginning, but for a stream's own clock and a first packet that stands apart."""
     one = read_clip(FileSource(path))
-    times = picture_times(one)
-    begin = times.start_seconds - Fraction(times.first_shown, times.timescale)
+    times, begin = picture_times(one), picture_times(one).start_seconds
+    begin -= Fraction(times.first_shown, times.timescale)
     ours = [begin + Fraction(shown, times.timescale) for shown in shown_at(picture(one).tables)]
-    # A first frame that is held until its time begins with the audio.
     ours[0] += picture(one).held_seconds
     late = lateness(path)
     theirs = [one.seconds - late for one in packets(path)]

@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from shared.media.clip import Clip, Sound, read_clip
+from shared.media.mp4.tables import expanded
 from shared.media.splice import parts
 from shared.media.splice.film import CopiedRange, Splice, splice
 from shared.media.splice.payload import sample_places
 from shared.media.splice.proof import prove
 from shared.media.splice.refusals import CannotSplice, refusals
-from shared.media.mp4.tables import expanded
 from shared.usecases.object_source import open_object
 from shared.usecases.splicing import Progress, write_film
 from tests.memory_media import MemoryMedia
