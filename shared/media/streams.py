@@ -20,6 +20,7 @@ from shared.media.splice.film import CopiedRange, Made, Piece
 # What a file keeps further apart than this would pile up in memory until its other half comes.
 MOST_APART_SECONDS = 5.0
 # The boxes around a track's chunk offsets.
+_EDIT_BYTES, _LONG_EDIT_BYTES = 12, 20
 _AROUND_OFFSETS = ("trak", "mdia", "minf", "stbl")
 
 Write: TypeAlias = Callable[[bytes | memoryview], object]
@@ -82,14 +83,27 @@ def _moov_of(source: ByteSource) -> FileBox:
 
 
 def _end_edits(moov: Box) -> None:
-    """Makes each edit list, in place, as many entries shorter as show nothing at its end."""
+    """Makes each edit list, in place, as many entries shorter as show nothing at its end; a `free` box fills the gap.
+
+    FFmpeg goes by the list's size, not by its count.
+    """
     for trak in moov.children():
         edts = trak.child("edts") if trak.kind == "trak" else None
         elst = edts.child("elst") if edts else None
         needless = needless_edits(list(edits_of(elst))) if elst else 0
-        if elst is not None and needless:
-            count = int.from_bytes(elst.payload[4:8], "big") - needless
-            elst.payload[4:8] = count.to_bytes(4, "big")
+        if edts is not None and elst is not None and needless:
+            _shorten(edts.payload, elst.payload, needless)
+
+
+def _shorten(edts: memoryview, elst: memoryview, entries: int) -> None:
+    """`elst` is the payload of the first box in `edts`, where its header has 32 bits."""
+    if bytes(edts[4:8]) != b"elst" or int.from_bytes(edts[:4], "big") != len(elst) + 8:
+        return
+    gap = entries * (_LONG_EDIT_BYTES if elst[0] == 1 else _EDIT_BYTES)
+    count = int.from_bytes(elst[4:8], "big") - entries
+    edts[:4] = (len(elst) + 8 - gap).to_bytes(4, "big")
+    elst[4:8] = count.to_bytes(4, "big")
+    elst[len(elst) - gap : len(elst) - gap + 8] = gap.to_bytes(4, "big") + b"free"
 
 
 def _are_in_order(clip: Clip) -> bool:

@@ -97,7 +97,8 @@ class FilmWork:
         except BadMedia as error:
             raise of_clip(number, error) from error
         read = inputs.read(number)
-        stored = read.picture.tables.sizes.count if isinstance(read, Clip) and read.picture else 0
+        times = read.picture.times if isinstance(read, Clip) and read.picture else None
+        stored = times.shown if times is not None else 0
         if facts.video is not None and facts.video.frames + facts.video.hidden < stored:
             raise BadMedia(f"Clip {number + 1}: The file is cut off: upload or generate it again.")
         return facts

@@ -122,7 +122,6 @@ def test_a_decoder_agrees_on_times_of_fragments_of_its_own(make: Callable[[], li
 
 
 def check_times(path: Path) -> None:
-    """Both count from the beginning, but for a stream's own clock and a first packet that stands apart."""
     one = read_clip(FileSource(path))
     times, begin = picture_times(one), picture_times(one).start_seconds
     begin -= Fraction(times.first_shown, times.timescale)
