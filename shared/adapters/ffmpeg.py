@@ -113,8 +113,14 @@ class FfmpegEncoder:
             raise BadMedia("No picture of the file can be decoded: generate or upload it again.")
         return facts
 
-    def thumbnail(self, source: MediaInput, target: Path, video: int = 0) -> None:
-        self._run(commands.thumbnail_command(source, target, video), source, target)
+    def thumbnail(self, source: MediaInput, target: Path, streams: Streams | None = None) -> None:
+        try:
+            self._run(commands.thumbnail_command(source, target, (streams or BY_RULE).video or 0), source, target)
+        except BadMedia:
+            # Its colours may be tagged as what FFmpeg cannot convert; a clip is not probed once more for the others.
+            video = self.probe(source, streams).video
+            number = video.stream if video is not None else 0
+            self._run(commands.thumbnail_command(source, target, number, video), source, target)
 
     def join(self, clips: Sequence[Path], target: Path) -> None:
         if any(clip.parent != target.parent for clip in clips):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
+from shared.media.colour_filters import read_colours
 from shared.media.decoded import DARK_PIXEL, SHORTEST_STRETCH_SECONDS, SILENT_BELOW
 from shared.media.probe import AudioFacts, MediaFacts, VideoFacts
 from shared.media.sound import BITS_PER_SECOND, SoundPiece, sound_graph
@@ -59,11 +60,11 @@ def decode_command(source: MediaInput, facts: MediaFacts) -> list[str]:
     """
     maps, decode = [], []
     if facts.video is not None:
+        dark = [*read_colours(facts.video), f"blackdetect=d={SHORTEST_STRETCH_SECONDS}:pix_th={DARK_PIXEL}"]
         maps += ["-map", f"0:V:{facts.video.stream}"]
         decode += [
             "-c:v:0", "copy", "-c:v:1", "wrapped_avframe", "-fps_mode:v:1", "passthrough",
-            "-enc_time_base:v:1", "demux",
-            "-filter:v:1", f"blackdetect=d={SHORTEST_STRETCH_SECONDS}:pix_th={DARK_PIXEL}",
+            "-enc_time_base:v:1", "demux", "-filter:v:1", ",".join(dark),
         ]  # fmt: skip
     if facts.audio is not None:
         maps += ["-map", f"0:a:{facts.audio.stream}"]
@@ -77,11 +78,16 @@ def decode_command(source: MediaInput, facts: MediaFacts) -> list[str]:
     ]  # fmt: skip
 
 
-def thumbnail_command(source: MediaInput, target: Path, video: int = 0) -> list[str]:
-    """One JPEG out of the first frames of `video`, at most 640 pixels across."""
-    scale = f"scale='min({THUMBNAIL_PIXELS},iw)':-2:flags=bicubic"
+def thumbnail_command(source: MediaInput, target: Path, number: int = 0, video: VideoFacts | None = None) -> list[str]:
+    """One JPEG out of the first frames of the video of that number, at most 640 pixels across; `video`: what is known of
+    its colours.
+    """
+    steps = [*(read_colours(video) if video is not None else []), "thumbnail=24"]
+    # A JPEG's pixels are of BT.601 in full range (JFIF), whatever the clip's are.
+    size = f"scale='min({THUMBNAIL_PIXELS},iw)':-2:flags=bicubic"
+    steps += [f"{size}:out_color_matrix=bt601:out_range=pc", "format=yuvj420p"]
     return [
-        *QUIET, "-v", "error", *reading(source), "-map", f"0:V:{video}", "-vf", f"thumbnail=24,{scale},format=yuvj420p",
+        *QUIET, "-v", "error", *reading(source), "-map", f"0:V:{number}", "-vf", ",".join(steps),
         "-frames:v", "1", "-q:v", "4", "-update", "1", "-f", "image2", f"file:{target}",
     ]  # fmt: skip
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from fractions import Fraction
 
+from shared.media.colour_filters import matrix_of, read_colours, tone_map
 from shared.media.commands import AAC, NAMELESS_FILM, QUIET, reading, writing
 from shared.media.probe import MediaFacts, VideoFacts
 from shared.media.sound import held_seconds, piece_of, sound_graph
@@ -13,8 +14,6 @@ from shared.media.target import Target
 
 LEAST_TIMESCALE = 10_000
 _PROFILES = {"Constrained Baseline": "baseline", "Baseline": "baseline", "Main": "main", "High": "high"}
-# What FFmpeg calls a colour matrix, and what its scaler calls it. Other matrices are brought to BT.709.
-_MATRICES = {"bt709": "bt709", "smpte170m": "bt601", "bt470bg": "bt601"}
 _SDR_TAGS = {"bt709", "smpte170m", "bt470bg"}
 # The native decoders leave a WebM's transparency out.
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
@@ -79,18 +78,18 @@ def shown_seconds(facts: MediaFacts) -> Fraction:
 def picture_filter(video: VideoFacts, target: Target, model: VideoFacts | None, *, held: Fraction) -> str:
     """Upright (FFmpeg turns it before), progressive, at an even rate, over black, square pixels, in SDR; the first
     frame is shown for `held` seconds before its time."""
-    steps = [f"setpts=PTS-STARTPTS+{held}/TB" if held else "setpts=PTS-STARTPTS"]
+    steps = [*read_colours(video), f"setpts=PTS-STARTPTS+{held}/TB" if held else "setpts=PTS-STARTPTS"]
     if video.interlaced:
         steps.append("bwdif=mode=send_frame:deint=interlaced")
     steps.append(f"fps={target.fps}:start_time=0,tpad=stop=-1:stop_mode=clone")
     if video.alpha:
         steps.append("format=gbrap,premultiply=inplace=1,format=gbrp")
     if video.hdr:
-        steps.append(_tone_map(video))
+        steps.append(tone_map())
     tags = _tags(model)
     steps.append(
         f"scale={target.width}:{target.height}:force_original_aspect_ratio=decrease:reset_sar=1:"
-        f"out_color_matrix={_MATRICES.get(tags[0], 'bt709')}:out_range=tv,"
+        f"out_color_matrix={_written_matrix(model)}:out_range=tv,"
         f"pad={target.width}:{target.height}:(ow-iw)/2:(oh-ih)/2,setsar=1,format=yuv420p,"
         f"setparams=range=tv:colorspace={tags[0]}:color_primaries={tags[1]}:color_trc={tags[2]}"
     )
@@ -107,12 +106,10 @@ def _tags(model: VideoFacts | None) -> tuple[str, str, str]:
     return matrix, primaries, transfer
 
 
-def _tone_map(video: VideoFacts) -> str:
-    """HDR to SDR through linear light; a nominal peak of 100 nits is SDR's white."""
-    return (
-        f"zscale=tin={video.transfer}:pin=bt2020:min=bt2020nc:rin=tv:t=linear:npl=100,format=gbrpf32le,"
-        "zscale=p=bt709,tonemap=tonemap=hable:desat=0,zscale=t=bt709:m=bt709:r=tv,format=yuv420p"
-    )
+def _written_matrix(model: VideoFacts | None) -> str:
+    """The matrix of the result's pixels, which a model need not say."""
+    matrix = matrix_of(model) if model is not None else "bt709"
+    return matrix if matrix in _SDR_TAGS else "bt709"
 
 
 def _encoder(fps: Fraction, model: VideoFacts | None) -> list[str]:

@@ -219,8 +219,8 @@ class Encoder(Protocol):
     def verify(self, source: MediaInput, streams: Streams | None = None) -> MediaFacts:
         """Probes and decodes the whole file; frames counted are frames decoded."""
 
-    def thumbnail(self, source: MediaInput, target: Path, video: int = 0) -> None:
-        """Writes a JPEG of at most 640 pixels across, of the file's video of that number."""
+    def thumbnail(self, source: MediaInput, target: Path, streams: Streams | None = None) -> None:
+        """Writes a JPEG of at most 640 pixels across. `streams`: as above."""
 
     def join(self, clips: Sequence[Path], target: Path) -> None:
         """Joins like clips without re-encoding."""

@@ -14,6 +14,7 @@ from shared.media.compare import ProbedClip
 from shared.media.estimate import reckon
 from shared.media.heads import SyncScan
 from shared.media.plan import SPLICE, CompilePlan, dearer_plan, plan_film, plan_splice
+from shared.media.presentation import Streams
 from shared.media.probe import MediaFacts
 from shared.media.second_reading import Shown, shown_by_ffmpeg
 from shared.media.splice.film import payloads_needed
@@ -255,9 +256,11 @@ class FilmWork:
         if known:
             return str(known)
         picture = self._place.folder / "thumbnail.jpg"
-        facts, streams = planned.probes[0].facts, planned.inputs.streams(0)
-        video = facts.video.stream if facts and facts.video else (streams.video if streams else None) or 0
-        self._timed("ffmpeg", lambda: self._place.encoder.thumbnail(planned.inputs.of(0), picture, video))
+        streams = planned.inputs.streams(0)
+        facts = planned.probes[0].facts
+        if streams is None and facts is not None and facts.video is not None:
+            streams = Streams(facts.video.stream)
+        self._timed("ffmpeg", lambda: self._place.encoder.thumbnail(planned.inputs.of(0), picture, streams))
         self._media.upload(picture, self._work.thumbnail_key, "image/jpeg")
         return self._work.thumbnail_key
 

@@ -15,6 +15,7 @@ from shared.domain.jobs import Job, JobStatus
 from shared.domain.storage_keys import EXTENSIONS, generated_folder, incoming_folder
 from shared.media.clip import Clip, read_clip
 from shared.media.heads import MOST_KEYS_KEPT
+from shared.media.presentation import Streams
 from shared.media.probe import MediaFacts
 from shared.media.second_reading import shown_by_ffmpeg
 from shared.media.splice.film import CopiedRange
@@ -126,7 +127,7 @@ class Inspector:
             return kept
         if facts.video is not None:
             thumbnail = place.folder / f"thumbnail-{number}.jpg"
-            place.encoder.thumbnail(looked.path, thumbnail, facts.video.stream)
+            place.encoder.thumbnail(looked.path, thumbnail, Streams(facts.video.stream))
             kept["thumbnailKey"] = f"{folder}/{'thumbnail' if number == 0 else f'thumbnail-{number + 1}'}.jpg"
             self.media.upload(thumbnail, kept["thumbnailKey"], "image/jpeg")
             kept |= {"width": facts.video.width, "height": facts.video.height, "frames": facts.video.frames}
