@@ -17,7 +17,7 @@ from typing import IO
 from shared.adapters.ffmpeg_pipes import Pipes
 from shared.domain.errors import BadMedia, Conflict, DependencyDown, OutOfTime
 from shared.media import commands
-from shared.media.conform import conform_command
+from shared.media.conform import Timing, conform_command
 from shared.media.presentation import BY_RULE, Streams
 from shared.media.probe import MediaFacts, VideoFacts, parse_probe, with_decoded
 from shared.media.sound import SoundPiece, held_seconds, samples_of
@@ -103,7 +103,7 @@ class FfmpegEncoder:
         if found == described:
             return facts
         command = commands.probe_command(source, video=found[0], audio=found[1], sound=sound)
-        return parse_probe(*self._list(command, source), size_bytes, Streams(*found))
+        return parse_probe(*self._list(command, source), size_bytes, replace(streams, video=found[0], audio=found[1]))
 
     def verify(self, source: MediaInput, streams: Streams | None = None) -> MediaFacts:
         probed = self.probe(source, streams)
@@ -146,9 +146,9 @@ class FfmpegEncoder:
 
     def conform(
         self, clip: MediaInput, facts: MediaFacts, like: Target, result: MediaResult, *,
-        model: VideoFacts | None = None, frames: int | None = None, tell: Tell | None = None,
+        model: VideoFacts | None = None, timing: Timing | None = None, tell: Tell | None = None,
     ) -> None:  # fmt: skip
-        command = conform_command(clip, facts, like, result, model=model, frames=frames)
+        command = conform_command(clip, facts, like, result, model=model, timing=timing)
         self._run(command, clip, result, tell=tell)
 
     def _list(self, arguments: Sequence[str], source: MediaInput) -> tuple[str, str]:

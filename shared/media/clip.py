@@ -5,7 +5,6 @@ from __future__ import annotations
 from array import array
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from math import gcd
 
 from shared.domain.errors import BadMedia
 from shared.media.h264.config import AvcConfig, config_of_sets, parse_avc_config
@@ -28,9 +27,10 @@ from shared.media.presentation import (
 from shared.media.timeline import (
     PictureTimes,
     SoundTimes,
-    cut_short,
+    coarsest_timescale,
     has_times,
     held_longer,
+    lasting,
     picture_times,
     sound_times,
 )
@@ -54,8 +54,8 @@ PictureConfig = AvcConfig | HevcConfig | EqualConfig
 class Picture:
     """The video track as it is presented. `times` and `scan` are None where they cannot be known; `faults` say why.
 
-    `tables` are the track's without samples of no bytes, marked by what was found in the samples, the last one as long
-    as the edit list shows it, and the first held for `held_seconds`, as the clip's audio begins that much earlier.
+    `tables` are the track's without samples of no bytes, marked by what was found in the samples, all of them as long
+    as their frames are shown, and the first held for `held_seconds`, as the clip's audio begins that much earlier.
     `late_seconds`: what the audio is earlier all the same.
     """
 
@@ -98,7 +98,9 @@ class Clip:
     def streams(self) -> Streams:
         """Its tracks as FFmpeg counts them."""
         video, audio = (part.track if part is not None else None for part in (self.picture, self.sound))
-        return presented_streams(self.file.movie.tracks, video, audio)
+        scan = self.picture.scan if self.picture is not None else None
+        open_start = scan is not None and not scan.closed_start
+        return replace(presented_streams(self.file.movie.tracks, video, audio), open_start=open_start)
 
     @property
     def encrypted(self) -> bool:
@@ -136,24 +138,19 @@ def _beside(picture: Picture, sound: Sound | None) -> Picture:
     if late <= HELD_ABOVE_SECONDS or times.hidden_first or not first_is_first:
         return replace(picture, late_seconds=late)
     ticks = round(late * times.timescale)
-    held = Fraction(ticks, times.timescale)
+    held, tables = Fraction(ticks, times.timescale), held_longer(picture.tables, ticks)
     return replace(
         picture,
-        tables=held_longer(picture.tables, ticks),
+        tables=tables,
         times=replace(
             times,
             ticks=times.ticks + ticks,
             last_shown=times.last_shown + ticks,
-            coarsest_timescale=_coarser(times, ticks),
+            coarsest_timescale=coarsest_timescale(times.timescale, tables),
             start_seconds=times.start_seconds - held,
         ),
         held_seconds=held,
     )
-
-
-def _coarser(times: PictureTimes, ticks: int) -> int:
-    """The least timescale in which so many ticks more are a whole number too."""
-    return times.timescale // gcd(times.timescale // times.coarsest_timescale, ticks)
 
 
 def _first_decoded(track: Track) -> Fraction:
@@ -188,13 +185,12 @@ def _presented(track: Track, movie_timescale: int, zero: Fraction) -> tuple[Samp
         return tables, None
     times = picture_times(track, tables, movie_timescale)
     times = replace(times, start_seconds=times.start_seconds - zero)
-    cut = times.cut_ticks
-    if not cut:
+    ticks = times.ticks - times.cut_ticks
+    presented = lasting(tables, ticks)
+    if presented is None:
         return tables, times
-    if cut >= tables.deltas.values[-1]:
-        return tables, times
-    ticks, coarsest = times.ticks - cut, _coarser(times, cut)
-    return cut_short(tables, cut), replace(times, ticks=ticks, cut_ticks=0, coarsest_timescale=coarsest)
+    coarsest = coarsest_timescale(times.timescale, presented)
+    return presented, replace(times, ticks=ticks, cut_ticks=0, coarsest_timescale=coarsest)
 
 
 def _with_sets_in_band(config: PictureConfig, scan: SyncScan) -> PictureConfig:

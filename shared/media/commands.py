@@ -73,14 +73,22 @@ def decode_command(source: MediaInput, facts: MediaFacts) -> list[str]:
             "-filter:a:1", f"silencedetect=n={SILENT_BELOW}:d={SHORTEST_STRETCH_SECONDS}",
         ]  # fmt: skip
     return [
-        *QUIET, "-v", "info", "-nostats", "-noautorotate", "-xerror", "-err_detect", "explode", *reading(source),
+        *QUIET, "-v", "info", "-nostats", "-noautorotate", "-xerror", *strictness(facts.video), *reading(source),
         *maps, *maps, *_NAMELESS, *decode, "-f", "framecrc", "pipe:1",
     ]  # fmt: skip
 
 
+def strictness(video: VideoFacts | None) -> list[str]:
+    """Whether the slightest complaint of a decoder is an error: not of a clip that begins with frames that need earlier
+    ones, which are hidden or recover. `-xerror` ends a run for a corrupt frame all the same.
+    """
+    return [] if video is not None and (video.hidden or video.open_start) else ["-err_detect", "explode"]
+
+
 def thumbnail_command(source: MediaInput, target: Path, number: int = 0, video: VideoFacts | None = None) -> list[str]:
-    """One JPEG out of the first frames of the video of that number, at most 640 pixels across; `video`: what is known of
-    its colours.
+    """One JPEG out of the first frames of the video of that number, at most 640 pixels across.
+
+    `video`: what is known of its colours.
     """
     steps = [*(read_colours(video) if video is not None else []), "thumbnail=24"]
     # A JPEG's pixels are of BT.601 in full range (JFIF), whatever the clip's are.

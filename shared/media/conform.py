@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from fractions import Fraction
 
 from shared.media.colour_filters import matrix_of, read_colours, tone_map
-from shared.media.commands import AAC, NAMELESS_FILM, QUIET, reading, writing
+from shared.media.commands import AAC, EVEN_TICKS, NAMELESS_FILM, QUIET, reading, strictness, writing
 from shared.media.probe import MediaFacts, VideoFacts
 from shared.media.sound import held_seconds, piece_of, sound_graph
 from shared.media.streams import MediaInput, MediaResult
@@ -26,10 +27,10 @@ def conform_command(
     result: MediaResult,
     *,
     model: VideoFacts | None = None,
-    frames: int | None = None,
+    timing: Timing | None = None,
 ) -> list[str]:
-    """Re-encodes a clip to the target. It starts at 0 and has so many frames (None: those of a film of its own), its
-    audio lasts as long. Where its first frame is late, it is held from 0 on.
+    """Re-encodes a clip to the target. It starts at 0, its audio lasts as long as its frames. Where its first frame is
+    late, it is held from 0 on. `timing` is that of a film of its own where none is given.
 
     With `model` the result is made like that H.264 picture (profile, colours), so that it may be copied next to it:
     the splice numbers their parameter sets apart.
@@ -37,10 +38,11 @@ def conform_command(
     video = facts.video
     if video is None:
         raise ValueError("a clip without a picture cannot be conformed")
-    frames = conformed_frames([facts], target)[0] if frames is None else frames
-    seconds, held = frames / target.fps, held_seconds(facts)
+    (timing,) = [timing] if timing is not None else conformed_timings([(facts, False)], target)
+    seconds, held = shown_seconds(facts) if timing.own else timing.frames / target.fps, held_seconds(facts)
+    filters = picture_filter(video, target, model, held=held, own_times=timing.own)
     # Not by `-frames:v`, which would end the audio too, before its last packet.
-    graph = f"[0:V:{video.stream}]{picture_filter(video, target, model, held=held)},trim=end_frame={frames}[picture]"
+    graph = f"[0:V:{video.stream}]{filters},trim=end_frame={timing.frames}[picture]"
     sound = []
     if target.sample_rate is not None:
         samples, piece = round(seconds * target.sample_rate), piece_of(clip, facts, seconds, held=held)
@@ -48,26 +50,37 @@ def conform_command(
         sound = ["-map", "[sound]", *AAC]
     decoder = ["-c:v", _ALPHA_DECODERS[video.codec]] if video.alpha and video.codec in _ALPHA_DECODERS else []
     return [
-        *QUIET, "-v", "error", "-xerror", "-err_detect", "explode", *decoder, *reading(clip), "-filter_complex", graph,
-        "-map", "[picture]", *_encoder(target.fps, model),
+        *QUIET, "-v", "error", "-xerror", *strictness(video), *decoder, *reading(clip), "-filter_complex", graph,
+        "-map", "[picture]", *_encoder(video.fps if timing.own else target.fps, model, own_times=timing.own),
         *sound, *NAMELESS_FILM, *writing(result),
     ]  # fmt: skip
 
 
-def conformed_frames(encoded: Iterable[MediaFacts], target: Target) -> list[int]:
-    """How many frames each of the film's encoded clips gets, in their order; clips that are copied between them keep
-    their exact lengths and do not matter.
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How many frames an encoded clip gets: its own, each at its own time, or as many of an even rate as it lasts."""
+
+    frames: int
+    own: bool
+
+
+def conformed_timings(encoded: Iterable[tuple[MediaFacts, bool]], target: Target) -> list[Timing]:
+    """Of the film's encoded clips in their order, each with whether its frames keep their own times; clips that are
+    copied between them keep their exact lengths and do not matter.
 
     What is rounded off one clip is carried to the next: wherever an encoded clip ends, the film is half a frame off
     the clips' own time at most (more only after a clip shorter than a frame, which gets one all the same).
     """
-    counts, carried = [], Fraction(0)
-    for facts in encoded:
+    timings, carried = [], Fraction(0)
+    for facts, own in encoded:
+        if own and facts.video is not None:
+            timings.append(Timing(facts.video.frames, True))
+            continue
         carried += shown_seconds(facts)
         frames = max(round(carried * target.fps), 1)
         carried -= frames / target.fps
-        counts.append(frames)
-    return counts
+        timings.append(Timing(frames, False))
+    return timings
 
 
 def shown_seconds(facts: MediaFacts) -> Fraction:
@@ -75,13 +88,16 @@ def shown_seconds(facts: MediaFacts) -> Fraction:
     return held_seconds(facts) + facts.video.duration_seconds if facts.video is not None else Fraction(0)
 
 
-def picture_filter(video: VideoFacts, target: Target, model: VideoFacts | None, *, held: Fraction) -> str:
-    """Upright (FFmpeg turns it before), progressive, at an even rate, over black, square pixels, in SDR; the first
-    frame is shown for `held` seconds before its time."""
-    steps = [*read_colours(video), f"setpts=PTS-STARTPTS+{held}/TB" if held else "setpts=PTS-STARTPTS"]
+def picture_filter(
+    video: VideoFacts, target: Target, model: VideoFacts | None, *, held: Fraction, own_times: bool = False
+) -> str:
+    """Upright (FFmpeg turns it before), progressive, at an even rate or at its own times, over black, square pixels, in
+    SDR; the first frame is shown for `held` seconds before its time."""
+    steps = [*read_colours(video), f"setsar={video.sar.numerator}/{video.sar.denominator}", _begun(held, own_times)]
     if video.interlaced:
         steps.append("bwdif=mode=send_frame:deint=interlaced")
-    steps.append(f"fps={target.fps}:start_time=0,tpad=stop=-1:stop_mode=clone")
+    if not own_times:
+        steps.append(f"fps={target.fps}:start_time=0,tpad=stop=-1:stop_mode=clone")
     if video.alpha:
         steps.append("format=gbrap,premultiply=inplace=1,format=gbrp")
     if video.hdr:
@@ -94,6 +110,13 @@ def picture_filter(video: VideoFacts, target: Target, model: VideoFacts | None, 
         f"setparams=range=tv:colorspace={tags[0]}:color_primaries={tags[1]}:color_trc={tags[2]}"
     )
     return ",".join(steps)
+
+
+def _begun(held: Fraction, own_times: bool) -> str:
+    """Times from 0 on. At an even rate the first frame fills the time before it by itself."""
+    if own_times:
+        return f"settb=1/{EVEN_TICKS},setpts=if(eq(N\\,0)\\,0\\,PTS-STARTPTS+round({held}/TB))"
+    return f"setpts=PTS-STARTPTS+{held}/TB" if held else "setpts=PTS-STARTPTS"
 
 
 def _tags(model: VideoFacts | None) -> tuple[str, str, str]:
@@ -112,12 +135,15 @@ def _written_matrix(model: VideoFacts | None) -> str:
     return matrix if matrix in _SDR_TAGS else "bt709"
 
 
-def _encoder(fps: Fraction, model: VideoFacts | None) -> list[str]:
+def _encoder(fps: Fraction, model: VideoFacts | None, *, own_times: bool) -> list[str]:
     """A timescale that divides evenly into pictures: 24000/1001 has no whole ticks in 12800."""
-    timescale = fps.numerator * max(-(-LEAST_TIMESCALE // fps.numerator), 1)
+    timescale = fps.numerator * max(-(-LEAST_TIMESCALE // fps.numerator), 1) if fps > 0 else LEAST_TIMESCALE
+    timing = ["-fps_mode", "cfr", "-video_track_timescale", str(timescale)]
+    if own_times:
+        ticks = str(EVEN_TICKS)
+        timing = ["-fps_mode", "passthrough", "-enc_time_base", f"1/{ticks}", "-video_track_timescale", ticks]
     profile = _PROFILES.get(model.profile) if model is not None else None
     return [
         "-c:v", "libx264", "-preset", "veryfast", "-crf", "18", "-g", str(max(round(fps * 2), 1)), "-flags", "+cgop",
-        *(["-profile:v", profile] if profile else []),
-        "-fps_mode", "cfr", "-video_track_timescale", str(timescale),
+        *(["-profile:v", profile] if profile else []), *timing,
     ]  # fmt: skip

@@ -30,7 +30,7 @@ from shared.media.facts import clip_facts
 from shared.media.probe import MediaFacts
 from shared.media.sound import held_seconds
 from shared.media.splice.refusals import refusals
-from shared.media.target import SHORTEST_SIDE, Target, Wishes, target_of, usual_rate
+from shared.media.target import HIGHEST_RATE, SHORTEST_SIDE, Target, Wishes, target_of, usual_rate
 
 LONGEST_FILM_SECONDS = 3600
 # Beyond this share of pictures to encode, joining them with copies saves nothing (smart-join measurements).
@@ -49,7 +49,8 @@ REQUESTED = {"asked_for", "size", "fps", "quality"}
 class CompilePlan:
     """`encoded` are the clips that are encoded anew, `model` the one they become like; `rewrapped` those whose
     pictures are put into an MP4 of their own. `refused`: cheaper ways and why not. `whole_sound`: the sound of all
-    clips becomes one that is encoded anew. `container` is mp4 or webm.
+    clips becomes one that is encoded anew. `container` is mp4 or webm. `own_times`: encoded clips whose frames keep
+    their own times; others get the film's rate.
     """
 
     strategy: str
@@ -61,6 +62,7 @@ class CompilePlan:
     whole_sound: bool = False
     container: str = "mp4"
     rewrapped: tuple[int, ...] = ()
+    own_times: tuple[int, ...] = ()
 
 
 def plan_splice(probes: Sequence[ProbedClip], wishes: Wishes) -> CompilePlan | None:
@@ -268,13 +270,22 @@ def _smart(found: _Found, why_not_copied: tuple[str, ...]) -> CompilePlan:
     model = next(number for number in range(len(found.probes)) if number not in odd)
     target = target_of(found.facts, found.wishes, model)
     whole = any(one.severity == SOUND and one.clip not in odd for one in found.odd)
-    return CompilePlan(SMART, model, target, tuple(sorted(odd)), found.mismatches, refused, whole)
+    own_times = tuple(number for number in sorted(odd) if _keeps_times(found, number))
+    return CompilePlan(SMART, model, target, tuple(sorted(odd)), found.mismatches, refused, whole, own_times=own_times)
 
 
 def _encode(found: _Found, refused: Refused) -> CompilePlan:
     model, everything = majority(found.facts), tuple(range(len(found.probes)))
     target = target_of(found.facts, found.wishes, model)
-    return CompilePlan(ENCODE_ALL, model, target, everything, found.mismatches, refused)
+    uneven = (number for number in everything if (video := found.facts[number].video) and video.variable_rate)
+    own_times = tuple(number for number in uneven if not found.wishes.reencode and _keeps_times(found, number))
+    return CompilePlan(ENCODE_ALL, model, target, everything, found.mismatches, refused, own_times=own_times)
+
+
+def _keeps_times(found: _Found, number: int) -> bool:
+    """Whether a clip's frames can keep their times beside others: no rate is asked for, and its own is no wonder."""
+    video = found.facts[number].video
+    return found.wishes.fps is None and video is not None and 0 < video.fps <= HIGHEST_RATE
 
 
 def _why_not_smart(probes: Sequence[ProbedClip], facts: Sequence[MediaFacts], odd: set[int]) -> str | None:

@@ -48,10 +48,14 @@ def chosen(candidates: Sequence[Candidate]) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Streams:
-    """The clip's tracks as FFmpeg counts them: among the file's videos without covers, and among its audios."""
+    """The clip's tracks as FFmpeg counts them: among the file's videos without covers, and among its audios.
+
+    `open_start`: whether its first frames may need earlier ones; nobody knows of a file whose index was not read.
+    """
 
     video: int | None = None
     audio: int | None = None
+    open_start: bool = True
 
 
 # Where a file's index says nothing of them.
@@ -63,7 +67,7 @@ def presented_streams(tracks: Sequence[Track], video: Track | None, audio: Track
     chapters = frozenset().union(*(track.chapters for track in tracks))
     videos = [track for track in tracks if track.handler == PICTURE and track.id not in chapters]
     audios = [track for track in tracks if track.handler == SOUND]
-    return Streams(_place(videos, video), _place(audios, audio))
+    return Streams(_place(videos, video), _place(audios, audio), open_start=False)
 
 
 def _place(tracks: Sequence[Track], wanted: Track | None) -> int | None:

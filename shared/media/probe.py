@@ -52,7 +52,7 @@ class VideoFacts:
     """The picture. Size in pixels as coded, times in seconds. `fps` is the step between pictures, or their average
     where `variable_rate`. Colour names are FFmpeg's, empty where the file is silent; `hdr` is pq, hlg or empty.
     `stream` counts the file's videos without cover art, `streams` is how many there are; `hidden` packets are decoded,
-    yet cut off by an edit list.
+    yet cut off by an edit list. `open_start`: its first frames may need earlier ones, as far as anybody knows.
     """
 
     codec: str
@@ -80,6 +80,7 @@ class VideoFacts:
     hidden: int = 0
     stream: int = 0
     streams: int = 1
+    open_start: bool = False
 
     @property
     def hdr(self) -> str:
@@ -141,7 +142,7 @@ def parse_probe(listing: str, log: str, size_bytes: int = 0, streams: Streams | 
     defaults = defaults_of(ours)
     video = chosen_stream(found, "video", streams.video, defaults)
     audio = chosen_stream(found, "audio", streams.audio, defaults)
-    video_facts = _video(*video, ours) if video else None
+    video_facts = replace(_video(*video, ours), open_start=streams.open_start) if video else None
     audio_facts = _audio(*audio, ours) if audio else None
     if video_facts is None and audio_facts is None:
         raise BadMedia("The file holds neither picture nor sound that could be read.")

@@ -12,7 +12,7 @@ from math import ceil, gcd
 from operator import add
 
 from shared.media.mp4.movie import Track
-from shared.media.mp4.tables import MOST_SAMPLES, Runs, SampleTables, expanded, run_length
+from shared.media.mp4.tables import LARGEST_TICKS, MOST_SAMPLES, Runs, SampleTables, expanded, run_length
 from shared.media.presentation import ROUNDING_SECONDS, Span, presented_span
 
 AAC_FRAME_SAMPLES = 1024
@@ -97,7 +97,8 @@ def has_times(tables: SampleTables) -> bool:
 def picture_times(track: Track, tables: SampleTables, movie_timescale: int) -> PictureTimes:
     """Of a track for which `has_times` holds."""
     moments = array("q", shown_at(tables))
-    first, last, ticks = min(moments), max(moments), tables.deltas.total
+    first, last = min(moments), max(moments)
+    ticks = _shown_until(tables, moments) - first
     span = presented_span(track, movie_timescale)
     at = Fraction(first + tables.first_decoded, track.timescale)
     hidden_first = hidden_last = cut = 0
@@ -113,7 +114,7 @@ def picture_times(track: Track, tables: SampleTables, movie_timescale: int) -> P
             cut = _cut(first + ticks - end, track.timescale, movie_timescale)
     return PictureTimes(
         timescale=track.timescale,
-        coarsest_timescale=_coarsest(track.timescale, tables),
+        coarsest_timescale=coarsest_timescale(track.timescale, tables),
         pictures=len(moments),
         ticks=ticks,
         first_shown=first,
@@ -127,6 +128,13 @@ def picture_times(track: Track, tables: SampleTables, movie_timescale: int) -> P
     )
 
 
+def _shown_until(tables: SampleTables, moments: array[int]) -> int:
+    """When the last frame ends. Uneven frames, decoded in another order, may be shown longer than they are decoded."""
+    if tables.shifts is None or len(set(tables.deltas.values)) < 2:
+        return min(moments) + tables.deltas.total
+    return max(moment + delta for moment, delta in zip(moments, expanded(tables.deltas), strict=True))
+
+
 def _cut(beyond: Fraction, timescale: int, movie_timescale: int) -> int:
     """Ticks of the last frame that lie behind the edit's end; none where that is its rounding."""
     rounding = max(Fraction(timescale, movie_timescale), ROUNDING_SECONDS * timescale, Fraction(1))
@@ -135,22 +143,26 @@ def _cut(beyond: Fraction, timescale: int, movie_timescale: int) -> int:
 
 def held_longer(tables: SampleTables, ticks: int) -> SampleTables:
     """The tables with the first frame shown so much longer, all others as much later."""
-    return _with_deltas(tables, [(0, ticks)])
+    return _with_delta(tables, 0, ticks)
 
 
-def cut_short(tables: SampleTables, ticks: int) -> SampleTables:
-    """The tables with the last sample as much shorter."""
-    return _with_deltas(tables, [(-1, -ticks)])
+def lasting(tables: SampleTables, ticks: int) -> SampleTables | None:
+    """The tables with a last sample so long that all of them last `ticks`; None where it would have no time."""
+    change = ticks - tables.deltas.total
+    last = next((value for count, value in reversed(list(tables.deltas)) if count), 0)
+    if not 0 < last + change <= LARGEST_TICKS:
+        return None
+    return _with_delta(tables, -1, change) if change else tables
 
 
-def _with_deltas(tables: SampleTables, changes: list[tuple[int, int]]) -> SampleTables:
+def _with_delta(tables: SampleTables, place: int, ticks: int) -> SampleTables:
     deltas = array("I", expanded(tables.deltas))
-    for place, ticks in changes:
-        deltas[place] += ticks
+    deltas[place] += ticks
     return replace(tables, deltas=run_length(deltas))
 
 
-def _coarsest(timescale: int, tables: SampleTables) -> int:
+def coarsest_timescale(timescale: int, tables: SampleTables) -> int:
+    """The least timescale in which all times of the tables are whole numbers."""
     shifts = tables.shifts.values if tables.shifts else ()
     return timescale // reduce(gcd, chain(tables.deltas.values, shifts), timescale)
 

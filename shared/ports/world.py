@@ -14,6 +14,7 @@ from shared.domain.errors import Mistake
 from shared.domain.messages import Report
 
 if TYPE_CHECKING:
+    from shared.media.conform import Timing
     from shared.media.presentation import Streams
     from shared.media.probe import MediaFacts, VideoFacts
     from shared.media.sound import SoundPiece
@@ -239,7 +240,7 @@ class Encoder(Protocol):
 
     def conform(
         self, clip: MediaInput, facts: MediaFacts, like: Target, result: MediaResult, *,
-        model: VideoFacts | None = None, frames: int | None = None, tell: Callable[[float], None] | None = None,
+        model: VideoFacts | None = None, timing: Timing | None = None, tell: Callable[[float], None] | None = None,
     ) -> None:  # fmt: skip
-        """Re-encodes a clip to the size, rate and sound of `like` and to so many frames (None: as many as it lasts);
+        """Re-encodes a clip to the size, rate and sound of `like` with frames by `timing` (None: as many as it lasts);
         with `model`, so that it can be copied next to it."""

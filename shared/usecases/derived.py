@@ -14,7 +14,7 @@ from typing import Any
 
 from shared.domain.errors import BadMedia
 from shared.media.clip import Clip
-from shared.media.conform import conformed_frames
+from shared.media.conform import Timing, conformed_timings
 from shared.media.plan import SMART
 from shared.media.probe import VideoFacts
 from shared.media.sound import held_seconds, piece_of
@@ -27,7 +27,7 @@ from shared.usecases.splicing import Progress, read_clips
 from shared.usecases.transfers import write_stream
 
 # Part of every derived object's name: another way of making it must not find an earlier one's work.
-ENGINE = "4"
+ENGINE = "5"
 Tell = Callable[[float], None]
 
 
@@ -64,7 +64,7 @@ class Derived:
         rate, channels = target.sample_rate, target.channels
         times = [clip.picture.times for clip in clips if clip.picture and clip.picture.times]
         pieces = [
-            piece_of(inputs.of(number), facts, shown.seconds, held=self._held(number, shown.seconds))
+            piece_of(inputs.of(number), facts, shown.seconds, held=self._held(number, clips[number]))
             for number, (facts, shown) in enumerate(zip(self._facts, times, strict=True))
         ]
         told = [
@@ -90,17 +90,17 @@ class Derived:
         facts, inputs, sound = self._facts[number], self._planned.inputs, not self._plan.whole_sound
         target, model = self._plan.target, self._model
         assert target is not None
-        frames = self._frames.get(number)
+        timing = self._timings.get(number)
 
         def encode(write: Write, tell: Tell) -> None:
-            self._encoder.conform(inputs.of(number), facts, target, write, model=model, frames=frames, tell=tell)
+            self._encoder.conform(inputs.of(number), facts, target, write, model=model, timing=timing, tell=tell)
 
         def rewrap(write: Write, tell: Tell) -> None:
             self._encoder.rewrap(inputs.of(number), facts, write, sound=sound, tell=tell)
 
         try:
             if number in self._plan.encoded:
-                told = ["encoded", *self._told(number), repr(target), repr(model), frames]
+                told = ["encoded", *self._told(number), repr(target), repr(model), repr(timing)]
                 return self._found_or_made(told, encode)
             if number in self._plan.rewrapped:
                 return self._found_or_made(["rewrapped", *self._told(number), sound], rewrap)
@@ -114,25 +114,25 @@ class Derived:
         return self._facts[self._plan.model].video if self._plan.strategy == SMART else None
 
     @cached_property
-    def _frames(self) -> dict[int, int]:
-        """By clip that is encoded, how many frames it gets."""
+    def _timings(self) -> dict[int, Timing]:
+        """By clip that is encoded, how many frames it gets and when."""
         target, encoded = self._plan.target, sorted(self._plan.encoded)
         assert target is not None
-        counts = conformed_frames((self._facts[number] for number in encoded), target)
-        return dict(zip(encoded, counts, strict=True))
+        clips = ((self._facts[number], number in self._plan.own_times) for number in encoded)
+        return dict(zip(encoded, conformed_timings(clips, target), strict=True))
 
-    def _held(self, number: int, seconds: Fraction) -> Fraction:
-        """How long a clip's first frame is shown before its time, `seconds` being how long all of them are shown."""
-        facts = self._facts[number]
-        held, own = held_seconds(facts), facts.video.duration_seconds if facts.video else Fraction(0)
+    def _held(self, number: int, clip: Clip) -> Fraction:
+        """How long a clip's first frame is shown before its time; of one that is copied its tables decide."""
         is_made = number in self._plan.encoded or number in self._plan.rewrapped
-        # Of a clip that is copied, its tables decide.
-        return held if is_made or seconds - own > held / 2 else Fraction(0)
+        if is_made or clip.picture is None:
+            return held_seconds(self._facts[number])
+        return clip.picture.held_seconds
 
     def _counted(self, clips: Sequence[Clip]) -> list[tuple[Clip, int]]:
         """Clips that were made, each with the number of frames it has to have."""
         own = ((number, self._facts[number].video) for number in self._plan.rewrapped)
-        frames = {number: video.frames for number, video in own if video is not None} | self._frames
+        frames = {number: video.frames for number, video in own if video is not None}
+        frames |= {number: timing.frames for number, timing in self._timings.items()}
         return [(clips[number], count) for number, count in frames.items()]
 
     def _told(self, number: int) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.media.conform import Timing
 from shared.media.probe import MediaFacts
 from shared.media.target import Target, Wishes
 from tests.footage import clip, compiled, encoder, made, picture, pixel, tone
@@ -140,7 +141,7 @@ def test_audio_longer_than_the_video_ends_with_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize("frames", [1, 7, 23, 25, 60])
 def test_a_clip_gets_as_many_frames_as_its_place_in_the_film_asks_for(tmp_path: Path, frames: int) -> None:
     ffmpeg, path = encoder(), clip(tmp_path / "clip-0.mp4")
-    ffmpeg.conform(path, ffmpeg.probe(path), TARGET, tmp_path / "like.mp4", frames=frames)
+    ffmpeg.conform(path, ffmpeg.probe(path), TARGET, tmp_path / "like.mp4", timing=Timing(frames, own=False))
     facts = ffmpeg.verify(tmp_path / "like.mp4")
     assert facts.decoded is not None
     assert (picture(facts).frames, facts.decoded.samples) == (frames, round(Fraction(frames * 44100, 24)))
@@ -177,7 +178,7 @@ def test_an_odd_clip_is_made_like_the_others(tmp_path: Path) -> None:
     assert max(abs(join["audioOffsetMs"]) for join in film.verification["joins"]) < 12
     shown = picture(encoder().verify(path))
     model = picture(encoder().probe(like[0]))
-    assert (shown.profile, shown.fps, shown.shown_size, shown.frames) == (model.profile, 24, (160, 90), 72)
+    assert (shown.profile, shown.fps, shown.shown_size, shown.frames) == (model.profile, 26, (160, 90), 24 + 30 + 24)
 
 
 def test_how_far_an_encoding_has_come_is_told(tmp_path: Path) -> None:

@@ -156,7 +156,8 @@ def _of_times(picture: Picture) -> Iterator[Reason]:
     if not times.ticks:
         yield "no_times", "gives its pictures no time"
     first_shift = next((value for count, value in picture.tables.shifts if count), 0) if picture.tables.shifts else 0
-    if first_shift != times.first_shown or times.last_shown - times.first_shown >= times.ticks:
+    is_first = first_shift == times.first_shown and times.last_shown - times.first_shown < times.ticks
+    if not is_first or picture.tables.deltas.total != times.ticks:
         yield "odd_composition", "shows pictures outside its own time"
     if picture.late_seconds > HELD_ABOVE_SECONDS:
         yield "late_picture", "begins with audio and no frame to hold"
