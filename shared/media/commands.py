@@ -39,6 +39,9 @@ _RAW_SOUND = ["-f", "f32le", "-c:a", "pcm_f32le"]
 _CONTAINERS = {".mp4": ["-movflags", "+faststart", "-f", "mp4"], ".webm": ["-f", "webm"]}
 # Without these, names and notes a file's author wrote would stand between the facts in the log.
 _NAMELESS = ["-map_metadata", "-1", "-map_metadata:s", "-1", "-map_chapters", "-1"]
+# Packets whose times go back a little, as where broadcasts were joined, are listed all the same.
+_IN_ORDER = r"setts=dts=if(gt(PREV_OUTDTS\,DTS)\,PREV_OUTDTS\,DTS)"
+_LISTED_IN_ORDER = ["-bsf:v", _IN_ORDER, "-bsf:a", _IN_ORDER]
 
 
 def probe_command(source: MediaInput, *, video: int = 0, audio: int = 0, sound: bool = True) -> list[str]:
@@ -74,7 +77,7 @@ def decode_command(source: MediaInput, facts: MediaFacts) -> list[str]:
         ]  # fmt: skip
     return [
         *QUIET, "-v", "info", "-nostats", "-noautorotate", "-xerror", *strictness(facts.video), *reading(source),
-        *maps, *maps, *_NAMELESS, *decode, "-f", "framecrc", "pipe:1",
+        *maps, *maps, *_NAMELESS, *decode, *_LISTED_IN_ORDER, "-f", "framecrc", "pipe:1",
     ]  # fmt: skip
 
 
@@ -160,7 +163,7 @@ def sound_command(piece: SoundPiece, samples: int, sample_rate: int, channels: i
     """A piece of sound as raw samples on stdout."""
     inputs = [] if piece.source is None else ["-vn", *reading(piece.source)]
     graph = sound_graph(piece, samples, sample_rate, channels)
-    return [*QUIET, "-v", "error", *inputs, "-filter_complex", graph, "-map", "[sound]", *_RAW_SOUND, "pipe:1"]
+    return [*QUIET, "-v", "error", *inputs, *graph, "-map", "[sound]", *_RAW_SOUND, "pipe:1"]
 
 
 def whole_sound_command(sample_rate: int, channels: int, result: MediaResult) -> list[str]:

@@ -40,18 +40,15 @@ def conform_command(
         raise ValueError("a clip without a picture cannot be conformed")
     (timing,) = [timing] if timing is not None else conformed_timings([(facts, False)], target)
     seconds, held = shown_seconds(facts) if timing.own else timing.frames / target.fps, held_seconds(facts)
-    filters = picture_filter(video, target, model, held=held, own_times=timing.own)
-    # Not by `-frames:v`, which would end the audio too, before its last packet.
-    graph = f"[0:V:{video.stream}]{filters},trim=end_frame={timing.frames}[picture]"
-    sound = []
+    graphs, sound = _picture_graphs(video, target, model, held=held, timing=timing), []
     if target.sample_rate is not None:
         samples, piece = round(seconds * target.sample_rate), piece_of(clip, facts, seconds, held=held)
-        graph += ";" + sound_graph(piece, samples, target.sample_rate, target.channels)
+        graphs += sound_graph(piece, samples, target.sample_rate, target.channels)
         sound = ["-map", "[sound]", *AAC]
     decoder = ["-c:v", _ALPHA_DECODERS[video.codec]] if video.alpha and video.codec in _ALPHA_DECODERS else []
     return [
-        *QUIET, "-v", "error", "-xerror", *strictness(video), *decoder, *reading(clip), "-filter_complex", graph,
-        "-map", "[picture]", *_encoder(video.fps if timing.own else target.fps, model, own_times=timing.own),
+        *QUIET, "-v", "error", "-xerror", *strictness(video), "-copyts", *decoder, *reading(clip),
+        *graphs, "-map", "[picture]", *_encoder(video.fps if timing.own else target.fps, model, own_times=timing.own),
         *sound, *NAMELESS_FILM, *writing(result),
     ]  # fmt: skip
 
@@ -88,16 +85,32 @@ def shown_seconds(facts: MediaFacts) -> Fraction:
     return held_seconds(facts) + facts.video.duration_seconds if facts.video is not None else Fraction(0)
 
 
-def picture_filter(
-    video: VideoFacts, target: Target, model: VideoFacts | None, *, held: Fraction, own_times: bool = False
-) -> str:
-    """Upright (FFmpeg turns it before), progressive, at an even rate or at its own times, over black, square pixels, in
-    SDR; the first frame is shown for `held` seconds before its time."""
-    steps = [*read_colours(video), f"setsar={video.sar.numerator}/{video.sar.denominator}", _begun(held, own_times)]
+def _picture_graphs(
+    video: VideoFacts, target: Target, model: VideoFacts | None, *, held: Fraction, timing: Timing
+) -> list[str]:
+    """`-filter_complex` options that end in `[picture]`: so many frames, the first of the clip's own from 0 on, though
+    its time is `held` seconds.
+
+    As with the audio (`sound_graph`), the first graph makes the frames alike, also where their size changes on the
+    way, and never ends; the second one counts. Not `-frames:v`, which would end the audio before its last packet.
+    """
+    rate = None if timing.own else target.fps
+    moved = f"settb=1/{EVEN_TICKS}," if timing.own else ""
+    moved += f"setpts=PTS+round({held - video.start_seconds}/TB)"
+    alike = f"{moved},{picture_filter(video, target, model, rate)},tpad=stop=-1:stop_mode=clone"
+    # At an even rate the first frame fills the time before it by itself.
+    timed = f"fps={rate}:start_time=0" if rate is not None else "setpts=if(eq(N\\,0)\\,0\\,PTS)"
+    counted = f"{timed},trim=end_frame={timing.frames}[picture]"
+    return ["-filter_complex", f"[0:V:{video.stream}]{alike}[frames]", "-filter_complex", f"[frames]{counted}"]
+
+
+def picture_filter(video: VideoFacts, target: Target, model: VideoFacts | None, rate: Fraction | None) -> str:
+    """Upright (FFmpeg turns it before), progressive, at an even rate if any, over black, square pixels, in SDR."""
+    steps = [*read_colours(video), f"setsar={video.sar.numerator}/{video.sar.denominator}"]
     if video.interlaced:
         steps.append("bwdif=mode=send_frame:deint=interlaced")
-    if not own_times:
-        steps.append(f"fps={target.fps}:start_time=0,tpad=stop=-1:stop_mode=clone")
+    if rate is not None:
+        steps.append(f"fps={rate}")
     if video.alpha:
         steps.append("format=gbrap,premultiply=inplace=1,format=gbrp")
     if video.hdr:
@@ -110,13 +123,6 @@ def picture_filter(
         f"setparams=range=tv:colorspace={tags[0]}:color_primaries={tags[1]}:color_trc={tags[2]}"
     )
     return ",".join(steps)
-
-
-def _begun(held: Fraction, own_times: bool) -> str:
-    """Times from 0 on. At an even rate the first frame fills the time before it by itself."""
-    if own_times:
-        return f"settb=1/{EVEN_TICKS},setpts=if(eq(N\\,0)\\,0\\,PTS-STARTPTS+round({held}/TB))"
-    return f"setpts=PTS-STARTPTS+{held}/TB" if held else "setpts=PTS-STARTPTS"
 
 
 def _tags(model: VideoFacts | None) -> tuple[str, str, str]:

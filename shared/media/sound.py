@@ -57,20 +57,27 @@ def samples_of(pieces: Sequence[SoundPiece], sample_rate: int) -> list[int]:
     return [round(end * sample_rate) - round(begin * sample_rate) for begin, end in pairwise(ends)]
 
 
-def sound_graph(piece: SoundPiece, samples: int, sample_rate: int, channels: int) -> str:
-    """A filter graph that ends in `[sound]`: so many samples of the first input's sound, or of silence."""
-    silence = f"anullsrc=r={sample_rate}:cl={_LAYOUTS[channels]}"
-    source = silence if piece.source is None else _heard(piece, sample_rate, channels)
+def sound_graph(piece: SoundPiece, samples: int, sample_rate: int, channels: int) -> list[str]:
+    """`-filter_complex` options that end in `[sound]`: so many samples of the first input's audio, or of silence.
+
+    FFmpeg starts a graph anew where its input changes (as broadcasts change from six channels to two), with all
+    counts at 0, and a graph that reads from another is not flushed at the end. So the first graph makes the samples
+    alike and never ends; the second one, whose input never changes, counts.
+    """
     # Counted in samples from here on: the filters' microseconds would make packets a sample longer or shorter.
-    clock = f"asettb=1/{sample_rate},asetpts=N"
-    return f"{source},apad=whole_len={samples},atrim=end_sample={samples},{clock}[sound]"
+    counted = f"atrim=end_sample={samples},asettb=1/{sample_rate},asetpts=N[sound]"
+    layout = _LAYOUTS[channels]
+    if piece.source is None:
+        return ["-filter_complex", f"anullsrc=r={sample_rate}:cl={layout},{counted}"]
+    alike = f"aresample={sample_rate},aformat=sample_fmts=fltp:channel_layouts={layout},apad"
+    return [
+        *("-filter_complex", f"[0:a:{piece.stream}]{alike}[samples]"),
+        *("-filter_complex", f"[samples]{_heard(piece, sample_rate)},{counted}"),
+    ]
 
 
-def _heard(piece: SoundPiece, sample_rate: int, channels: int) -> str:
+def _heard(piece: SoundPiece, sample_rate: int) -> str:
     """Gaps inside the clip are filled first, so that counting samples is telling time from there on."""
     lead = round(piece.lead_seconds * sample_rate)
     moved = f",adelay=delays={lead}S:all=1" if lead > 0 else f",atrim=start_sample={-lead}" if lead < 0 else ""
-    return (
-        f"[0:a:{piece.stream}]asetpts=PTS-STARTPTS,aresample={sample_rate}:async=1:min_hard_comp=0.02,"
-        f"aformat=sample_fmts=fltp:channel_layouts={_LAYOUTS[channels]}{moved},asetpts=N/SR/TB"
-    )
+    return f"asetpts=PTS-STARTPTS,aresample={sample_rate}:async=1:min_hard_comp=0.02{moved},asetpts=N/SR/TB"
