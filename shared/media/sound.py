@@ -34,10 +34,11 @@ class SoundPiece:
 def held_seconds(facts: MediaFacts) -> Fraction:
     """How much later a clip's first frame is shown than its audio begins, in seconds: in the film that frame is held
     for as long, so that no audio is lost. 0 without audio, or where they begin together but for HELD_ABOVE_SECONDS.
+    What lies before a file's time 0, as where it was cut, is not played and holds nothing.
     """
     if facts.audio is None or facts.video is None:
         return Fraction(0)
-    late = facts.video.start_seconds - facts.audio.start_seconds
+    late = facts.video.start_seconds - max(facts.audio.start_seconds, 0)
     return late if late > HELD_ABOVE_SECONDS else Fraction(0)
 
 

@@ -69,3 +69,14 @@ def test_a_copied_clip_beside_a_single_audio_track_holds_its_first_frame(
     assert film.verification["silent"][0][0] == pytest.approx(1.0, abs=0.06)
     assert film.verification["joins"][1]["atSeconds"] == pytest.approx(late + 1.5, abs=0.03)
     assert [is_red(path, at) for at in (0.1, late + 0.4, late + 0.6)] == [True, True, False]
+
+
+def test_audio_that_was_cut_off_before_the_beginning_holds_nothing(tmp_path: Path) -> None:
+    inputs = ("-f", "lavfi", "-i", "testsrc2=s=160x90:r=24:d=2", "-f", "lavfi", "-i", "sine=440:d=0.5")
+    whole = made(*inputs, "-c:v", "libx264", "-g", "24", "-pix_fmt", "yuv420p", tmp_path / "whole.mp4")
+    odd = made("-ss", "1", "-i", whole, "-c", "copy", tmp_path / "odd.mp4")
+    facts = encoder().probe(odd)
+    assert facts.audio is not None
+    assert facts.audio.start_seconds < -0.4
+    film, _ = compiled([odd], tmp_path, Wishes(reencode=True))
+    assert film.seconds == pytest.approx(1)
