@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from shared.adapters.ffmpeg_pipes import Pipes
+from shared.adapters.ffmpeg_remedies import ENDED_BY, cut_off, remedy
 from shared.domain.errors import BadMedia, Conflict, DependencyDown, OutOfTime
 from shared.media import commands
 from shared.media.conform import Timing, conform_command
@@ -31,24 +32,6 @@ LONGEST_JOIN_SECONDS = 1.0
 LOG_BYTES = 4_000_000
 # An hour of 60 pictures a second, each listed as stored and as decoded, with its sound, takes 50 MB.
 LISTING_BYTES = 64_000_000
-REMEDIES = (
-    ("File ended prematurely", "The file is cut off: upload or generate it again."),
-    ("partial file", "The file is cut off: upload or generate it again."),
-    ("moov atom not found", "The file is cut off: upload or generate it again."),
-    ("Invalid data found", "The file is damaged or no media that can be read: generate or upload it again."),
-    ("does not contain any stream", "The file holds neither picture nor sound."),
-    ("matches no streams", "The file holds no picture."),
-    ("not in allowed", "This kind of file is not accepted as media."),
-    ("whitelist", "This kind of file is not accepted as media."),
-    ("File too large", "The file or its result is too large: use fewer or shorter clips."),
-    ("Cannot allocate memory", "The picture is too large to be worked on."),
-)
-CUT_OFF = REMEDIES[:2]
-ENDED_BY: dict[int, str] = {
-    signal.SIGXFSZ: "The file or its result is too large: use fewer or shorter clips.",
-    signal.SIGXCPU: "The media takes more computing time than it may: use shorter or smaller media.",
-    signal.SIGKILL: "The media takes more computing time or memory than it may: use shorter or smaller media.",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,12 +164,12 @@ class FfmpegEncoder:
             pipes.check()
             text = _read(log, LOG_BYTES)
             # Some demuxers take the end of a cut file for its end: no error, exit code 0.
-            cut_off = next((sentence for mark, sentence in CUT_OFF if mark in text), None)
-            if code != 0 or cut_off:
-                raise BadMedia(ENDED_BY.get(-code) or cut_off or _remedy(text))
+            listing, cut = _read(out, LISTING_BYTES), cut_off(text)
+            if code != 0 or cut:
+                raise BadMedia(ENDED_BY.get(-code) or cut or remedy(text, listing))
             if isinstance(result, Path):
                 _must_exist(result)
-            return _read(out, LISTING_BYTES), text
+            return listing, text
 
     def _wait(self, process: subprocess.Popen[bytes], told: _Told, pipes: Pipes) -> int:
         while True:
@@ -289,11 +272,6 @@ def _read(file: object, limit: int) -> str:
     return str(file.read(limit).decode("utf8", "replace"))  # type: ignore[attr-defined]
 
 
-def _remedy(log: str) -> str:
-    """One sentence with a remedy and nothing of our paths."""
-    return next((sentence for mark, sentence in REMEDIES if mark in log), "The media could not be worked on.")
-
-
 def _must_exist(path: Path) -> None:
     if not path.is_file() or path.stat().st_size == 0:
-        raise BadMedia("FFmpeg ended without a result: the media could not be worked on.")
+        raise BadMedia("FFmpeg ended without a result: export the clip anew as MP4 with H.264 and AAC.")

@@ -38,7 +38,7 @@ def held_seconds(facts: MediaFacts) -> Fraction:
     """
     if facts.audio is None or facts.video is None:
         return Fraction(0)
-    late = facts.video.start_seconds - max(facts.audio.start_seconds, 0)
+    late = facts.video.start_seconds - max(facts.audio.start_seconds, Fraction(0))
     return late if late > HELD_ABOVE_SECONDS else Fraction(0)
 
 
