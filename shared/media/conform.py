@@ -94,13 +94,14 @@ def _picture_graphs(
     As with the audio (`sound_graph`), the first graph makes the frames alike, also where their size changes on the
     way, and never ends; the second one counts. Not `-frames:v`, which would end the audio before its last packet.
     """
-    rate = None if timing.own else target.fps
-    moved = f"settb=1/{EVEN_TICKS}," if timing.own else ""
-    moved += f"setpts=PTS+round({held - video.start_seconds}/TB)"
-    alike = f"{moved},{picture_filter(video, target, model, rate)},tpad=stop=-1:stop_mode=clone"
-    # At an even rate the first frame fills the time before it by itself.
-    timed = f"fps={rate}:start_time=0" if rate is not None else "setpts=if(eq(N\\,0)\\,0\\,PTS)"
-    counted = f"{timed},trim=end_frame={timing.frames}[picture]"
+    begin = f"PTS+round({held - video.start_seconds}/TB)"
+    if timing.own:
+        # In one graph: between two, times are rounded to a rate.
+        times = f"settb=1/{EVEN_TICKS},setpts=if(eq(N\\,0)\\,0\\,{begin})"
+        graph = f"{times},{picture_filter(video, target, model, None)},trim=end_frame={timing.frames}"
+        return ["-filter_complex", f"[0:V:{video.stream}]{graph}[picture]"]
+    alike = f"setpts={begin},{picture_filter(video, target, model, target.fps)},tpad=stop=-1:stop_mode=clone"
+    counted = f"fps={target.fps}:start_time=0,trim=end_frame={timing.frames}[picture]"
     return ["-filter_complex", f"[0:V:{video.stream}]{alike}[frames]", "-filter_complex", f"[frames]{counted}"]
 
 

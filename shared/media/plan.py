@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 
-from shared.domain.errors import BadMedia
 from shared.media.compare import (
     ENCODE,
     NOTE,
@@ -26,13 +24,12 @@ from shared.media.compare import (
     sounds_alike,
     unlike,
 )
-from shared.media.facts import clip_facts
+from shared.media.plan_checks import check, held_frames, requested
 from shared.media.probe import MediaFacts
 from shared.media.sound import held_seconds
 from shared.media.splice.refusals import refusals
-from shared.media.target import HIGHEST_RATE, SHORTEST_SIDE, Target, Wishes, target_of, usual_rate
+from shared.media.target import HIGHEST_RATE, Target, Wishes, target_of
 
-LONGEST_FILM_SECONDS = 3600
 # Beyond this share of pictures to encode, joining them with copies saves nothing (smart-join measurements).
 MOST_ENCODED_SHARE = 0.5
 Refused = tuple[tuple[str, tuple[str, ...]], ...]
@@ -67,8 +64,8 @@ class CompilePlan:
 
 def plan_splice(probes: Sequence[ProbedClip], wishes: Wishes) -> CompilePlan | None:
     """The cheapest way, if the clips' indexes allow it and nothing else is wished for. Raises as `plan_film` does."""
-    _check(probes)
-    if unlike(probes) or list(_asked(probes, wishes)):
+    check(probes)
+    if unlike(probes) or list(requested(probes, wishes)):
         return None
     return _splice(probes)
 
@@ -76,8 +73,8 @@ def plan_splice(probes: Sequence[ProbedClip], wishes: Wishes) -> CompilePlan | N
 def plan_film(probes: Sequence[ProbedClip], wishes: Wishes) -> CompilePlan:
     """The plan of clips that FFmpeg has looked at. Raises BadMedia naming a clip without a picture, or a film that
     is too long."""
-    _check(probes)
-    odd = (*_asked(probes, wishes), *unlike(probes))
+    check(probes)
+    odd = (*requested(probes, wishes), *unlike(probes))
     if not odd:
         return _splice(probes)
     found = _Found(probes, wishes, _facts(probes), odd)
@@ -85,16 +82,17 @@ def plan_film(probes: Sequence[ProbedClip], wishes: Wishes) -> CompilePlan:
 
 
 def _splice(probes: Sequence[ProbedClip]) -> CompilePlan:
-    return CompilePlan(SPLICE, 0, None, (), tuple(_held(probes)))
+    return CompilePlan(SPLICE, 0, None, (), tuple(held_frames(probes)))
 
 
 def dearer_plan(plan: CompilePlan, probes: Sequence[ProbedClip], wishes: Wishes) -> CompilePlan | None:
     """What to do when that plan's clips did not fit together once they were made; None where nothing is left."""
-    found = _Found(probes, wishes, _facts(probes), (*_asked(probes, wishes), *unlike(probes)))
+    found = _Found(probes, wishes, _facts(probes), (*requested(probes, wishes), *unlike(probes)))
     if plan.strategy == COPY:
         return _smart(found, ("The clips do not fit together when rewrapped.",))
     if plan.strategy == SMART:
-        return _encode(found, (*plan.refused, (SMART, ("What was encoded does not fit beside the others.",))))
+        refused = (*plan.refused, (SMART, ("What was encoded does not fit beside the others.",)))
+        return replace(_encode(found, refused), own_times=())
     return None
 
 
@@ -110,7 +108,7 @@ class _Found:
     @property
     def mismatches(self) -> tuple[Mismatch, ...]:
         """All of them, those that FFmpeg sees too."""
-        return (*self.odd, *_differences(self.facts), *_held(self.probes))
+        return (*self.odd, *_differences(self.facts), *held_frames(self.probes))
 
     @property
     def refused(self) -> Refused:
@@ -127,71 +125,11 @@ class _Found:
         return odd
 
 
-def _held(probes: Sequence[ProbedClip]) -> Iterator[Mismatch]:
-    """Clips whose first frame is shown before its time, as their audio begins earlier."""
-    for number, probe in enumerate(probes):
-        picture = probe.clip.picture if probe.clip else None
-        held = held_seconds(probe.facts) if probe.facts else picture.held_seconds if picture else Fraction(0)
-        if held:
-            sentence = (
-                f"Clip {number + 1}: its first frame is held for {float(held):.2f} s, as its audio begins earlier."
-            )
-            yield Mismatch(number, "first_frame_held", NOTE, sentence)
-
-
 def _facts(probes: Sequence[ProbedClip]) -> list[MediaFacts]:
     facts = [probe.facts for probe in probes if probe.facts is not None]
     if len(facts) != len(probes):
         raise ValueError("clips that cannot be spliced are probed by FFmpeg before they are planned")
     return facts
-
-
-def _check(probes: Sequence[ProbedClip]) -> None:
-    seconds = Fraction(0)
-    for number, probe in enumerate(probes):
-        if probe.facts is not None:
-            has_picture = probe.facts.video is not None
-            seconds += probe.facts.duration_seconds
-        else:
-            has_picture = probe.clip is not None and probe.clip.picture is not None
-            seconds += Fraction(probe.clip.seconds_of_picture) if probe.clip else 0
-        if probe.is_still:
-            raise BadMedia(
-                f"Clip {number + 1} is a still image, which has no duration: make a video of it with an image-to-video "
-                "model (POST /generate-media), or leave it out.",
-                code="still_needs_duration",
-            )
-        if not has_picture and (probe.facts is not None or probe.clip is not None):
-            raise BadMedia(f"Clip {number + 1} has no picture: leave it out or name a video.", code="no_picture")
-    if seconds > LONGEST_FILM_SECONDS:
-        raise BadMedia("The film would be longer than an hour: compile it in parts.", code="film_too_long")
-
-
-def _asked(probes: Sequence[ProbedClip], wishes: Wishes) -> Iterator[Mismatch]:
-    """Clips that are not what is wished for."""
-    for number, probe in enumerate(probes):
-        size, fps = _shape(probe)
-        if wishes.reencode:
-            yield Mismatch(number, "asked_for", ENCODE, f"Clip {number + 1} is encoded anew because you ask for it.")
-        elif size is None:
-            continue
-        elif wishes.size and size != wishes.size:
-            wanted = f"{wishes.size[0]}x{wishes.size[1]}"
-            yield Mismatch(number, "size", ENCODE, f"Clip {number + 1} has {size[0]}x{size[1]} pixels, not {wanted}.")
-        elif wishes.fps and fps != wishes.fps:
-            yield Mismatch(number, "fps", ENCODE, f"Clip {number + 1} has another rate than {float(wishes.fps):g}.")
-        elif min(size) > SHORTEST_SIDE.get(wishes.quality, min(size)):
-            yield Mismatch(number, "quality", ENCODE, f"Clip {number + 1} is larger than quality {wishes.quality}.")
-
-
-def _shape(probe: ProbedClip) -> tuple[tuple[int, int] | None, Fraction | None]:
-    """Size in pixels as shown, and rate by the usual ones."""
-    if probe.facts is not None and probe.facts.video is not None:
-        return probe.facts.video.shown_size, usual_rate(probe.facts.video.fps)
-    video = clip_facts(probe.clip).video if probe.clip is not None else None
-    if video is None:
-        return None, None
-    return (video.display_width, video.display_height), usual_rate(video.fps) if video.fps else None
 
 
 def _differences(facts: Sequence[MediaFacts]) -> Iterator[Mismatch]:
@@ -203,7 +141,7 @@ def _differences(facts: Sequence[MediaFacts]) -> Iterator[Mismatch]:
 def _copy(found: _Found) -> CompilePlan | None:
     """Pictures that only lie in the wrong file, or beside the wrong sound, stay as they are."""
     facts, odd = found.facts, found.odd_pictures
-    if found.wishes.container != "mp4" and all(map(is_webm, facts)) and not list(_asked(found.probes, found.wishes)):
+    if found.wishes.container != "mp4" and all(map(is_webm, facts)) and not list(requested(found.probes, found.wishes)):
         return _webm(found)
     if any(one.clip is None for one in found.odd) or not all(
         _is_mended(found.probes[n], names) for n, names in odd.items()

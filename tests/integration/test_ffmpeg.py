@@ -12,6 +12,7 @@ import pytest
 
 from shared.adapters.ffmpeg import FfmpegEncoder
 from shared.domain.errors import BadMedia, Conflict, DependencyDown
+from shared.media.conform import Timing
 from shared.media.probe import MediaFacts
 from shared.media.streams import MediaInput, MediaResult
 from shared.media.target import Target, Wishes, target_of
@@ -50,7 +51,7 @@ class Halving(FfmpegEncoder):
     """An FFmpeg that loses half of what it encodes and ends well."""
 
     def conform(self, clip: MediaInput, facts: MediaFacts, like: Target, result: MediaResult, **more: Any) -> None:
-        super().conform(clip, facts, like, result, **more | {"frames": more["frames"] // 2})
+        super().conform(clip, facts, like, result, **more | {"timing": Timing(more["timing"].frames // 2, own=False)})
 
 
 def test_an_encoding_that_lost_pictures_is_no_film_and_not_kept(tmp_path: Path) -> None:
