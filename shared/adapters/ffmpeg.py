@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import IO
 
@@ -105,11 +106,11 @@ class FfmpegEncoder:
             number = video.stream if video is not None else 0
             self._run(commands.thumbnail_command(source, target, number, video), source, target)
 
-    def join(self, clips: Sequence[Path], target: Path) -> None:
+    def join(self, clips: Sequence[Path], target: Path, seconds: Sequence[Fraction] | None = None) -> None:
         if any(clip.parent != target.parent for clip in clips):
             raise ValueError("clips lie beside the film: its script holds plain names")
         script = target.with_suffix(".ffconcat")
-        script.write_text(commands.join_list(clips), "utf8")
+        script.write_text(commands.join_list(clips, seconds), "utf8")
         self._run(commands.join_command(script, target), script, target)
 
     def rewrap(

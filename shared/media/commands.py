@@ -103,12 +103,17 @@ def thumbnail_command(source: MediaInput, target: Path, number: int = 0, video: 
     ]  # fmt: skip
 
 
-def join_list(clips: Sequence[Path]) -> str:
-    """The concat script: relative names of our own making in the folder the script lies in."""
+def join_list(clips: Sequence[Path], seconds: Sequence[Fraction] | None = None) -> str:
+    """The concat script: relative names of our own making in the folder the script lies in, and how long each lasts.
+
+    Without `seconds` a file's header decides, which in a WebM counts the audio that a decoder drops at its ends.
+    """
     for clip in clips:
         if not _OUR_NAME.fullmatch(clip.name):
             raise ValueError("clip files are named by us: letters, digits, dash and dot")
-    return "".join(["ffconcat version 1.0\n", *(f"file {clip.name}\n" for clip in clips)])
+    lengths = [f"duration {float(one):.6f}\n" for one in seconds] if seconds is not None else [""] * len(clips)
+    files = (f"file {clip.name}\n{length}" for clip, length in zip(clips, lengths, strict=True))
+    return "".join(["ffconcat version 1.0\n", *files])
 
 
 def join_command(script: Path, target: Path) -> list[str]:

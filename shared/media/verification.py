@@ -17,7 +17,10 @@ from statistics import median
 from shared.media.decoded import Decoded, Interval
 from shared.media.probe import MediaFacts
 
+# Of the whole film, however many clips it has.
 DRIFT_LIMIT_SECONDS = 0.1
+# Between a clip's first frame and its time by the clips before it: a frame at 24 per second, rounded to milliseconds.
+PLACE_LIMIT_SECONDS = 0.045
 # Sound that is later than its picture by more than this is seen by trained viewers (EBU R37: 40 ms early, 60 ms late).
 OFFSET_LIMIT_MS = 45.0
 SEARCHED_SECONDS = 1.0
@@ -58,7 +61,13 @@ def verify_film(clips: Sequence[MediaFacts], film: MediaFacts) -> Verification:
     expected = sum(clip.video.frames for clip in clips if clip.video is not None)
     wanted = float(sum(clip.duration_seconds for clip in clips))
     joins = tuple(_joins(clips, film))
-    problems = (*_whole_problems(clips, film, expected, wanted), *_join_problems(joins), *_stretches(clips, film))
+    problems = (
+        *_whole_problems(clips, film, expected, wanted),
+        *_join_problems(joins),
+        *_place_problems(clips, joins),
+        *_lost_sounds(clips, film),
+        *_stretches(clips, film),
+    )
     return Verification(
         ok=not problems,
         frames_expected=expected,
@@ -77,7 +86,7 @@ def _whole_problems(clips: Sequence[MediaFacts], film: MediaFacts, expected: int
     frames = film.video.frames if film.video is not None else 0
     if frames != expected:
         yield f"{frames} frames decode where the clips have {expected}"
-    if abs(float(film.duration_seconds) - wanted) > DRIFT_LIMIT_SECONDS + 0.05 * len(clips):
+    if abs(float(film.duration_seconds) - wanted) > DRIFT_LIMIT_SECONDS:
         yield f"the film lasts {float(film.duration_seconds):.2f} s where the clips last {wanted:.2f} s"
     drift = _drift_seconds(film)
     if drift > DRIFT_LIMIT_SECONDS + _uneven_seconds(clips):
@@ -107,17 +116,28 @@ def _joins(clips: Sequence[MediaFacts], film: MediaFacts) -> Iterator[Join]:
     decoded = film.decoded
     if decoded is None or not decoded.pictures:
         return
-    packets: dict[str, list[float]] = defaultdict(list)
-    for at, checksum in decoded.sound_packets:
-        packets[checksum].append(at)
-    first = 0
-    for clip in clips:
-        at = decoded.pictures[min(first, len(decoded.pictures) - 1)]
+    packets = _packet_times(decoded)
+    for clip, at in zip(clips, _begins(clips, decoded), strict=True):
         clock = _clock_offset(decoded, at)
         found = _found_offset(clip, at, packets)
         offset = found if found is not None else clock if film.audio is not None else 0.0
         yield Join(round(at, 3), round(offset * 1000, 1), round(clock * 1000, 1))
+
+
+def _begins(clips: Sequence[MediaFacts], decoded: Decoded) -> Iterator[float]:
+    """When each clip's first frame is shown in the film."""
+    first = 0
+    for clip in clips:
+        yield decoded.pictures[min(first, len(decoded.pictures) - 1)]
         first += clip.video.frames if clip.video is not None else 0
+
+
+def _packet_times(decoded: Decoded) -> dict[str, list[float]]:
+    """By checksum, when packets of audio stand in the film."""
+    packets: dict[str, list[float]] = defaultdict(list)
+    for at, checksum in decoded.sound_packets:
+        packets[checksum].append(at)
+    return packets
 
 
 def _clock_offset(decoded: Decoded, at: float) -> float:
@@ -143,6 +163,36 @@ def _join_problems(joins: Sequence[Join]) -> Iterator[str]:
     for number, join in enumerate(joins):
         if abs(join.audio_offset_ms) > OFFSET_LIMIT_MS:
             yield f"the sound of clip {number + 1} is {join.audio_offset_ms:.0f} ms off its picture"
+
+
+def _place_problems(clips: Sequence[MediaFacts], joins: Sequence[Join]) -> Iterator[str]:
+    """Clips that do not begin where those before them end: an error at each join would add up."""
+    wanted = 0.0
+    for number, (clip, join) in enumerate(zip(clips, joins, strict=False)):
+        off = join.at_seconds - joins[0].at_seconds - (wanted + _late_seconds(clip) - _late_seconds(clips[0]))
+        if abs(off) > PLACE_LIMIT_SECONDS:
+            yield f"clip {number + 1} begins {off * 1000:.0f} ms off its time"
+        wanted += float(clip.duration_seconds)
+
+
+def _late_seconds(clip: MediaFacts) -> float:
+    """How long a clip has audio and no frame yet."""
+    if clip.audio is None or clip.video is None:
+        return 0.0
+    return max(float(clip.video.start_seconds - clip.audio.start_seconds), 0.0)
+
+
+def _lost_sounds(clips: Sequence[MediaFacts], film: MediaFacts) -> Iterator[str]:
+    """Clips whose packets are not near their place in a film that has others' packets as they are."""
+    if film.decoded is None or not film.decoded.pictures:
+        return
+    packets, begins = _packet_times(film.decoded), _begins(clips, film.decoded)
+    found = [_found_offset(clip, at, packets) for clip, at in zip(clips, begins, strict=True)]
+    if all(one is None for one in found):
+        return
+    for number, (clip, offset) in enumerate(zip(clips, found, strict=True)):
+        if clip.audio is not None and offset is None:
+            yield f"the sound of clip {number + 1} is not where its picture is"
 
 
 def _stretches(clips: Sequence[MediaFacts], film: MediaFacts) -> Iterator[str]:

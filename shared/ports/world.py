@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
@@ -223,8 +224,8 @@ class Encoder(Protocol):
     def thumbnail(self, source: MediaInput, target: Path, streams: Streams | None = None) -> None:
         """Writes a JPEG of at most 640 pixels across. `streams`: as above."""
 
-    def join(self, clips: Sequence[Path], target: Path) -> None:
-        """Joins like clips without re-encoding."""
+    def join(self, clips: Sequence[Path], target: Path, seconds: Sequence[Fraction] | None = None) -> None:
+        """Joins like clips without re-encoding; `seconds` is how long each lasts, else its header says so."""
 
     def rewrap(
         self, clip: MediaInput, facts: MediaFacts, result: MediaResult, *, sound: bool,

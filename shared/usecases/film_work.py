@@ -226,7 +226,8 @@ class FilmWork:
         facts = [probe.facts for probe in planned.probes if probe.facts is not None]
         paths = self._timed("download", lambda: planned.inputs.files(range(len(facts))))
         target = self._place.folder / "film.webm"
-        self._timed("ffmpeg", lambda: self._place.encoder.join(paths, target))
+        lengths = [clip.duration_seconds for clip in facts]
+        self._timed("ffmpeg", lambda: self._place.encoder.join(paths, target, lengths))
         self._tell("storing", 80)
         film = self._timed("ffmpeg", lambda: self._place.encoder.verify(target))
         verification = verify_film(facts, film)

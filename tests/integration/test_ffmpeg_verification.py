@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from shared.media import commands
 from shared.media.probe import MediaFacts
 from shared.media.verification import Verification, verify_film
-from tests.footage import clip, encoder, made, picture
+from tests.footage import clip, compiled, encoder, made, picture
 
 SEEN = "testsrc2=s=160x90:r=24:d=2"
 X264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac", "-ac", "2")
@@ -116,3 +117,49 @@ def test_a_longer_film_than_its_clips(tmp_path: Path) -> None:
     assert any(
         "lasts" in p for p in verify_film([one], replace(one, duration_seconds=one.duration_seconds * 2)).problems
     )
+
+
+def webm(path: Path, *, hertz: int = 440, seconds: float = 1) -> Path:
+    inputs = (
+        "-f",
+        "lavfi",
+        "-i",
+        f"testsrc2=s=64x64:r=24:d={seconds}",
+        "-f",
+        "lavfi",
+        "-i",
+        f"sine={hertz}:d={seconds}",
+    )
+    return made(*inputs, "-c:v", "libvpx", "-deadline", "realtime", "-c:a", "libopus", path)
+
+
+def test_forty_joined_webm_clips_last_as_long_as_one_after_another(tmp_path: Path) -> None:
+    """By their headers, which count what a decoder of Opus drops, each would last 7 ms longer."""
+    one = webm(tmp_path / "clip.webm", seconds=0.5)
+    film, path = compiled([one] * 40, tmp_path)
+    length = float(encoder().probe(one).duration_seconds)
+    assert (film.plan.strategy, film.plan.container) == ("copy", "webm")
+    assert film.seconds == pytest.approx(40 * length, abs=0.02)
+    starts = [join["atSeconds"] for join in film.verification["joins"]]
+    assert starts == pytest.approx([number * length for number in range(40)], abs=0.01)
+    assert picture(encoder().verify(path)).frames == 40 * 12
+
+
+@pytest.mark.parametrize("clips", [1, 20, 100])
+def test_a_film_may_be_no_longer_for_having_more_clips(tmp_path: Path, clips: int) -> None:
+    one: MediaFacts = encoder().probe(clip(tmp_path / "clip-0.mp4"))
+    film = replace(one, duration_seconds=one.duration_seconds * clips + Fraction(1, 5))
+    assert any("lasts" in problem for problem in verify_film([one] * clips, film).problems)
+
+
+def test_clips_that_begin_later_from_join_to_join_are_a_problem(tmp_path: Path) -> None:
+    one = webm(tmp_path / "clip-0.webm")
+    encoder().join([one] * 12, tmp_path / "film.webm", [Fraction(102, 100)] * 12)
+    assert "clip 12 begins 209 ms off its time" in proved([one] * 12, tmp_path / "film.webm").problems
+
+
+def test_a_clip_whose_sound_was_lost_between_others_is_a_problem(tmp_path: Path) -> None:
+    own, other = webm(tmp_path / "clip-0.webm"), webm(tmp_path / "clip-1.webm", hertz=700)
+    encoder().join([own, other, own], tmp_path / "film.webm", [Fraction(1001, 1000)] * 3)
+    problems = proved([own] * 3, tmp_path / "film.webm").problems
+    assert problems == ("the sound of clip 2 is not where its picture is",)
