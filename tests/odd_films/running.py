@@ -1,0 +1,82 @@
+"""One film of the campaign: generated, joined, watched and judged."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.odd_films.bases import FFMPEG, Pool
+from tests.odd_films.generating import OddFilm, odd_film
+from tests.odd_films.joining import Joined, joined
+from tests.odd_films.judging import Made, problems
+from tests.odd_films.watching import watched
+
+RIGHT, WRONG, REFUSED, EXPECTED = "right", "wrong", "refused", "refused as expected"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of a film. `REFUSED` is a refusal that no oddness explains."""
+
+    seed: str
+    outcome: str
+    strategy: str = ""
+    problems: tuple[str, ...] = ()
+    told: dict[str, object] = field(default_factory=dict)
+
+
+def judged(pool: Pool, seed: str, *, keep: Path | None = None, ffmpeg: str = FFMPEG) -> Verdict:
+    """The film of a seed; one that is wrong is left in `keep` with its clips and how they were generated."""
+    film = odd_film(pool, seed)
+    try:
+        made = joined(film)
+    except Exception as error:  # noqa: BLE001 - a crash of the engine is a verdict
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        crash = f"{type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"
+        return _kept(Verdict(seed, WRONG, "", (crash,), film.told()), film, b"", keep)
+    if made.code:
+        return _kept(_of_refusal(film, made), film, b"", keep)
+    found = tuple(_problems(film, made, ffmpeg))
+    verdict = Verdict(seed, WRONG if found else RIGHT, made.strategy, found, film.told())
+    return _kept(verdict, film, made.data, keep)
+
+
+def _of_refusal(film: OddFilm, made: Joined) -> Verdict:
+    """Expected where the clip it names may be refused with its code; without a name, any clip."""
+    named = re.match(r"Clip (\d+)\b", made.sentence)
+    clips = [film.clips[int(named[1]) - 1]] if named else film.clips
+    is_expected = any(made.code in clip.refusals for clip in clips)
+    sentence = f"{made.code}: {made.sentence}"
+    return Verdict(film.seed, EXPECTED if is_expected else REFUSED, "", (sentence,), film.told())
+
+
+def _problems(film: OddFilm, made: Joined, ffmpeg: str) -> Iterator[str]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"film.{made.container}"
+        path.write_bytes(made.data)
+        try:
+            seen = watched(path, ffmpeg=ffmpeg)
+        except AssertionError as error:
+            yield str(error)
+            return
+    whole = Made(seen, made.data, made.container == "mp4", made.encoded)
+    yield from problems(whole, [clip.truth for clip in film.clips])
+
+
+def _kept(verdict: Verdict, film: OddFilm, data: bytes, keep: Path | None) -> Verdict:
+    if keep is None or verdict.outcome in (RIGHT, EXPECTED):
+        return verdict
+    folder = keep / verdict.seed
+    folder.mkdir(parents=True, exist_ok=True)
+    for clip in film.clips:
+        (folder / clip.name).write_bytes(clip.data)
+    if data:
+        (folder / "film.mp4").write_bytes(data)
+    story = {**film.told(), "outcome": verdict.outcome, "strategy": verdict.strategy, "problems": verdict.problems}
+    (folder / "film.json").write_text(json.dumps(story, indent=1, default=str) + "\n", "utf8")
+    return verdict
