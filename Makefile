@@ -8,7 +8,7 @@ SOURCES := $(wildcard shared functions infra layers/build.py local operate bench
 TYPED := $(wildcard shared functions infra layers/build.py local operate bench app.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down clean logs status demo test sample-media check format synth layers accounts stores bench-api bench-compile plan campaign fuzz browser
+.PHONY: help setup up down clean logs status demo test sample-media check format synth layers accounts stores bench-api bench-compile plan campaign fuzz odd-films browser
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -70,6 +70,9 @@ bench-compile: setup ## Our splice beside the reference method, and other ways; 
 
 fuzz: setup ## Forge clips against the engine for 10 minutes, from where the last run came to; ARGS="--seconds 3600"
 	@$(PYTHON) -m tests.fuzz $(ARGS)
+
+odd-films: setup ## Join odd clips by seed and hold every film against what was generated; ARGS="--seed 7 --films 50 --keep out/odd"
+	@POWERTOOLS_METRICS_DISABLED=true $(PYTHON) -m tests.odd_films $(ARGS)
 
 bench-api: setup ## Measure status, webhook and generate on a stack of its own; a table and docs/benchmarks/api.jsonl
 	@$(PYTHON) -m bench.api $(ARGS)

@@ -21,6 +21,7 @@ from uuid import uuid4
 
 from tests.campaigns import lifecycle_run, results, stack_faults, tenants, urls, webhooks
 from tests.campaigns.results import Slice
+from tests.odd_films import running as odd_films
 
 Run = Callable[["Surroundings", int, int], tuple[int, int]]
 
@@ -81,6 +82,7 @@ CAMPAIGNS = {
     "state-machine": Campaign(
         100_000, 3000, lambda on, seed, n: lifecycle_run.run(on.database_url, seed, n), "entries"
     ),
+    "odd-films": Campaign(3000, 100, lambda on, seed, n: (n, odd_films.run(seed, n))),
     "two-tenants": Campaign(10_000, 1000, lambda on, seed, n: (n, tenants.run(on.tenants, seed, n))),
     "fault-rows": _on_stack(5 * FAULT_ROWS, FAULT_ROWS, stack_faults.run_rows),
     "triple-faults": _on_stack(100, 10, stack_faults.run_triples),
@@ -118,7 +120,7 @@ def _missing(name: str, on: Surroundings, end: float, target: int, first_seed: i
     seeds = count(first_seed or 1 + sum(done.campaign == name for done in results.slices()))
     while (missing := target - results.totals(LEDGERS)[0][name]) > 0 and time.monotonic() < end:
         seed, began = next(seeds), time.monotonic()
-        with _quiet():
+        with quiet():
             cases, violations = campaign.run(on, seed, min(campaign.slice, missing))
         at = datetime.now(UTC).isoformat(timespec="seconds")
         done = Slice(name, seed, cases, violations, round(time.monotonic() - began, 1), at, campaign.ledger)
@@ -127,7 +129,7 @@ def _missing(name: str, on: Surroundings, end: float, target: int, first_seed: i
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without the product's log lines; a violation is told on stderr."""
     logging.disable(logging.CRITICAL)
     os.environ["POWERTOOLS_METRICS_DISABLED"] = "true"

@@ -20,6 +20,7 @@ from tests.odd_films.movie import AUDIO, VIDEO, Movie, Sample, Track, read_movie
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
 VARIANTS = 6
 FRAMES = (14, 18, 24, 30, 36, 40)
+OPEN_GOP = "open-gop=1:keyint=12:min-keyint=12:bframes=3:b-adapt=0:scenecut=0"
 X264 = "-c:v libx264 -pix_fmt yuv420p -crf 16"
 
 
@@ -51,16 +52,24 @@ VIDEO_KINDS = (
     _x264("29.97", "-preset veryfast -bf 2 -g 15", fps=Fraction(30000, 1001)),
     _x264("30", "-preset veryfast -bf 0 -g 15", fps=Fraction(30)),
     _x264("60", "-preset veryfast -bf 0 -g 30", fps=Fraction(60)),
-    _x264("open-gop", "-preset veryfast -x264-params open-gop=1:keyint=12:min-keyint=12:bframes=3:b-adapt=0:scenecut=0"),
+    _x264("open-gop", f"-preset veryfast -x264-params {OPEN_GOP}"),
     _x264("other-size", "-preset veryfast -bf 0 -g 12", size=(128, 96)),
     _x264("pixel-aspect", "-preset veryfast -bf 0 -g 12 -vf setsar=4/3", pixel_aspect=Fraction(4, 3)),
-    VideoKind("hevc", "-c:v libx265 -preset ultrafast -crf 18 -tag:v hvc1 -pix_fmt yuv420p "
-              "-x265-params log-level=none:keyint=12:bframes=2:open-gop=0", "hevc"),
-    VideoKind("hevc-open", "-c:v libx265 -preset ultrafast -crf 18 -tag:v hvc1 -pix_fmt yuv420p "
-              "-x265-params log-level=none:keyint=12:min-keyint=12:bframes=2:open-gop=1", "hevc"),
+    VideoKind(
+        "hevc",
+        "-c:v libx265 -preset ultrafast -crf 18 -tag:v hvc1 -pix_fmt yuv420p "
+        "-x265-params log-level=none:keyint=12:bframes=2:open-gop=0",
+        "hevc",
+    ),
+    VideoKind(
+        "hevc-open",
+        "-c:v libx265 -preset ultrafast -crf 18 -tag:v hvc1 -pix_fmt yuv420p "
+        "-x265-params log-level=none:keyint=12:min-keyint=12:bframes=2:open-gop=1",
+        "hevc",
+    ),
     VideoKind("vp9", "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -crf 20 -b:v 0 -g 12 -pix_fmt yuv420p", "vp9"),
     VideoKind("mpeg4", "-c:v mpeg4 -q:v 2 -g 12 -pix_fmt yuv420p", "mpeg4"),
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True)
@@ -106,7 +115,7 @@ class Pool:
         path = self.folder / "still.jpg"
         if not path.exists():
             frame = drawn(255, 0, 160, 96)
-            _encode("-f rawvideo -pix_fmt gray -s 160x96 -i -", frame, "-pix_fmt yuvj420p -frames:v 1 -update 1", path)
+            encode("-f rawvideo -pix_fmt gray -s 160x96 -i -", frame, "-pix_fmt yuvj420p -frames:v 1 -update 1", path)
         return path.read_bytes()
 
     def _made_video(self, kind: VideoKind, variant: int) -> Path:
@@ -116,14 +125,14 @@ class Pool:
             number = clip_number(kind, variant)
             frames = b"".join(drawn(number, frame, width, height) for frame in range(FRAMES[variant]))
             source = f"-f rawvideo -pix_fmt gray -s {width}x{height} -r {kind.fps} -i -"
-            _encode(source, frames, kind.options, path)
+            encode(source, frames, kind.options, path)
         return path
 
     def _made_audio(self, kind: AudioKind, noise_number: int) -> Path:
         path = self.folder / f"audio-{kind.name}-{noise_number}.{kind.suffix}"
         if not path.exists():
             source = f"-f s16le -ar {noise.RATE} -ac 1 -i -"
-            _encode(source, noise.samples_of(noise_number).tobytes(), f"-ar {kind.rate} {kind.options}", path)
+            encode(source, noise.samples_of(noise_number).tobytes(), f"-ar {kind.rate} {kind.options}", path)
         return path
 
 
@@ -132,7 +141,8 @@ def clip_number(kind: VideoKind, variant: int) -> int:
     return VIDEO_KINDS.index(kind) * VARIANTS + variant
 
 
-def _encode(source: str, data: bytes, options: str, path: Path) -> None:
+def encode(source: str, data: bytes, options: str, path: Path) -> None:
+    """Runs FFmpeg on what it is fed; the file appears under its name when it is whole."""
     unfinished = path.with_name(f"{os.getpid()}-{path.name}")
     argv = [FFMPEG, "-y", "-v", "error", "-nostats", *shlex.split(source), *shlex.split(options), str(unfinished)]
     done = subprocess.run(argv, input=data, capture_output=True, check=False)

@@ -88,7 +88,7 @@ class Draft:
 
 def plain_draft(
     pool: Pool, kind: VideoKind, audio_kind: AudioKind | None, variant: int, chance: random.Random
-) -> Draft:  # fmt: skip
+) -> Draft:
     """A clip as any camera writes it."""
     video = pool.video(kind, variant)
     audio = pool.audio(audio_kind, variant) if audio_kind else None

@@ -53,7 +53,8 @@ def drawn(clip: int, frame: int, width: int, height: int) -> bytes:
     rows = []
     for row in range(ROWS):
         line = b"".join(
-            bytes([cells.get((column, row), GREY)]) * (_edge(column + 1, COLUMNS, width) - _edge(column, COLUMNS, width))
+            bytes([cells.get((column, row), GREY)])
+            * (_edge(column + 1, COLUMNS, width) - _edge(column, COLUMNS, width))
             for column in range(COLUMNS)
         )
         rows.append(line * (_edge(row + 1, ROWS, height) - _edge(row, ROWS, height)))

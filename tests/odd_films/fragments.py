@@ -16,8 +16,12 @@ Cut = list[tuple[int, int]]
 
 def written_in_fragments(movie: Movie, layout: Layout) -> bytes:
     """The file; edit lists stand in its index."""
-    empty = [run_table(b"stts", []), full_box(b"stsc", 0, 0, word(0)), full_box(b"stsz", 0, 0, word(0), word(0)),
-             full_box(b"stco", 0, 0, word(0))]  # fmt: skip
+    empty = [
+        run_table(b"stts", []),
+        full_box(b"stsc", 0, 0, word(0)),
+        full_box(b"stsz", 0, 0, word(0), word(0)),
+        full_box(b"stco", 0, 0, word(0)),
+    ]
     traks = [trak(movie, place, empty, timed=False) for place in range(len(movie.tracks))]
     defaults = [full_box(b"trex", 0, 0, word(place + 1), word(1), bytes(12)) for place in range(len(movie.tracks))]
     moov = box(b"moov", movie_header(movie, timed=False), *traks, box(b"mvex", *defaults))
@@ -32,14 +36,18 @@ def _cuts(track: Track, movie: Movie, frames: int) -> Cut:
     starts = list(accumulate((sample.duration for sample in video.samples), initial=0))
     moments = [Fraction(at, video.timescale) for at in starts[:-1:frames]]
     own = list(accumulate((sample.duration for sample in track.samples), initial=0))[:-1]
-    firsts = [next((n for n, at in enumerate(own) if Fraction(at, track.timescale) >= moment), len(own))
-              for moment in moments]  # fmt: skip
+    firsts = [
+        next((n for n, at in enumerate(own) if Fraction(at, track.timescale) >= moment), len(own)) for moment in moments
+    ]
     return list(zip([0, *firsts[1:]], [*firsts[1:], len(own)], strict=True))
 
 
 def _fragment(movie: Movie, cuts: Sequence[tuple[int, int]], number: int) -> bytes:
-    parts = [(place, track, track.samples[a:b], a) for place, (track, (a, b)) in
-             enumerate(zip(movie.tracks, cuts, strict=True)) if b > a]  # fmt: skip
+    parts = [
+        (place, track, track.samples[a:b], a)
+        for place, (track, (a, b)) in enumerate(zip(movie.tracks, cuts, strict=True))
+        if b > a
+    ]
     size = len(_head(parts, number, 0))
     data = b"".join(sample.data for _, _, samples, _ in parts for sample in samples)
     return _head(parts, number, size + 8) + box(b"mdat", data)

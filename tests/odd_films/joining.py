@@ -46,7 +46,7 @@ def joined(film: OddFilm) -> Joined:
 
 def _joined(
     media: MemoryMedia, place: Place, sources: Sequence[Mapping[str, Any]], options: Mapping[str, Any]
-) -> Joined:  # fmt: skip
+) -> Joined:
     spec = Work(sources, wishes_of(options), "account", "job", "film", "thumbnail.jpg")
     work = FilmWork(media, SystemClock(), place, lambda *_: None, spec)
     made = work.make(work.plan())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import groupby
+from itertools import groupby, product
 
 from tests.odd_films import sync_marks
 from tests.odd_films.drawing import Shape, area, bounds, corners_are_right, read
@@ -36,7 +36,7 @@ def problems(film: Made, truths: Sequence[Truth]) -> list[str]:
     if film.is_mp4:
         found += _mark_problems(film.data)
     shapes = {truth.clip: truth.shapes for truth in truths}
-    numbers = [_read(seen, shapes) for seen in film.watched.frames]
+    numbers = [read_frame(seen, shapes) for seen in film.watched.frames]
     unread = [n for n, number in enumerate(numbers) if number is None]
     if unread:
         return [*found, f"frames {unread[:6]} of the film cannot be read"]
@@ -45,8 +45,12 @@ def problems(film: Made, truths: Sequence[Truth]) -> list[str]:
         order = [clip for clip, _ in groups]
         return [*found, f"clips {order} are shown, wanted {[truth.clip for truth in truths]}"]
     parts = [placed(frames, truth) for (_, frames), truth in zip(groups, truths, strict=True)]
-    return [*found, *_clip_problems(film, parts), *_length_problems(film, parts), *audio_problems(film.watched, parts,
-            film.encoded)]  # fmt: skip
+    return [
+        *found,
+        *_clip_problems(film, parts),
+        *_length_problems(film, parts),
+        *audio_problems(film.watched, parts, film.encoded),
+    ]
 
 
 def _mark_problems(data: bytes) -> Iterator[str]:
@@ -57,15 +61,15 @@ def _mark_problems(data: bytes) -> Iterator[str]:
         yield "the first frame is not marked as a place to begin at"
 
 
-def _read(seen: Seen, shapes: dict[int, tuple[Shape, ...]]) -> tuple[int, int] | None:
+def read_frame(seen: Seen, shapes: dict[int, tuple[Shape, ...]]) -> tuple[int, int] | None:
     """Clip and frame; a frame of a known clip is taken only in a shape that this clip may have."""
+    distinct = {shape: None for several in shapes.values() for shape in several}
     stray = None
-    for shape in {shape: None for several in shapes.values() for shape in several}:
-        for within in (area(shape, seen.image.aspect), WHOLE):
-            found = read(seen.image, shape, within)
-            if found and shape in shapes.get(found[0], ()):
-                return found
-            stray = found if found and found[0] not in shapes else stray
+    for shape, within in product(distinct, (None, WHOLE)):
+        found = read(seen.image, shape, within or area(shape, seen.image.aspect))
+        if found and shape in shapes.get(found[0], ()):
+            return found
+        stray = found if found and found[0] not in shapes else stray
     return stray
 
 
@@ -81,11 +85,11 @@ def _clip_problems(film: Made, parts: Sequence[Placed]) -> Iterator[str]:
     for place, part in enumerate(parts):
         next_begin = parts[place + 1].at if place + 1 < len(parts) else film.watched.end
         is_encoded = place in film.encoded
-        for problem in (*time_problems(part, next_begin, is_encoded), *_shape_problems(part, is_encoded)):
+        for problem in (*time_problems(part, next_begin, is_encoded), *shape_problems(part, is_encoded)):
             yield f"clip {place + 1}: {problem}"
 
 
-def _shape_problems(part: Placed, is_encoded: bool) -> Iterator[str]:
+def shape_problems(part: Placed, is_encoded: bool) -> Iterator[str]:
     """The frame's edges lie where its shape puts them; of copies, at the edges of the film."""
     for _, seen in (part.frames[0], part.frames[len(part.frames) // 2]):
         answers = [_shape_problem(seen, shape, is_encoded) for shape in part.truth.shapes]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Collection, Iterator, Sequence
 from fractions import Fraction
+from itertools import islice
 
 from tests.odd_films.judging_times import Placed
 from tests.odd_films.noise import RATE, SECONDS, Signs, found
@@ -35,11 +37,8 @@ def audio_problems(film: Watched, parts: Sequence[Placed], encoded: Collection[i
 
 def _places(signs: Signs, part: Placed, limit: float) -> Iterator[str]:
     for heard in part.truth.heard:
-        for at in _windows(heard, part):
-            problem = _place(signs, part, heard, at, limit)
-            if problem:
-                yield problem
-                return
+        answers = (_place(signs, part, heard, at, limit) for at in _windows(heard, part))
+        yield from islice(filter(None, answers), 1)
 
 
 def _windows(heard: HeardPart, part: Placed) -> Iterator[float]:
@@ -88,11 +87,14 @@ def _unwanted(film: Watched, parts: Sequence[Placed]) -> Iterator[str]:
     if samples is None or any(part.truth.deaf or part.truth.maybe_silent for part in parts):
         return
     for place, part in enumerate(parts):
-        for begin, end in _silences(part):
-            first, last = (round(float(part.at - part.begin + moment) * RATE) for moment in (begin, end))
-            loudest = max(map(abs, samples[max(first, 0) : max(last, 0)]), default=0)
-            if loudest > QUIET:
-                yield f"clip {place + 1}: something is heard from {float(begin):.2f} s to {float(end):.2f} s"
+        loud = (span for span in _silences(part) if _loudest(samples, part, *span) > QUIET)
+        for begin, end in loud:
+            yield f"clip {place + 1}: something is heard from {float(begin):.2f} s to {float(end):.2f} s"
+
+
+def _loudest(samples: array[int], part: Placed, begin: Fraction, end: Fraction) -> int:
+    first, last = (max(round(float(part.at - part.begin + moment) * RATE), 0) for moment in (begin, end))
+    return max(map(abs, samples[first:last]), default=0)
 
 
 def _silences(part: Placed) -> Iterator[tuple[Fraction, Fraction]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 
 from tests.odd_films.truth import ShownFrame, Truth
 from tests.odd_films.watching import Seen
@@ -72,6 +73,9 @@ def _wanted(part: Placed) -> list[ShownFrame]:
         frames = frames[1:]
     if not frames[-1].sure and shown[-1] != frames[-1].number:
         frames = frames[:-1]
+    twice = [n for n in range(1, len(frames)) if frames[n].number == frames[n - 1].number]
+    if twice and len(shown) == len(frames) - len(twice):
+        return [frame for n, frame in enumerate(frames) if n not in twice]
     return frames
 
 
@@ -81,14 +85,20 @@ def _encoded(part: Placed, film_end: Fraction) -> Iterator[str]:
     slack = rate / 2 + ROUNDING_SECONDS + part.truth.slack
     for number, seen in part.frames:
         at = part.seconds(seen)
-        if not any(frame.number == number and frame.begin - slack <= at < frame.end + slack
-                   for frame in _from_begin(part)):  # fmt: skip
+        if not any(
+            frame.number == number and frame.begin - slack <= at < frame.end + slack for frame in _from_begin(part)
+        ):
             yield f"shows frame {number} at {float(at):.3f} s"
             return
+    if _is_same_rate(part, rate):
+        yield from _copied(part)
+        return
     shown = {number for number, _ in part.frames}
-    missing = [frame.number for frame in part.truth.frames if frame.sure and frame.number not in shown and
-               frame.end - frame.begin > rate * Fraction(102, 100)]  # fmt: skip
-    missing += _missing_at_the_same_rate(part, rate, shown)
+    missing = [
+        frame.number
+        for frame in part.truth.frames
+        if frame.sure and frame.number not in shown and frame.end - frame.begin > rate * Fraction(102, 100)
+    ]
     if missing:
         yield f"does not show frames {_listed(missing)}"
     yield from _wrong_length(part, film_end, rate)
@@ -104,17 +114,15 @@ def _from_begin(part: Placed) -> Iterator[ShownFrame]:
 def _frame_seconds(part: Placed, film_end: Fraction) -> Fraction:
     """How long a frame of the film lasts here: the usual distance of two frames."""
     begins = [*(seen.begin for _, seen in part.frames), film_end]
-    steps = sorted(b - a for a, b in zip(begins, begins[1:], strict=False))
+    steps = sorted(b - a for a, b in pairwise(begins))
     return steps[len(steps) // 2]
 
 
-def _missing_at_the_same_rate(part: Placed, rate: Fraction, shown: set[int]) -> list[int]:
+def _is_same_rate(part: Placed, rate: Fraction) -> bool:
     """At an unchanged rate and with nothing held, every frame has a place of its own."""
-    lengths = {frame.end - frame.begin for frame in part.truth.frames[:-1]}
+    lengths = {frame.end - frame.begin for frame in part.truth.frames}
     is_same = all(abs(length / rate - 1) < Fraction(1, 1000) for length in lengths)
-    if not is_same or part.begin != part.truth.frames[0].begin or part.truth.slack:
-        return []
-    return [frame.number for frame in part.truth.frames if frame.sure and frame.number not in shown]
+    return is_same and part.begin == part.truth.frames[0].begin and not part.truth.slack
 
 
 def _wrong_length(part: Placed, film_end: Fraction, rate: Fraction) -> Iterator[str]:

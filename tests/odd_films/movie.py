@@ -87,6 +87,12 @@ def read_movie(data: bytes) -> Movie:
     return Movie(number(header, 20 if header[0] else 12), [_track(data, trak) for trak in parts[b"trak"]])
 
 
+def handlers(data: bytes) -> list[bytes]:
+    """What each track of a file is for; none of a file that has no index."""
+    moov = next((data[start:end] for kind, start, end in boxes(data) if kind == b"moov"), b"")
+    return [(at_path(trak, b"mdia", b"hdlr") or b"")[8:12] for trak in children(moov).get(b"trak", [])]
+
+
 def _track(data: bytes, trak: bytes) -> Track:
     media, tkhd = at_path(trak, b"mdia"), at_path(trak, b"tkhd")
     assert media is not None

@@ -55,12 +55,12 @@ def found(film: Signs, noise: int, at: float, seconds: float, first: int, last: 
     """How well a part of a noise fits (1 is the same) and where: the best begin from sample `first` to `last`."""
     count = round(seconds * RATE)
     part = signs_of(noise).part(round(at * RATE), count)
-    best, place = count, first
-    for block in range(first, last + 1, BLOCK):
-        stretch = film.part(block, BLOCK + count)
-        mask = (1 << count) - 1
-        for step in range(min(BLOCK, last + 1 - block)):
-            unlike = ((stretch >> step & mask) ^ part).bit_count()
-            if unlike < best:
-                best, place = unlike, block + step
-    return 1 - 2 * best / count, place
+    answers = (_best(film, part, count, block, min(block + BLOCK, last + 1)) for block in range(first, last + 1, BLOCK))
+    unlike, place = min(answers, default=(count, first))
+    return 1 - 2 * unlike / count, place
+
+
+def _best(film: Signs, part: int, count: int, first: int, end: int) -> tuple[int, int]:
+    """How many signs differ where fewest do, and where that is."""
+    stretch, mask = film.part(first, end - first + count), (1 << count) - 1
+    return min((((stretch >> step & mask) ^ part).bit_count(), first + step) for step in range(end - first))

@@ -15,9 +15,14 @@ from tests.odd_films.odd_media import entry_without
 
 Told = dict[str, Any] | None
 TURNS = {
-    "90": (0, 1, -1, 0), "180": (-1, 0, 0, -1), "270": (0, -1, 1, 0), "mirrored": (-1, 0, 0, 1),
-    "upside down": (1, 0, 0, -1), "90 mirrored": (0, 1, 1, 0), "270 mirrored": (0, -1, -1, 0),
-}  # fmt: skip
+    "90": (0, 1, -1, 0),
+    "180": (-1, 0, 0, -1),
+    "270": (0, -1, 1, 0),
+    "mirrored": (-1, 0, 0, 1),
+    "upside down": (1, 0, 0, -1),
+    "90 mirrored": (0, 1, 1, 0),
+    "270 mirrored": (0, -1, -1, 0),
+}
 
 
 def _other_audio_kind(draft: Draft, chance: random.Random) -> AudioKind:
@@ -77,8 +82,15 @@ def still_track(draft: Draft, chance: random.Random) -> Told:
     fixed[32:36] = word(160, 2) + word(96, 2)
     entry = box(b"jpeg", bytes(fixed[8:]))
     length = round(draft.seconds_of_video() * 600) if long else 1
-    track = Track(VIDEO, 600, entry, [Sample(draft.pool.jpeg(), length)], draft.video.header, flags=flags,
-                  shown=(Fraction(160), Fraction(96)))  # fmt: skip
+    track = Track(
+        VIDEO,
+        600,
+        entry,
+        [Sample(draft.pool.jpeg(), length)],
+        draft.video.header,
+        flags=flags,
+        shown=(Fraction(160), Fraction(96)),
+    )
     draft.movie.tracks.insert(0 if first else len(draft.movie.tracks), track)
     return {"first": first, "flags": flags, "long": long}
 

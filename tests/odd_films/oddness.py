@@ -34,8 +34,13 @@ def index_anywhere(draft: Draft, chance: random.Random) -> dict[str, Any]:
     layout.wide_offsets, layout.wide_payload = chance.random() < 0.4, chance.random() < 0.3
     layout.payloads, layout.free = chance.choice((1, 1, 2, 3)), chance.choice((0, 0, 1, 500))
     layout.apart = chance.random() < 0.3
-    return {"chunks": layout.chunks, "wide": layout.wide_offsets, "payloads": layout.payloads, "apart": layout.apart,
-            "free": layout.free}  # fmt: skip
+    return {
+        "chunks": layout.chunks,
+        "wide": layout.wide_offsets,
+        "payloads": layout.payloads,
+        "apart": layout.apart,
+        "free": layout.free,
+    }
 
 
 def stale_index(draft: Draft, chance: random.Random) -> dict[str, Any]:
@@ -60,24 +65,51 @@ def fragmented(draft: Draft, chance: random.Random) -> dict[str, Any] | None:
 
 CUT_OFF = ("bad_media", "mp4_cut_off", "mp4_no_moov", "mp4_payload_cut_off", "verification_failed")
 ODDNESSES = (
-    *_oddness("rate", odd_media.other_rate, odd_media.other_clock, odd_media.uneven, odd_media.short_at_first,
-              odd_media.signed_shifts),
-    *_oddness("sets", odd_media.sets_in_band, odd_media.constant_sizes, odd_media.compact_sizes,
-              odd_media.sample_of_no_bytes),
-    *_oddness("edits", odd_edits.hide_first, odd_edits.hide_last, odd_edits.hide_both_ends,
-              odd_edits.hide_part_of_a_frame, odd_edits.video_later, odd_edits.audio_later, odd_edits.both_later,
-              odd_edits.empty_behind, odd_edits.duration_zero, odd_edits.two_entries, odd_edits.hole,
-              odd_edits.no_edits, odd_edits.wide_edits, odd_edits.audio_of_other_length),
-    *_oddness("tracks", odd_tracks.audio_first, odd_tracks.disabled_audio, odd_tracks.second_audio,
-              odd_tracks.only_disabled_audio, odd_tracks.disabled_video, odd_tracks.still_track,
-              odd_tracks.data_track),
+    *_oddness(
+        "rate",
+        odd_media.other_rate,
+        odd_media.other_clock,
+        odd_media.uneven,
+        odd_media.short_at_first,
+        odd_media.signed_shifts,
+    ),
+    *_oddness(
+        "sets", odd_media.sets_in_band, odd_media.constant_sizes, odd_media.compact_sizes, odd_media.sample_of_no_bytes
+    ),
+    *_oddness(
+        "edits",
+        odd_edits.hide_first,
+        odd_edits.hide_last,
+        odd_edits.hide_both_ends,
+        odd_edits.hide_part_of_a_frame,
+        odd_edits.video_later,
+        odd_edits.audio_later,
+        odd_edits.both_later,
+        odd_edits.empty_behind,
+        odd_edits.duration_zero,
+        odd_edits.two_entries,
+        odd_edits.hole,
+        odd_edits.no_edits,
+        odd_edits.wide_edits,
+        odd_edits.audio_of_other_length,
+    ),
+    *_oddness(
+        "tracks",
+        odd_tracks.audio_first,
+        odd_tracks.disabled_audio,
+        odd_tracks.second_audio,
+        odd_tracks.only_disabled_audio,
+        odd_tracks.disabled_video,
+        odd_tracks.still_track,
+        odd_tracks.data_track,
+    ),
     *_oddness("matrix", odd_tracks.turned, odd_tracks.moved),
     *_oddness("shape", odd_tracks.shaped, odd_tracks.clean_aperture),
     *_oddness("marks", odd_media.no_marks, odd_media.too_many_marks, odd_media.too_few_marks),
     *_oddness("layout", index_anywhere, stale_index, garbage_behind, fragmented),
     *_oddness("damage", odd_media.damaged_audio, refusals=("bad_media", "verification_failed")),
     *_oddness("damage", odd_media.truncated, refusals=CUT_OFF),
-)  # fmt: skip
+)
 GROUPS = ("rate", "sets", "edits", "tracks", "shape", "matrix", "marks", "layout", "damage")
 # Damage ends a film, so that little else of it could be seen.
 WEIGHTS = {"edits": 3.0, "rate": 1.5, "tracks": 1.5, "layout": 1.5, "damage": 0.12}

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import tempfile
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from tests.odd_films.bases import FFMPEG, Pool
 from tests.odd_films.generating import OddFilm, odd_film
 from tests.odd_films.joining import Joined, joined
 from tests.odd_films.judging import Made, problems
+from tests.odd_films.second_look import clip_problems
 from tests.odd_films.watching import watched
 
 RIGHT, WRONG, REFUSED, EXPECTED = "right", "wrong", "refused", "refused as expected"
@@ -27,7 +32,27 @@ class Verdict:
     outcome: str
     strategy: str = ""
     problems: tuple[str, ...] = ()
-    told: dict[str, object] = field(default_factory=dict)
+    told: dict[str, Any] = field(default_factory=dict)
+
+
+def run_slice(seeds: Sequence[str], processes: int, *, keep: Path | None = None, ffmpeg: str = FFMPEG) -> list[Verdict]:
+    """The films of these seeds, in so many processes that share their bases."""
+    with tempfile.TemporaryDirectory() as folder:
+        judge = partial(judged, Pool(Path(folder)), keep=keep, ffmpeg=ffmpeg)
+        if processes == 1:
+            return list(map(judge, seeds))
+        with ProcessPoolExecutor(processes, initializer=_quiet) as workers:
+            return list(workers.map(judge, seeds, chunksize=5))
+
+
+def _quiet() -> None:
+    logging.disable(logging.CRITICAL)
+
+
+def run(seed: int, films: int) -> int:
+    """A slice of the campaign: how many of its films are wrong."""
+    verdicts = run_slice([f"{seed}-{n}" for n in range(films)], 2)
+    return sum(verdict.outcome == WRONG for verdict in verdicts)
 
 
 def judged(pool: Pool, seed: str, *, keep: Path | None = None, ffmpeg: str = FFMPEG) -> Verdict:
@@ -77,6 +102,13 @@ def _kept(verdict: Verdict, film: OddFilm, data: bytes, keep: Path | None) -> Ve
         (folder / clip.name).write_bytes(clip.data)
     if data:
         (folder / "film.mp4").write_bytes(data)
-    story = {**film.told(), "outcome": verdict.outcome, "strategy": verdict.strategy, "problems": verdict.problems}
+    misread = {clip.name: said for clip in film.clips if (said := clip_problems(clip))}
+    story = {
+        **film.told(),
+        "outcome": verdict.outcome,
+        "strategy": verdict.strategy,
+        "problems": verdict.problems,
+        "ffmpeg_differs": misread,
+    }
     (folder / "film.json").write_text(json.dumps(story, indent=1, default=str) + "\n", "utf8")
     return verdict

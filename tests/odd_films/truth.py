@@ -17,7 +17,8 @@ Where the standard and players differ, or where both answers are right, both are
 | a hole in the video between two edits | the frame before it is held |
 | a gap in the audio or audio that ends early | silence, which is not listened to within 60 ms of its edges |
 | Matroska and WebM | times are rounded to 1 ms, the last frame lasts a frame more or less |
-| TS, AVI | the last frame lasts as long as the others |
+| TS | the last frame lasts a frame more or less |
+| AVI | times are off by up to a frame: it counts in frames, and its audio's priming moves the video |
 """
 
 from __future__ import annotations
@@ -92,10 +93,16 @@ def truth_of(movie: Movie, video: Track, audio: Track | None, shapes: tuple[Shap
     unsure = [frame for frame in frames if not frame.sure]
     slack = max((_hidden_share(video, frame) for frame in unsure), default=Fraction(0))
     return Truth(
-        video.source, frames, heard, _begins(frames, heard), shapes,
-        hidden=tuple(_hidden(movie, audio, heard)), slack=slack, end_slack=slack,
+        video.source,
+        frames,
+        heard,
+        _begins(frames, heard),
+        shapes,
+        hidden=tuple(_hidden(movie, audio, heard)),
+        slack=slack,
+        end_slack=slack,
         maybe_silent=audio is not None and not audio.enabled,
-    )  # fmt: skip
+    )
 
 
 def _begins(frames: tuple[ShownFrame, ...], heard: tuple[HeardPart, ...]) -> tuple[Fraction, ...]:
@@ -136,15 +143,15 @@ def _media_end(track: Track) -> Fraction:
 
 
 def _shown_frames(track: Track, movie_timescale: int) -> Iterator[ShownFrame]:
-    """A frame lasts until the next one; one that follows itself without a break is the same still."""
+    """A frame lasts until the next one; one that two edits show without a break is one frame."""
     found: list[ShownFrame] = []
+    before: Fraction | None = None
     for begin, first, last in segments(track, movie_timescale):
-        for frame in _composed_frames(track):
-            shown = _cut(frame, first, last, begin - first)
-            if shown and found and found[-1].number == shown.number and found[-1].end == shown.begin:
-                found[-1] = replace(found[-1], end=shown.end, sure=True)
-            elif shown:
-                found.append(shown)
+        own = [shown for frame in _composed_frames(track) if (shown := _cut(frame, first, last, begin - first))]
+        if found and own and before == first and found[-1].number == own[0].number:
+            found[-1:] = [replace(found[-1], end=own.pop(0).end, sure=True)]
+        found += own
+        before = last
     return iter(_without_holes(found))
 
 

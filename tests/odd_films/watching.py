@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import tempfile
 from array import array
@@ -13,15 +14,14 @@ from pathlib import Path
 
 from tests.odd_films.bases import FFMPEG
 from tests.odd_films.drawing import Image
-from tests.odd_films.movie import AUDIO, read_movie
+from tests.odd_films.movie import AUDIO, handlers
 from tests.odd_films.noise import RATE, Signs, signs
 
-_CLOCK = re.compile(r"config in time_base: (\d+)/(\d+)")
-_FRAME = re.compile(
-    r"\bn: *\d+ pts: *(-?\d+|NOPTS) .*? duration: *(-?\d+) .*? sar:(\d+)/(\d+) s:(\d+)x(\d+)", re.DOTALL
-)
+_HEADER = re.compile(r"#(\w+) 0: (\d+)[/x](\d+)")
 # What FFmpeg says of its own work, not of the file.
-_HARMLESS = re.compile(r"^(\[(Parsed_|out#|vost#|aost#|rawvideo|s16le|swscaler|fc#)|Stream mapping|Press |Output |Input |  )")
+_HARMLESS = re.compile(
+    r"^(\[(Parsed_|out#|vost#|aost#|rawvideo|s16le|swscaler|fc#)|Stream mapping|Press |Output |Input |  )"
+)
 _COMPLAINT = re.compile(
     r"error|corrupt|invalid|missing|damaged|illegal|concealing|no frame!|non-existing|overflow|non monoton", re.I
 )
@@ -58,45 +58,43 @@ class Watched:
 def watched(path: Path, *, ffmpeg: str = FFMPEG, video: int = 0, audio: int | None = 0) -> Watched:
     """Plays a file, by the tracks of these numbers. Raises AssertionError where FFmpeg shows nothing at all."""
     with tempfile.TemporaryDirectory() as folder:
-        heard = Path(folder) / "audio"
-        argv = [
-            ffmpeg, "-hide_banner", "-nostats", "-y", "-threads", "1", "-copyts", "-i", str(path),
-            "-map", f"0:v:{video}", "-vf", "showinfo=checksum=0,format=gray", "-fps_mode", "passthrough",
-            "-f", "rawvideo", "-",
-        ]  # fmt: skip
+        heard, listed = Path(folder) / "audio", Path(folder) / "frames"
+        clock = "demux" if ffmpeg == FFMPEG else "-1"
+        shown = f"-map 0:v:{video} -vf format=gray -c:v rawvideo -fps_mode passthrough -enc_time_base {clock}"
+        command = f"{ffmpeg} -hide_banner -nostats -v warning -y -threads 1 -copyts -i {path} "
+        command += f"{shown} -f rawvideo - {shown} -f framecrc {listed}"
         if audio is not None and _has_audio(path, ffmpeg):
             filters = f"aresample={RATE}:async=1:min_hard_comp=0.005:first_pts=0"
-            argv += ["-map", f"0:a:{audio}", "-af", filters, "-ac", "1", "-f", "s16le", str(heard)]
-        done = subprocess.run(argv, capture_output=True, check=False, timeout=LONGEST_RUN_SECONDS)
-        samples = None
-        if heard.exists():
-            samples = array("h", heard.read_bytes())
+            command += f" -map 0:a:{audio} -af {filters} -ac 1 -f s16le {heard}"
+        done = subprocess.run(shlex.split(command), capture_output=True, check=False, timeout=LONGEST_RUN_SECONDS)
+        samples = array("h", heard.read_bytes()) if heard.exists() else None
+        listing = listed.read_text() if listed.exists() else ""
     log = done.stderr.decode(errors="replace")
     assert done.stdout, f"nothing is shown: {log[-500:]}"
-    return Watched(tuple(_frames(log, memoryview(done.stdout))), samples, tuple(_complaints(log)))
+    return Watched(tuple(_frames(listing, memoryview(done.stdout))), samples, tuple(_complaints(log)))
 
 
 def _has_audio(path: Path, ffmpeg: str) -> bool:
     """By its index where it has one, which is faster than to ask FFmpeg."""
     data = path.read_bytes()
-    if data[4:8] == b"ftyp" and b"moof" not in data:
-        return any(track.handler == AUDIO for track in read_movie(data).tracks)
+    if data[4:8] == b"ftyp":
+        return AUDIO in handlers(data)
     asked = subprocess.run([ffmpeg, "-hide_banner", "-i", str(path)], capture_output=True, check=False)
     return b"Audio: " in asked.stderr
 
 
-def _frames(log: str, pixels: memoryview) -> Iterator[Seen]:
-    clock = _CLOCK.search(log)
-    assert clock is not None
-    tick = Fraction(int(clock[1]), int(clock[2]))
-    at = 0
-    for found in _FRAME.finditer(log):
-        width, height = int(found[5]), int(found[6])
-        sar = Fraction(int(found[3]), int(found[4])) if int(found[3]) and int(found[4]) else Fraction(1)
-        image = Image(pixels[at : at + width * height], width, height, sar * width / height)
-        at += width * height
-        yield Seen(int(found[1]) * tick, int(found[2]) * tick, image)
-    assert at == len(pixels), "frames of other sizes than FFmpeg says"
+def _frames(listing: str, pixels: memoryview) -> Iterator[Seen]:
+    """From FFmpeg's list: stream, decoding and presentation time, duration and size of each frame."""
+    header = {found[1]: (int(found[2]), int(found[3])) for found in _HEADER.finditer(listing)}
+    tick, (width, height) = Fraction(*header["tb"]), header["dimensions"]
+    wide, high = header.get("sar", (1, 1))
+    aspect = Fraction(width, height) * (Fraction(wide, high) if wide and high else 1)
+    rows = [line.split(",") for line in listing.splitlines() if line and not line.startswith("#")]
+    size = width * height
+    assert len(rows) * size == len(pixels), "other frames than FFmpeg lists"
+    for n, row in enumerate(rows):
+        image = Image(pixels[n * size : (n + 1) * size], width, height, aspect)
+        yield Seen(int(row[2]) * tick, int(row[3]) * tick, image)
 
 
 def _complaints(log: str) -> Iterator[str]:

@@ -104,9 +104,7 @@ def _index(movie: Movie, layout: Layout, chunks: Sequence[Chunk], offsets: dict[
         listed = b"".join(word(offsets.get(chunk, 0), wide) for chunk in own)
         kind = b"co64" if layout.wide_offsets else b"stco"
         counts = [(end - first) * max(track.block, 1) for _, first, end in own]
-        tables.append(
-            [*sample_tables(track), _chunk_table(counts), full_box(kind, 0, 0, word(len(own)), listed)]
-        )
+        tables.append([*sample_tables(track), _chunk_table(counts), full_box(kind, 0, 0, word(len(own)), listed)])
     return box(b"moov", movie_header(movie), *(trak(movie, n, table) for n, table in enumerate(tables)))
 
 
@@ -158,9 +156,19 @@ def movie_header(movie: Movie, *, timed: bool = True) -> bytes:
     seconds = max(Fraction(_length(movie, track), movie.timescale) for track in movie.tracks)
     length = ceil(seconds * movie.timescale) if timed else 0
     return full_box(
-        b"mvhd", 0, 0, bytes(8), word(movie.timescale), word(length), word(ONE), word(0x100, 2), bytes(10),
-        UNIT_MATRIX, bytes(24), word(len(movie.tracks) + 1),
-    )  # fmt: skip
+        b"mvhd",
+        0,
+        0,
+        bytes(8),
+        word(movie.timescale),
+        word(length),
+        word(ONE),
+        word(0x100, 2),
+        bytes(10),
+        UNIT_MATRIX,
+        bytes(24),
+        word(len(movie.tracks) + 1),
+    )
 
 
 def _length(movie: Movie, track: Track) -> int:
@@ -192,9 +200,20 @@ def _track_header(movie: Movie, place: int, *, timed: bool) -> bytes:
     length = _length(movie, track) if timed else 0
     volume = 0 if track.handler == VIDEO else 0x100
     return full_box(
-        b"tkhd", 0, track.flags, bytes(8), word(place + 1), bytes(4), word(length), bytes(8), bytes(4),
-        word(volume, 2), bytes(2), _matrix(track), *(word(round(side * ONE)) for side in track.shown),
-    )  # fmt: skip
+        b"tkhd",
+        0,
+        track.flags,
+        bytes(8),
+        word(place + 1),
+        bytes(4),
+        word(length),
+        bytes(8),
+        bytes(4),
+        word(volume, 2),
+        bytes(2),
+        _matrix(track),
+        *(word(round(side * ONE)) for side in track.shown),
+    )
 
 
 def _matrix(track: Track) -> bytes:
