@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import groupby, product
@@ -62,15 +62,33 @@ def _mark_problems(data: bytes) -> Iterator[str]:
 
 
 def read_frame(seen: Seen, shapes: dict[int, tuple[Shape, ...]]) -> tuple[int, int] | None:
-    """Clip and frame; a frame of a known clip is taken only in a shape that this clip may have."""
-    distinct = {shape: None for several in shapes.values() for shape in several}
-    stray = None
-    for shape, within in product(distinct, (None, WHOLE)):
-        found = read(seen.image, shape, within or area(shape, seen.image.aspect))
-        if found and shape in shapes.get(found[0], ()):
-            return found
-        stray = found if found and found[0] not in shapes else stray
-    return stray
+    """Clip and frame; a frame of a known clip is taken only in a shape that this clip may have.
+
+    A mirrored frame may look like another one but for its corners. Those in the wrong place are taken where nothing
+    else can be read: the frame's shape is wrong then, which is said of its clip.
+    """
+    readings = list(_readings(seen, {shape: None for several in shapes.values() for shape in several}))
+    fitting = [one for one in readings if one.number[0] in shapes and one.shape in shapes[one.number[0]]]
+    stray = [one for one in readings if one.number[0] not in shapes and one.upright]
+    best = [*(one for one in fitting if one.upright), *stray, *fitting]
+    return best[0].number if best else None
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """Clip and frame as they are read in one shape; `upright`: its corners are where they belong."""
+
+    number: tuple[int, int]
+    shape: Shape
+    upright: bool
+
+
+def _readings(seen: Seen, distinct: Iterable[Shape]) -> Iterator[_Reading]:
+    for shape, as_wanted in product(distinct, (True, False)):
+        within = area(shape, seen.image.aspect) if as_wanted else WHOLE
+        number = read(seen.image, shape, within)
+        if number:
+            yield _Reading(number, shape, corners_are_right(seen.image, shape, within))
 
 
 def _groups(film: Watched, numbers: Sequence[tuple[int, int]]) -> list[tuple[int, list[tuple[int, Seen]]]]:

@@ -33,18 +33,25 @@ class Placed:
 
 
 def placed(frames: Sequence[tuple[int, Seen]], truth: Truth) -> Placed:
-    """Of the begins a clip may have, the one that its second frame tells."""
+    """Of the begins a clip may have, the one that its second frame tells; also that of its first frame.
+
+    The last is wrong where audio begins before it, and then `time_problems` says so.
+    """
     begins = {frame.number: frame.begin for frame in truth.frames}
     later = next(((number, seen) for number, seen in frames if number != frames[0][0] and number in begins), None)
     if later is None:
         return Placed(truth, frames, truth.begins[0])
     number, seen = later
     told = begins[number] - (seen.begin - frames[0][1].begin)
-    return Placed(truth, frames, min(truth.begins, key=lambda begin: abs(begin - told)))
+    begin = min((*truth.begins, truth.frames[0].begin), key=lambda begin: abs(begin - told))
+    return Placed(truth, frames, begin)
 
 
 def time_problems(part: Placed, film_end: Fraction, is_encoded: bool) -> Iterator[str]:
     """Of one clip that lasts until `film_end`. What was encoded may be as exact as a copy."""
+    if part.begin not in part.truth.begins:
+        cut = float(part.begin - part.truth.begins[0]) * 1000
+        yield f"{cut:.0f} ms of audio before its first frame are cut"
     exact = list(_copied(part))
     if exact and is_encoded:
         yield from _encoded(part, film_end)

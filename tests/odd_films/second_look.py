@@ -29,7 +29,7 @@ def clip_problems(clip: OddClip, *, ffmpeg: str = FFMPEG) -> list[str]:
             seen = watched(path, ffmpeg=ffmpeg, video=video, audio=audio)
         except AssertionError as error:
             return [str(error)]
-    truth = replace(clip.truth, begins=(clip.truth.frames[0].begin,))
+    truth = replace(clip.truth, begins=tuple(frame.begin for frame in clip.truth.frames[:2]))
     numbers = [read_frame(one, {truth.clip: truth.shapes}) for one in seen.frames]
     if any(number is None or number[0] != truth.clip for number in numbers):
         return [f"FFmpeg shows {[number for number, _ in groupby(numbers)][:5]}"]

@@ -110,6 +110,8 @@ def _begins(frames: tuple[ShownFrame, ...], heard: tuple[HeardPart, ...]) -> tup
     begins = [first]
     if 0 < frames[0].begin - first <= SMALL_LEAD:
         begins.append(frames[0].begin)
+    if not frames[0].sure:
+        begins.append(frames[1].begin)
     if first > 0:
         begins.append(Fraction(0))
     return tuple(begins)
