@@ -20,6 +20,10 @@ HEAD = (
     "`fault-rows`: every fault alone, in five rounds; `triple-faults`: two faults that the provider is asked for and "
     "one of the surroundings or the lines. A fault of a line (`tests/campaigns/lines.py`) lasts until it was felt.",
     "",
+    "`odd-films`: films of clips with odd edit lists, tracks, clocks, shapes and indexes, by every rung of the plan, "
+    "held against what was generated (`tests/odd_films`). A refusal that no oddness explains is listed by the run and "
+    "is no violation.",
+    "",
     "How time passes: in `state-machine` by one virtual clock, which is the process's and, as `now()`, the database's; "
     "its slices before 2026-11-21T11:40 moved what waits in the database into the past instead and left the process "
     "its own clock. On the stack time is real, but once a fault is over, checks and announcements that are not due "

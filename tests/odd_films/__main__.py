@@ -1,13 +1,14 @@
 """`make odd-films`: films of odd clips by seed, until the results file has the number to reach.
 
 `ARGS="--seed 7 --films 50 --seconds 600"` narrows it; `--keep FOLDER` leaves films that are wrong or refused, with
-their clips and how they were generated; `--only 7-12` makes film 12 of slice 7 again. `--second FFMPEG` watches the
-films with another FFmpeg. Refusals that no oddness explains are listed and counted apart; they are no violations.
+their clips and how they were generated; `--only 7-12` makes film 12 of slice 7 again. `--second`: the FFmpeg on the
+PATH watches the films as well. Refusals that no oddness explains are listed and counted apart; they are no violations.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import time
 from collections import Counter
@@ -19,7 +20,6 @@ from pathlib import Path
 from tests.campaigns import results
 from tests.campaigns.__main__ import CAMPAIGNS, LEDGERS, quiet
 from tests.campaigns.results import Slice
-from tests.odd_films.bases import FFMPEG
 from tests.odd_films.running import EXPECTED, REFUSED, RIGHT, WRONG, Verdict, run_slice
 
 NAME = "odd-films"
@@ -33,11 +33,11 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seed", type=int, help="of the first slice, else the next")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--keep", type=Path)
-    parser.add_argument("--second", default=FFMPEG, metavar="FFMPEG")
+    parser.add_argument("--second", action="store_const", const=shutil.which("ffmpeg"))
     parser.add_argument("--only", nargs="+", metavar="SEED", help="these films alone; nothing is recorded")
     chosen = parser.parse_args(arguments)
     if chosen.only:
-        verdicts = run_slice(chosen.only, 1, keep=chosen.keep, ffmpeg=chosen.second)
+        verdicts = run_slice(chosen.only, 1, keep=chosen.keep, second=chosen.second)
         print("\n".join(map(described, verdicts)))
         return int(any(verdict.outcome == WRONG for verdict in verdicts))
     wrong = sum(done.violations for done in _slices(chosen))
@@ -55,7 +55,7 @@ def _slices(chosen: argparse.Namespace) -> Iterator[Slice]:
         seed, films, began = next(seeds), min(size, missing), time.monotonic()
         with quiet():
             verdicts = run_slice(
-                [f"{seed}-{n}" for n in range(films)], chosen.processes, keep=chosen.keep, ffmpeg=chosen.second
+                [f"{seed}-{n}" for n in range(films)], chosen.processes, keep=chosen.keep, second=chosen.second
             )
         at = datetime.now(UTC).isoformat(timespec="seconds")
         counted = Counter(verdict.outcome for verdict in verdicts)

@@ -68,6 +68,7 @@ VIDEO_KINDS = (
         "hevc",
     ),
     VideoKind("vp9", "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -crf 20 -b:v 0 -g 12 -pix_fmt yuv420p", "vp9"),
+    _x264("never shown", "-preset veryfast -bf 0 -g 12"),
     VideoKind("mpeg4", "-c:v mpeg4 -q:v 2 -g 12 -pix_fmt yuv420p", "mpeg4"),
 )
 
@@ -93,6 +94,7 @@ AUDIO_KINDS = (
     AudioKind("pcm", "-c:a pcm_s16le -ac 1", 16_000, "mov", 320),
 )
 VIDEOS = {kind.name: kind for kind in VIDEO_KINDS}
+NEVER_SHOWN = VIDEOS.pop("never shown")
 AUDIOS = {kind.name: kind for kind in AUDIO_KINDS}
 
 

@@ -118,7 +118,10 @@ def odd_film(pool: Pool, seed: str) -> OddFilm:
     count = chance.choices((1, 2, 3, 4, 5), (2, 4, 4, 2, 1))[0]
     main = (chance.choice(MAIN_VIDEOS), chance.choice(MAIN_AUDIOS))
     first = chance.randrange(VARIANTS)
-    clips = [_clip(pool, main, (first + number) % VARIANTS, number, chance) for number in range(count)]
+    if chance.random() < 0.04:
+        clips = [_webm(pool, (first + number) % VARIANTS, number, chance) for number in range(count)]
+    else:
+        clips = [_clip(pool, main, (first + number) % VARIANTS, number, chance) for number in range(count)]
     options = chance.choice(OPTIONS) if chance.random() < 0.28 else {}
     return OddFilm(seed, tuple(clips), options, chance.random() < 0.5)
 
@@ -138,6 +141,15 @@ def _clip(pool: Pool, main: tuple[str, str], variant: int, number: int, chance: 
         return remuxed(draft, container, number)
     changed(draft, chance, chance.choices((0, 1, 2, 3), (2, 5, 3, 1))[0])
     return finished(draft, number)
+
+
+def _webm(pool: Pool, variant: int, number: int, chance: random.Random) -> OddClip:
+    """Films of WebM alone are joined in a way of their own."""
+    audio = AUDIOS["opus"] if chance.random() < 0.8 else None
+    draft = plain_draft(pool, VIDEOS["vp9"], audio, variant, chance)
+    if chance.random() < 0.3:
+        apply(draft, chance.choice(LATE), chance)
+    return remuxed(draft, "webm", number)
 
 
 def _container(draft: Draft, chance: random.Random) -> str | None:

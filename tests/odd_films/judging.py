@@ -11,6 +11,7 @@ from tests.odd_films import sync_marks
 from tests.odd_films.drawing import Shape, area, bounds, corners_are_right, read
 from tests.odd_films.judging_audio import audio_problems
 from tests.odd_films.judging_times import Placed, placed, time_problems
+from tests.odd_films.movie import UPRIGHT
 from tests.odd_films.truth import Truth
 from tests.odd_films.watching import Seen, Watched
 
@@ -18,6 +19,8 @@ LENGTH_SLACK_SECONDS = Fraction(20, 1000)
 SHAPE_SHARE = 0.01
 EDGE_PIXELS = 2.5
 WHOLE = (0.0, 0.0, 1.0, 1.0)
+# Of frames that no clip should show.
+PLAIN = Shape(UPRIGHT, Fraction(5, 3))
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,8 @@ def read_frame(seen: Seen, shapes: dict[int, tuple[Shape, ...]]) -> tuple[int, i
     A mirrored frame may look like another one but for its corners. Those in the wrong place are taken where nothing
     else can be read: the frame's shape is wrong then, which is said of its clip.
     """
-    readings = list(_readings(seen, {shape: None for several in shapes.values() for shape in several}))
+    distinct = {shape: None for several in shapes.values() for shape in several}
+    readings = list(_readings(seen, [*distinct, PLAIN]))
     fitting = [one for one in readings if one.number[0] in shapes and one.shape in shapes[one.number[0]]]
     stray = [one for one in readings if one.number[0] not in shapes and one.upright]
     best = [*(one for one in fitting if one.upright), *stray, *fitting]

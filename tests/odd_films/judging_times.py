@@ -51,7 +51,7 @@ def time_problems(part: Placed, film_end: Fraction, is_encoded: bool) -> Iterato
     """Of one clip that lasts until `film_end`. What was encoded may be as exact as a copy."""
     if part.begin not in part.truth.begins:
         cut = float(part.begin - part.truth.begins[0]) * 1000
-        yield f"{cut:.0f} ms of audio before its first frame are cut"
+        yield f"its first {cut:.0f} ms are left out"
     exact = list(_copied(part))
     if exact and is_encoded:
         yield from _encoded(part, film_end)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-from tests.odd_films.bases import AUDIO_KINDS, FRAMES, VIDEOS, AudioKind
+from tests.odd_films.bases import AUDIO_KINDS, NEVER_SHOWN, AudioKind
 from tests.odd_films.boxes import VISUAL_ENTRY_BYTES, box, full_box, with_child, word
 from tests.odd_films.drafts import Draft
 from tests.odd_films.movie import VIDEO, Sample, Track
@@ -69,7 +69,7 @@ def only_disabled_audio(draft: Draft, chance: random.Random) -> Told:
 def disabled_video(draft: Draft, chance: random.Random) -> Told:
     """A disabled video track before or behind the one that is shown."""
     before = chance.random() < 0.7
-    other = draft.pool.video(VIDEOS["plain"], (draft.variant + 1) % len(FRAMES))
+    other = draft.pool.video(NEVER_SHOWN, draft.variant)
     other = replace(other, flags=2, source=-1)
     draft.movie.tracks.insert(0 if before else len(draft.movie.tracks), other)
     return {"before": before}

@@ -9,7 +9,7 @@ import tempfile
 import traceback
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from tests.odd_films.generating import OddFilm, odd_film
 from tests.odd_films.joining import Joined, joined
 from tests.odd_films.judging import Made, problems
 from tests.odd_films.second_look import clip_problems
-from tests.odd_films.watching import watched
+from tests.odd_films.watching import Watched, watched
 
 RIGHT, WRONG, REFUSED, EXPECTED = "right", "wrong", "refused", "refused as expected"
 
@@ -35,10 +35,12 @@ class Verdict:
     told: dict[str, Any] = field(default_factory=dict)
 
 
-def run_slice(seeds: Sequence[str], processes: int, *, keep: Path | None = None, ffmpeg: str = FFMPEG) -> list[Verdict]:
+def run_slice(
+    seeds: Sequence[str], processes: int, *, keep: Path | None = None, second: str | None = None
+) -> list[Verdict]:
     """The films of these seeds, in so many processes that share their bases."""
     with tempfile.TemporaryDirectory() as folder:
-        judge = partial(judged, Pool(Path(folder)), keep=keep, ffmpeg=ffmpeg)
+        judge = partial(judged, Pool(Path(folder)), keep=keep, second=second)
         if processes == 1:
             return list(map(judge, seeds))
         with ProcessPoolExecutor(processes, initializer=_quiet) as workers:
@@ -55,8 +57,11 @@ def run(seed: int, films: int) -> int:
     return sum(verdict.outcome == WRONG for verdict in verdicts)
 
 
-def judged(pool: Pool, seed: str, *, keep: Path | None = None, ffmpeg: str = FFMPEG) -> Verdict:
-    """The film of a seed; one that is wrong is left in `keep` with its clips and how they were generated."""
+def judged(pool: Pool, seed: str, *, keep: Path | None = None, second: str | None = None) -> Verdict:
+    """The film of a seed; one that is wrong is left in `keep` with its clips and how they were generated.
+
+    `second` is another FFmpeg that watches the film as well.
+    """
     film = odd_film(pool, seed)
     try:
         made = joined(film)
@@ -66,7 +71,7 @@ def judged(pool: Pool, seed: str, *, keep: Path | None = None, ffmpeg: str = FFM
         return _kept(Verdict(seed, WRONG, "", (crash,), film.told()), film, b"", keep)
     if made.code:
         return _kept(_of_refusal(film, made), film, b"", keep)
-    found = tuple(_problems(film, made, ffmpeg))
+    found = tuple(_problems(film, made, second))
     verdict = Verdict(seed, WRONG if found else RIGHT, made.strategy, found, film.told())
     return _kept(verdict, film, made.data, keep)
 
@@ -80,17 +85,34 @@ def _of_refusal(film: OddFilm, made: Joined) -> Verdict:
     return Verdict(film.seed, EXPECTED if is_expected else REFUSED, "", (sentence,), film.told())
 
 
-def _problems(film: OddFilm, made: Joined, ffmpeg: str) -> Iterator[str]:
+def _problems(film: OddFilm, made: Joined, second: str | None) -> Iterator[str]:
+    seen = _watched(made, FFMPEG)
+    yield from _judged(film, made, seen)
+    if second is not None and isinstance(seen, Watched):
+        again = _watched(made, second)
+        if isinstance(again, Watched) and len(again.frames) == len(seen.frames):
+            # Older releases do not list how long frames last.
+            pairs = zip(again.frames, seen.frames, strict=True)
+            again = replace(again, frames=tuple(replace(one, seconds=first.seconds) for one, first in pairs))
+        yield from (f"by {second}: {one}" for one in _judged(film, made, again))
+
+
+def _watched(made: Joined, ffmpeg: str) -> Watched | str:
+    """The film as it is played, or why it cannot be."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"film.{made.container}"
         path.write_bytes(made.data)
         try:
-            seen = watched(path, ffmpeg=ffmpeg)
+            return watched(path, ffmpeg=ffmpeg)
         except AssertionError as error:
-            yield str(error)
-            return
+            return str(error)
+
+
+def _judged(film: OddFilm, made: Joined, seen: Watched | str) -> list[str]:
+    if isinstance(seen, str):
+        return [seen]
     whole = Made(seen, made.data, made.container == "mp4", made.encoded)
-    yield from problems(whole, [clip.truth for clip in film.clips])
+    return problems(whole, [clip.truth for clip in film.clips])
 
 
 def _kept(verdict: Verdict, film: OddFilm, data: bytes, keep: Path | None) -> Verdict:

@@ -128,7 +128,7 @@ def test_a_first_frame_is_held_for_audio_that_comes_first(tmp_path: Path) -> Non
     right = Reference(frames=frames, audio=audio, encoded=(0,))
     assert right.judged(tmp_path, [held(HELD)]) == []
     cut = Reference(frames=film_frames((11,)), audio=audio[round(HELD * noise.RATE) :], encoded=(0,))
-    assert "250 ms of audio before its first frame are cut" in "; ".join(cut.judged(tmp_path, [held(HELD)]))
+    assert "its first 250 ms are left out" in "; ".join(cut.judged(tmp_path, [held(HELD)]))
 
 
 def at_rate(frames: Sequence[tuple[int, int]], wanted: int) -> list[tuple[int, int]]:
