@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from shared.adapters.clock import SystemClock
@@ -14,7 +13,7 @@ from shared.domain.errors import ProductError
 from shared.usecases.compile_film import wishes_of
 from shared.usecases.film import Work
 from shared.usecases.film_work import FilmWork
-from shared.usecases.inspect_media import Inspector, Place, _heads
+from shared.usecases.inspect_media import Place, look_through
 from tests.footage import encoder
 from tests.memory_media import MemoryMedia
 from tests.odd_films.generating import OddClip, OddFilm
@@ -62,8 +61,8 @@ def _source(media: MemoryMedia, place: Place, clip: OddClip, *, inspected: bool)
         return source
     path = place.folder / clip.name
     path.write_bytes(clip.data)
-    facts = place.encoder.verify(path)
-    decoded = Inspector._decoded(SimpleNamespace(media=media), key, facts)  # type: ignore[arg-type]
-    decoded |= _heads(path)
+    stored = media.head(key)
+    assert stored is not None
+    decoded = {"etag": stored.etag, **look_through(place.encoder, path).record}
     path.unlink()
     return {**source, "sizeBytes": len(clip.data), "decoded": decoded}
