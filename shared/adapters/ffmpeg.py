@@ -46,7 +46,8 @@ class Limits:
 
 Tell = Callable[[float], None]
 PROGRESS_BYTES = 1000
-_OUT_TIME = re.compile(rb"out_time_us=([0-9]+)")
+# At the end it may say the largest number there is.
+_OUT_TIME = re.compile(rb"out_time_us=([0-9]{1,12})\n")
 
 
 class FfmpegEncoder:
