@@ -8,6 +8,7 @@ import resource
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from shared.adapters.ffmpeg_pipes import Pipes
 from shared.adapters.ffmpeg_remedies import ENDED_BY, cut_off, remedy
 from shared.domain.errors import BadMedia, Conflict, DependencyDown, OutOfTime
 from shared.media import commands
-from shared.media.conform import Timing, conform_command
+from shared.media.conform import ClipChanges, Timing, conform_command, has_changed
 from shared.media.presentation import BY_RULE, Streams
 from shared.media.probe import MediaFacts, VideoFacts, parse_probe, with_decoded
 from shared.media.sound import SoundPiece, held_seconds, samples_of
@@ -28,6 +29,7 @@ from shared.media.target import Target
 
 KILLED_BEFORE_DEADLINE_SECONDS = 5.0
 POLL_SECONDS = 0.05
+STALLED_SECONDS = 120.0
 # A stopped run is not held up by a store that takes its time.
 LONGEST_JOIN_SECONDS = 1.0
 LOG_BYTES = 4_000_000
@@ -131,10 +133,12 @@ class FfmpegEncoder:
 
     def conform(
         self, clip: MediaInput, facts: MediaFacts, like: Target, result: MediaResult, *,
-        model: VideoFacts | None = None, timing: Timing | None = None, tell: Tell | None = None,
+        model: VideoFacts | None = None, timing: Timing | None = None, changing: bool = False, tell: Tell | None = None,
     ) -> None:  # fmt: skip
-        command = conform_command(clip, facts, like, result, model=model, timing=timing)
-        self._run(command, clip, result, tell=tell)
+        command = conform_command(clip, facts, like, result, model=model, timing=timing, changing=changing)
+        _, log = self._run(command, clip, result, tell=tell)
+        if not changing and has_changed(log):
+            raise ClipChanges
 
     def _list(self, arguments: Sequence[str], source: MediaInput) -> tuple[str, str]:
         """Like `_run`, of a run that writes a listing only: a file of endless tiny packets must not fill our memory."""
@@ -167,6 +171,8 @@ class FfmpegEncoder:
             text = _read(log, LOG_BYTES)
             # Some demuxers take the end of a cut file for its end: no error, exit code 0.
             listing, cut = _read(out, LISTING_BYTES), cut_off(text)
+            if code != 0 and has_changed(text):
+                raise ClipChanges
             if code != 0 or cut:
                 raise BadMedia(ENDED_BY.get(-code) or cut or remedy(text, listing))
             if isinstance(result, Path):
@@ -174,9 +180,11 @@ class FfmpegEncoder:
             return listing, text
 
     def _wait(self, process: subprocess.Popen[bytes], told: _Told, pipes: Pipes) -> int:
+        stall = _Stall(process.pid, pipes)
         while True:
             told.pass_on()
             pipes.check()
+            stall.check()
             if self._should_stop():
                 raise Conflict("The job was stopped.", code="stopped")
             if self._seconds_left() < KILLED_BEFORE_DEADLINE_SECONDS:
@@ -240,6 +248,29 @@ class _Told:
         if seconds > self._last:
             self._last = seconds
             self._tell(seconds)
+
+
+class _Stall:
+    """Ends a run in which nothing moves any more: neither processor time nor a byte of its pipes, for so long."""
+
+    def __init__(self, pid: int, pipes: Pipes) -> None:
+        self._stat, self._pipes = Path(f"/proc/{pid}/stat"), pipes
+        self._seen, self._since = self._moved(), time.monotonic()
+
+    def check(self) -> None:
+        """Raises BadMedia."""
+        now, moved = time.monotonic(), self._moved()
+        if moved != self._seen:
+            self._seen, self._since = moved, now
+        elif now - self._since > STALLED_SECONDS:
+            raise BadMedia("FFmpeg stands still over the media: export the clip anew as MP4 with H.264 and AAC.")
+
+    def _moved(self) -> tuple[str, int]:
+        try:
+            fields = self._stat.read_text("latin-1").rpartition(")")[2].split()
+        except OSError:
+            return "", self._pipes.moved_bytes
+        return " ".join(fields[11:13]), self._pipes.moved_bytes
 
 
 def _limit(pid: int, limits: Limits, seconds_left: float) -> None:

@@ -17,14 +17,19 @@ class Pipes:
 
     def __init__(self, process: subprocess.Popen[bytes], source: Stream | None, result: Write | None) -> None:
         self._errors: list[BaseException] = []
+        self.moved_bytes = 0
         self._threads: list[Thread] = []
         stdin, stdout = process.stdin, process.stdout
         if source is not None and stdin is not None:
 
+            def write(data: bytes | memoryview) -> None:
+                stdin.write(data)
+                self.moved_bytes += len(data)
+
             def fill() -> None:
                 # A child that has read enough closes its end.
                 with suppress(BrokenPipeError), stdin:
-                    source.pour(stdin.write)
+                    source.pour(write)
 
             self._start(fill)
         if result is not None and stdout is not None:
@@ -33,6 +38,7 @@ class Pipes:
                 with stdout:
                     while data := stdout.read(READ_BYTES):
                         result(data)
+                        self.moved_bytes += len(data)
 
             self._start(drain)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 
+from shared.domain.errors import BadMedia
 from shared.media.colour_filters import matrix_of, read_colours, tone_map
 from shared.media.commands import AAC, EVEN_TICKS, NAMELESS_FILM, QUIET, reading, strictness, writing
 from shared.media.probe import MediaFacts, VideoFacts
@@ -28,9 +29,12 @@ def conform_command(
     *,
     model: VideoFacts | None = None,
     timing: Timing | None = None,
+    changing: bool = False,
 ) -> list[str]:
     """Re-encodes a clip to the target. It starts at 0, its audio lasts as long as its frames. Where its first frame is
     late, it is held from 0 on. `timing` is that of a film of its own where none is given.
+
+    `changing`: the clip changes its frame size or a format on the way. The log tells whether one does (`has_changed`).
 
     With `model` the result is made like that H.264 picture (profile, colours), so that it may be copied next to it:
     the splice numbers their parameter sets apart.
@@ -40,17 +44,30 @@ def conform_command(
         raise ValueError("a clip without a picture cannot be conformed")
     (timing,) = [timing] if timing is not None else conformed_timings([(facts, False)], target)
     seconds, held = shown_seconds(facts) if timing.own else timing.frames / target.fps, held_seconds(facts)
-    graphs, sound = _picture_graphs(video, target, model, held=held, timing=timing), []
+    begin, sound = f"PTS+round({held - video.start_seconds}/TB)", []
+    if timing.own:
+        graphs = _with_own_times(video, target, model, begin, timing.frames)
+    else:
+        graphs = _at_even_rate(video, target, model, begin, timing.frames, changing=changing)
     if target.sample_rate is not None:
         samples, piece = round(seconds * target.sample_rate), piece_of(clip, facts, seconds, held=held)
-        graphs += sound_graph(piece, samples, target.sample_rate, target.channels)
+        graphs += sound_graph(piece, samples, target.sample_rate, target.channels, changing=changing)
         sound = ["-map", "[sound]", *AAC]
     decoder = ["-c:v", _ALPHA_DECODERS[video.codec]] if video.alpha and video.codec in _ALPHA_DECODERS else []
     return [
-        *QUIET, "-v", "error", "-xerror", *strictness(video), "-copyts", *decoder, *reading(clip),
+        *QUIET, "-v", "info", "-nostats", "-xerror", *strictness(video), "-copyts", *decoder, *reading(clip),
         *graphs, "-map", "[picture]", *_encoder(video.fps if timing.own else target.fps, model, own_times=timing.own),
         *sound, *NAMELESS_FILM, *writing(result),
     ]  # fmt: skip
+
+
+class ClipChanges(BadMedia):
+    """The clip changes its frame size or a format on the way: it has to be encoded as one that does."""
+
+    code = "clip_changes"
+
+    def __init__(self) -> None:
+        super().__init__("The clip changes its format on the way: export it anew in one format.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,24 +102,36 @@ def shown_seconds(facts: MediaFacts) -> Fraction:
     return held_seconds(facts) + facts.video.duration_seconds if facts.video is not None else Fraction(0)
 
 
-def _picture_graphs(
-    video: VideoFacts, target: Target, model: VideoFacts | None, *, held: Fraction, timing: Timing
-) -> list[str]:
-    """`-filter_complex` options that end in `[picture]`: so many frames, the first of the clip's own from 0 on, though
-    its time is `held` seconds.
+def has_changed(log: str) -> bool:
+    """Whether FFmpeg started a filter graph anew, with all counts at 0, as its input changed on the way."""
+    return "Reconfiguring filter graph because" in log.rpartition("Stream mapping:")[2]
 
-    As with the audio (`sound_graph`), the first graph makes the frames alike, also where their size changes on the
-    way, and never ends; the second one counts. Not `-frames:v`, which would end the audio before its last packet.
+
+def _with_own_times(video: VideoFacts, target: Target, model: VideoFacts | None, begin: str, frames: int) -> list[str]:
+    """`-filter_complex` with each frame at its own time, the first one from 0 on."""
+    times = f"settb=1/{EVEN_TICKS},setpts=if(eq(N\\,0)\\,0\\,{begin})"
+    graph = f"{times},{picture_filter(video, target, model, None)},trim=end_frame={frames}"
+    return ["-filter_complex", f"[0:V:{video.stream}]{graph}[picture]"]
+
+
+def _at_even_rate(
+    video: VideoFacts, target: Target, model: VideoFacts | None, begin: str, frames: int, *, changing: bool
+) -> list[str]:
+    """`-filter_complex` options that end in `[picture]`: so many frames, the first of the clip's own from 0 on.
+
+    Where the clip changes on the way, FFmpeg starts the graph anew: then the first one makes the frames alike and never
+    ends, and a second one counts. Not for every clip: with audio that begins late, FFmpeg's graphs wait for each other
+    for ever. Not by `-frames:v`, which would end the audio before its last packet.
     """
-    begin = f"PTS+round({held - video.start_seconds}/TB)"
-    if timing.own:
-        # In one graph: between two, times are rounded to a rate.
-        times = f"settb=1/{EVEN_TICKS},setpts=if(eq(N\\,0)\\,0\\,{begin})"
-        graph = f"{times},{picture_filter(video, target, model, None)},trim=end_frame={timing.frames}"
-        return ["-filter_complex", f"[0:V:{video.stream}]{graph}[picture]"]
-    alike = f"setpts={begin},{picture_filter(video, target, model, target.fps)},tpad=stop=-1:stop_mode=clone"
-    counted = f"fps={target.fps}:start_time=0,trim=end_frame={timing.frames}[picture]"
-    return ["-filter_complex", f"[0:V:{video.stream}]{alike}[frames]", "-filter_complex", f"[frames]{counted}"]
+    alike = f"setpts={begin},{picture_filter(video, target, model, target.fps)}"
+    endless, counted = "tpad=stop=-1:stop_mode=clone", f"fps={target.fps}:start_time=0"
+    last = f"trim=end_frame={frames}[picture]"
+    if not changing:
+        return ["-filter_complex", f"[0:V:{video.stream}]{alike},{counted},{endless},{last}"]
+    return [
+        *("-filter_complex", f"[0:V:{video.stream}]{alike},{endless}[frames]"),
+        *("-filter_complex", f"[frames]{counted},{last}"),
+    ]
 
 
 def picture_filter(video: VideoFacts, target: Target, model: VideoFacts | None, rate: Fraction | None) -> str:

@@ -58,21 +58,26 @@ def samples_of(pieces: Sequence[SoundPiece], sample_rate: int) -> list[int]:
     return [round(end * sample_rate) - round(begin * sample_rate) for begin, end in pairwise(ends)]
 
 
-def sound_graph(piece: SoundPiece, samples: int, sample_rate: int, channels: int) -> list[str]:
+def sound_graph(
+    piece: SoundPiece, samples: int, sample_rate: int, channels: int, *, changing: bool = True
+) -> list[str]:
     """`-filter_complex` options that end in `[sound]`: so many samples of the first input's audio, or of silence.
 
     FFmpeg starts a graph anew where its input changes (as broadcasts change from six channels to two), with all
-    counts at 0, and a graph that reads from another is not flushed at the end. So the first graph makes the samples
-    alike and never ends; the second one, whose input never changes, counts.
+    counts at 0, and a graph that reads from another is not flushed at the end. So where the audio may be `changing`,
+    the first graph makes the samples alike and never ends, and a second one, whose input never changes, counts.
     """
     # Counted in samples from here on: the filters' microseconds would make packets a sample longer or shorter.
     counted = f"atrim=end_sample={samples},asettb=1/{sample_rate},asetpts=N[sound]"
     layout = _LAYOUTS[channels]
     if piece.source is None:
         return ["-filter_complex", f"anullsrc=r={sample_rate}:cl={layout},{counted}"]
-    alike = f"aresample={sample_rate},aformat=sample_fmts=fltp:channel_layouts={layout},apad"
+    source, alike = f"[0:a:{piece.stream}]", f"aformat=sample_fmts=fltp:channel_layouts={layout}"
+    if not changing:
+        heard = f"{_heard(piece, sample_rate)},{alike},apad=whole_len={samples}"
+        return ["-filter_complex", f"{source}{heard},{counted}"]
     return [
-        *("-filter_complex", f"[0:a:{piece.stream}]{alike}[samples]"),
+        *("-filter_complex", f"{source}aresample={sample_rate},{alike},apad[samples]"),
         *("-filter_complex", f"[samples]{_heard(piece, sample_rate)},{counted}"),
     ]
 

@@ -241,7 +241,8 @@ class Encoder(Protocol):
 
     def conform(
         self, clip: MediaInput, facts: MediaFacts, like: Target, result: MediaResult, *,
-        model: VideoFacts | None = None, timing: Timing | None = None, tell: Callable[[float], None] | None = None,
+        model: VideoFacts | None = None, timing: Timing | None = None, changing: bool = False,
+        tell: Callable[[float], None] | None = None,
     ) -> None:  # fmt: skip
         """Re-encodes a clip to the size, rate and sound of `like` with frames by `timing` (None: as many as it lasts);
         with `model`, so that it can be copied next to it."""

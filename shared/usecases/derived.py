@@ -9,12 +9,12 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from shared.domain.errors import BadMedia
 from shared.media.clip import Clip
-from shared.media.conform import Timing, conformed_timings
+from shared.media.conform import ClipChanges, Timing, conformed_timings
 from shared.media.plan import SMART
 from shared.media.probe import VideoFacts
 from shared.media.sound import held_seconds, piece_of
@@ -92,8 +92,10 @@ class Derived:
         assert target is not None
         timing = self._timings.get(number)
 
-        def encode(write: Write, tell: Tell) -> None:
-            self._encoder.conform(inputs.of(number), facts, target, write, model=model, timing=timing, tell=tell)
+        def encode(write: Write, tell: Tell, *, changing: bool = False) -> None:
+            self._encoder.conform(
+                inputs.of(number), facts, target, write, model=model, timing=timing, changing=changing, tell=tell
+            )
 
         def rewrap(write: Write, tell: Tell) -> None:
             self._encoder.rewrap(inputs.of(number), facts, write, sound=sound, tell=tell)
@@ -101,12 +103,19 @@ class Derived:
         try:
             if number in self._plan.encoded:
                 told = ["encoded", *self._told(number), repr(target), repr(model), repr(timing)]
-                return self._found_or_made(told, encode)
+                return self._encoded(told, encode)
             if number in self._plan.rewrapped:
                 return self._found_or_made(["rewrapped", *self._told(number), sound], rewrap)
         except BadMedia as error:
             raise of_clip(number, error) from error
         return self._planned.sources[number]
+
+    def _encoded(self, told: Sequence[Any], encode: Callable[..., None]) -> ObjectSource:
+        """`encode` is called once more for a clip that turns out to change on the way."""
+        try:
+            return self._found_or_made(told, encode)
+        except ClipChanges:
+            return self._found_or_made(told, partial(encode, changing=True))
 
     @property
     def _model(self) -> VideoFacts | None:
