@@ -9,7 +9,7 @@ import tempfile
 import traceback
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -90,10 +90,6 @@ def _problems(film: OddFilm, made: Joined, second: str | None) -> Iterator[str]:
     yield from _judged(film, made, seen)
     if second is not None and isinstance(seen, Watched):
         again = _watched(made, second)
-        if isinstance(again, Watched) and len(again.frames) == len(seen.frames):
-            # Older releases do not list how long frames last.
-            pairs = zip(again.frames, seen.frames, strict=True)
-            again = replace(again, frames=tuple(replace(one, seconds=first.seconds) for one, first in pairs))
         yield from (f"by {second}: {one}" for one in _judged(film, made, again))
 
 

@@ -87,7 +87,7 @@ class Truth:
 
 def truth_of(movie: Movie, video: Track, audio: Track | None, shapes: tuple[Shape, ...]) -> Truth:
     """Of a movie whose frames and audio are those of these tracks."""
-    frames = tuple(_shown_frames(video, movie.timescale))
+    frames = tuple(shown_frames(video, movie.timescale))
     heard = tuple(_heard(audio, movie.timescale)) if audio else ()
     heard = tuple(part for part in heard if part.begin < frames[-1].end)
     unsure = [frame for frame in frames if not frame.sure]
@@ -144,8 +144,8 @@ def _media_end(track: Track) -> Fraction:
     return Fraction(max(ends), track.timescale)
 
 
-def _shown_frames(track: Track, movie_timescale: int) -> Iterator[ShownFrame]:
-    """A frame lasts until the next one; one that two edits show without a break is one frame."""
+def shown_frames(track: Track, movie_timescale: int) -> Iterator[ShownFrame]:
+    """By the clip's time. A frame lasts until the next one; one that two edits show without a break is one frame."""
     found: list[ShownFrame] = []
     before: Fraction | None = None
     for begin, first, last in segments(track, movie_timescale):

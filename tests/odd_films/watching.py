@@ -10,6 +10,7 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 from tests.odd_films.bases import FFMPEG
@@ -46,9 +47,15 @@ class Watched:
     complaints: tuple[str, ...]
 
     @property
+    def usual_seconds(self) -> Fraction:
+        """How long most of the frames last."""
+        steps = sorted(b.begin - a.begin for a, b in pairwise(self.frames))
+        return steps[len(steps) // 2] if steps else self.frames[0].seconds
+
+    @property
     def end(self) -> Fraction:
-        """When the last frame ends."""
-        return self.frames[-1].begin + self.frames[-1].seconds
+        """When the last frame ends, as far as that is told; what FFmpeg says of VP9's frames is no use."""
+        return self.frames[-1].begin + max(self.frames[-1].seconds, self.usual_seconds)
 
     def signs(self) -> Signs:
         """Of its audio."""
