@@ -2,7 +2,9 @@
 
 `ARGS="--seed 7 --films 50 --seconds 600"` narrows it; `--keep FOLDER` leaves films that are wrong or refused, with
 their clips and how they were generated; `--only 7-12` makes film 12 of slice 7 again. `--second`: the FFmpeg on the
-PATH watches the films as well. Refusals that no oddness explains are listed and counted apart; they are no violations.
+PATH watches the films as well. `--trial` records nothing.
+
+Refusals that no oddness explains are listed and counted apart; they are no violations.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--second", action="store_const", const=shutil.which("ffmpeg"))
+    parser.add_argument("--trial", action="store_true", help="record nothing")
     parser.add_argument("--only", nargs="+", metavar="SEED", help="these films alone; nothing is recorded")
     chosen = parser.parse_args(arguments)
     if chosen.only:
@@ -60,7 +63,8 @@ def _slices(chosen: argparse.Namespace) -> Iterator[Slice]:
         at = datetime.now(UTC).isoformat(timespec="seconds")
         counted = Counter(verdict.outcome for verdict in verdicts)
         done = Slice(NAME, seed, films, counted[WRONG], round(time.monotonic() - began, 1), at, LEDGERS[NAME])
-        results.append(done)
+        if not chosen.trial:
+            results.append(done)
         missing -= films
         _report(done, verdicts, counted)
         yield done
