@@ -29,37 +29,28 @@ _SEARCH_BYTES = 1024**2
 
 @dataclass(frozen=True, slots=True)
 class Syntax:
-    """How one codec marks its units."""
+    """How one codec marks its units: parameter sets, slices that refer to nothing before them, and those of key frames
+    (ISO 14496-15, 5.4.5 and 8.4.3).
+    """
 
     kind: Callable[[bytes], int]
     sets: Sequence[int]
     closed: Sequence[int]
+    keys: Sequence[int]
     is_slice: Callable[[int], bool]
-    is_intra: Callable[[bytes], bool]
-    opens_entry: Callable[[bytes], bool]
 
 
-H264 = Syntax(
-    nal.kind, (nal.SPS, nal.PPS), (nal.IDR_SLICE,), lambda kind: 1 <= kind <= nal.IDR_SLICE,
-    nal.is_intra_slice, nal.is_recovery_point,
-)  # fmt: skip
-HEVC = Syntax(
-    hevc.kind, hevc.PARAMETER_SETS, hevc.CLOSED, lambda kind: kind < hevc.FIRST_NOT_SLICE,
-    hevc.is_random_access, hevc.is_random_access,
-)  # fmt: skip
+H264 = Syntax(nal.kind, (nal.SPS, nal.PPS), (nal.IDR_SLICE,), (nal.IDR_SLICE,), lambda kind: 1 <= kind <= nal.IDR_SLICE)
+HEVC = Syntax(hevc.kind, hevc.PARAMETER_SETS, hevc.CLOSED, hevc.RANDOM_ACCESS, lambda kind: kind < hevc.FIRST_NOT_SLICE)
 
 
 @dataclass(frozen=True, slots=True)
 class SampleHead:
-    """Parameter sets in band, and the first slice's kind and first bytes. `is_intra`: its file may call it a key frame;
-    `is_entry`: it surely is one, as it refers to nothing or says that players recover from it.
-    """
+    """Parameter sets in band, and the first slice's kind and first bytes."""
 
     sets: tuple[bytes, ...]
     slice_kind: int
     slice_start: bytes
-    is_intra: bool
-    is_entry: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +113,13 @@ def scan_heads(source: ByteSource, tables: SampleTables, length_bytes: int, synt
         end = source.size_bytes
         source.prefetch([(offset, min(HEAD_BYTES, end - offset)) for offset, _ in ranges if offset < end])
     heads = [_head(window, offset, size, length_bytes, syntax) for offset, size in ranges]
-    closed_start = begins_with_sync(tables) and heads[0].slice_kind in syntax.closed
-    marked = heads if begins_with_sync(tables) else heads[1:]
-    if all(head.is_intra for head in marked):
-        return _scan(heads, syntax, closed_start, None)
+    closed_start = heads[0].slice_kind in syntax.closed
+    marked = heads if begins_with_sync(tables) or closed_start else heads[1:]
+    if all(head.slice_kind in syntax.keys for head in marked):
+        keys_and_first = (1, *(tables.sync or ())) if closed_start and not begins_with_sync(tables) else None
+        return _scan(heads, syntax, closed_start, keys_and_first)
     keys = _search(source, tables, length_bytes, syntax)
     found = [head for _, head in keys] or heads[:1]
-    closed_start = heads[0].slice_kind in syntax.closed
     return _scan(found, syntax, closed_start, tuple(number for number, _ in keys))
 
 
@@ -139,29 +130,31 @@ def scan_keys(source: ByteSource, tables: SampleTables, is_key: Callable[[bytes]
     marked = heads if begins_with_sync(tables) else heads[1:]
     keys = None
     if not all(marked):
-        _check_searchable(tables)
+        numbers = _searched(tables)
         window = Window(source, _SEARCH_BYTES)
-        numbers = range(1, tables.sizes.count + 1)
         places = zip(numbers, _located(numbers, tables), strict=True)
         keys = tuple(n for n, (at, size) in places if is_key(window.read(at, min(size, _MESSAGE_BYTES))))
     closed = begins_with_sync(tables) if keys is None else keys[:1] == (1,)
     return SyncScan(0, 0, frozenset(), frozenset(), 0, closed_start=closed, keys=keys)
 
 
-def _check_searchable(tables: SampleTables) -> None:
-    if tables.sizes.total > LARGEST_SEARCHED_BYTES:
+def _searched(tables: SampleTables) -> Sequence[int]:
+    """The samples among which key frames are looked for: all of a short clip, those marked of a longer one."""
+    if tables.sizes.total <= LARGEST_SEARCHED_BYTES:
+        return range(1, tables.sizes.count + 1)
+    if tables.sync is None or len(tables.sync) > MOST_KEYS_KEPT:
         raise BadMp4("mp4_no_key_marks", "it does not say which of its frames are key frames")
+    return tables.sync
 
 
 def _search(
     source: ByteSource, tables: SampleTables, length_bytes: int, syntax: Syntax
 ) -> list[tuple[int, SampleHead]]:
-    """The key frames among all samples, by number."""
-    _check_searchable(tables)
-    window = Window(source, _SEARCH_BYTES)
-    numbers = range(1, tables.sizes.count + 1)
+    """The key frames that are found, by number."""
+    numbers = _searched(tables)
+    window = Window(source, _SEARCH_BYTES if len(numbers) == tables.sizes.count else HEAD_BYTES)
     heads = (_head(window, offset, size, length_bytes, syntax) for offset, size in _located(numbers, tables))
-    return [(number, head) for number, head in zip(numbers, heads, strict=True) if head.is_entry]
+    return [(number, head) for number, head in zip(numbers, heads, strict=True) if head.slice_kind in syntax.keys]
 
 
 def _scan(heads: Sequence[SampleHead], syntax: Syntax, closed_start: bool, keys: tuple[int, ...] | None) -> SyncScan:
@@ -206,7 +199,6 @@ def _located(numbers: Sequence[int], tables: SampleTables) -> Iterator[tuple[int
 def _head(window: Window, offset: int, size: int, length_bytes: int, syntax: Syntax) -> SampleHead:
     at, end = offset, offset + size
     sets: list[bytes] = []
-    is_entry = False
     for _ in range(MOST_UNITS):
         start = at + length_bytes
         if start >= end:
@@ -217,11 +209,9 @@ def _head(window: Window, offset: int, size: int, length_bytes: int, syntax: Syn
         unit = window.read(start, min(length, _SLICE_BYTES))
         kind = syntax.kind(unit)
         if unit and syntax.is_slice(kind):
-            is_entry |= kind in syntax.closed or syntax.opens_entry(unit)
-            return SampleHead(tuple(sets), kind, unit, syntax.is_intra(unit), is_entry)
+            return SampleHead(tuple(sets), kind, unit)
         if kind in syntax.sets:
             sets.append(_whole(window, start, length))
-        is_entry |= syntax.opens_entry(window.read(start, min(length, _MESSAGE_BYTES)))
         at = start + length
     raise BadMp4("mp4_bad_sample", "a key picture begins with too many units")
 

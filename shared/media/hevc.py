@@ -9,7 +9,7 @@ from shared.media.mp4.fields import BadMp4, Fields
 FIRST_NOT_SLICE = 32
 PARAMETER_SETS = (32, 33, 34)
 CLOSED = (19, 20)  # IDR_W_RADL, IDR_N_LP
-RANDOM_ACCESS = range(16, 24)
+RANDOM_ACCESS = range(16, 24)  # IRAP pictures (7.4.2.2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,6 @@ class HevcConfig:
 def kind(unit: bytes) -> int:
     """nal_unit_type; 63 for an empty unit."""
     return unit[0] >> 1 & 0x3F if unit else 63
-
-
-def is_random_access(unit: bytes) -> bool:
-    """Whether a slice belongs to a picture that players may begin at (IRAP, 7.4.2.2)."""
-    return kind(unit) in RANDOM_ACCESS
 
 
 def parse_hevc_config(data: bytes) -> HevcConfig:
