@@ -136,7 +136,7 @@ def _at_even_rate(
 
 def picture_filter(video: VideoFacts, target: Target, model: VideoFacts | None, rate: Fraction | None) -> str:
     """Upright (FFmpeg turns it before), progressive, at an even rate if any, over black, square pixels, in SDR."""
-    steps = [*read_colours(video), f"setsar={video.sar.numerator}/{video.sar.denominator}"]
+    steps = read_colours(video)
     if video.interlaced:
         steps.append("bwdif=mode=send_frame:deint=interlaced")
     if rate is not None:
@@ -177,7 +177,17 @@ def _encoder(fps: Fraction, model: VideoFacts | None, *, own_times: bool) -> lis
     timing = ["-fps_mode", "cfr", "-video_track_timescale", str(timescale)]
     if own_times:
         ticks = str(EVEN_TICKS)
-        timing = ["-fps_mode", "passthrough", "-enc_time_base", f"1/{ticks}", "-video_track_timescale", ticks]
+        # Uneven frames that are decoded in another order may have no times to be decoded at.
+        timing = [
+            "-bf",
+            "0",
+            "-fps_mode",
+            "passthrough",
+            "-enc_time_base",
+            f"1/{ticks}",
+            "-video_track_timescale",
+            ticks,
+        ]
     profile = _PROFILES.get(model.profile) if model is not None else None
     return [
         "-c:v", "libx264", "-preset", "veryfast", "-crf", "18", "-g", str(max(round(fps * 2), 1)), "-flags", "+cgop",

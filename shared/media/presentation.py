@@ -19,7 +19,7 @@ LONG_ENOUGH = Fraction(9, 10)
 # An edit may begin so far inside a frame and still show it: times in other units are rounded.
 ROUNDING_SECONDS = Fraction(1, 1000)
 # A clip whose frames begin later than its audio shows its first frame until then; audio this early is cut instead.
-HELD_ABOVE_SECONDS = Fraction(1, 20)
+HELD_ABOVE_SECONDS = Fraction(1, 50)
 # Beyond this a matrix is no quarter turn any more.
 ODD_DEGREES = 0.5
 _NORMAL_RATE = 0x10000

@@ -23,8 +23,9 @@ from shared.media.splice.film import CopiedRange, Splice
 from shared.media.splice.traits import has_sound, pictures_alone
 from shared.media.timeline import AAC_FRAME_SAMPLES, has_times, picture_times, shown_at, sound_times
 
-# Half a packet of AAC at 44.1 kHz, and rounding to the film's units.
+# Half a packet of AAC at 44.1 kHz, and rounding to the film's units; of a lower rate, half of its longer packets.
 LARGEST_OFFSET_SECONDS = 0.012
+ROUNDING_SECONDS = 0.0005
 MOST_PROBLEMS = 5
 
 
@@ -178,7 +179,7 @@ class _Comparison:
         problems += [
             f"the sound of clip {number + 1} is {offset * 1000:.0f} ms off its picture"
             for number, offset in heard.items()
-            if abs(offset) > LARGEST_OFFSET_SECONDS
+            if abs(offset) > _largest_offset(times.timescale)
         ]
         return [heard.get(number) for number in range(len(self._clips))], problems
 
@@ -265,6 +266,10 @@ def _is_in_time(picture: Picture, shown: Sequence[int], begin: int, timescale: i
     if timescale % picture.times.coarsest_timescale == 0:
         return placed == own
     return all(abs(one - other) <= scale for one, other in zip(placed, own, strict=True))
+
+
+def _largest_offset(sample_rate: int) -> float:
+    return max(LARGEST_OFFSET_SECONDS, AAC_FRAME_SAMPLES / 2 / sample_rate + ROUNDING_SECONDS)
 
 
 def _is_even(tables: SampleTables) -> bool:
