@@ -133,7 +133,8 @@ def _beside(picture: Picture, sound: Sound | None) -> Picture:
     times, heard = picture.times, sound.times if sound else None
     if times is None or heard is None or heard.heard_end <= heard.priming:
         return picture
-    late = times.start_seconds - heard.start_seconds
+    # What lies before the clip's time 0, as where a stream was cut, is not played and holds nothing.
+    late = times.start_seconds - max(heard.start_seconds, Fraction(0))
     first_is_first = times.first_shown == (picture.tables.shifts.values[0] if picture.tables.shifts else 0)
     if late <= HELD_ABOVE_SECONDS or times.hidden_first or not first_is_first:
         return replace(picture, late_seconds=late)
@@ -150,6 +151,22 @@ def _beside(picture: Picture, sound: Sound | None) -> Picture:
             start_seconds=times.start_seconds - held,
         ),
         held_seconds=held,
+    )
+
+
+def lasting_seconds(clip: Clip, seconds: Fraction) -> Clip:
+    """The clip with its last frame shown so that all of them last so long, where that can be."""
+    picture = clip.picture
+    times = picture.times if picture is not None else None
+    if picture is None or times is None:
+        return clip
+    ticks = round(seconds * times.timescale)
+    tables = lasting(picture.tables, ticks)
+    if tables is None or ticks <= times.last_shown - times.first_shown:
+        return clip
+    coarsest = coarsest_timescale(times.timescale, tables)
+    return replace(
+        clip, picture=replace(picture, tables=tables, times=replace(times, ticks=ticks, coarsest_timescale=coarsest))
     )
 
 

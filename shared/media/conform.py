@@ -44,7 +44,7 @@ def conform_command(
         raise ValueError("a clip without a picture cannot be conformed")
     (timing,) = [timing] if timing is not None else conformed_timings([(facts, False)], target)
     seconds, held = shown_seconds(facts) if timing.own else timing.frames / target.fps, held_seconds(facts)
-    begin, sound = f"PTS+round({held - video.start_seconds}/TB)", []
+    begin, sound = f"PTS+round({held - video.start_seconds - timing.late_seconds}/TB)", []
     if timing.own:
         graphs = _with_own_times(video, target, model, begin, timing.frames)
     else:
@@ -72,10 +72,15 @@ class ClipChanges(BadMedia):
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How many frames an encoded clip gets: its own, each at its own time, or as many of an even rate as it lasts."""
+    """How many frames an encoded clip gets: its own, each at its own time, or as many of an even rate as it lasts.
+
+    `late_seconds`: how much later the clip begins in the film than it should, by what was rounded before; half a frame
+    at most.
+    """
 
     frames: int
     own: bool
+    late_seconds: Fraction = Fraction(0)
 
 
 def conformed_timings(encoded: Iterable[tuple[MediaFacts, bool]], target: Target) -> list[Timing]:
@@ -90,10 +95,10 @@ def conformed_timings(encoded: Iterable[tuple[MediaFacts, bool]], target: Target
         if own and facts.video is not None:
             timings.append(Timing(facts.video.frames, True))
             continue
-        carried += shown_seconds(facts)
+        late, carried = -carried, carried + shown_seconds(facts)
         frames = max(round(carried * target.fps), 1)
         carried -= frames / target.fps
-        timings.append(Timing(frames, False))
+        timings.append(Timing(frames, False, late))
     return timings
 
 
@@ -123,7 +128,9 @@ def _at_even_rate(
     ends, and a second one counts. Not for every clip: with audio that begins late, FFmpeg's graphs wait for each other
     for ever. Not by `-frames:v`, which would end the audio before its last packet.
     """
-    alike = f"setpts={begin},{picture_filter(video, target, model, target.fps)}"
+    # A clip that changes may begin its frames anew: there the first one is at 0 by its time alone.
+    begun = begin if changing else f"if(eq(N\\,0)\\,0\\,{begin})"
+    alike = f"setpts={begun},{picture_filter(video, target, model, target.fps)}"
     endless, counted = "tpad=stop=-1:stop_mode=clone", f"fps={target.fps}:start_time=0"
     last = f"trim=end_frame={frames}[picture]"
     if not changing:

@@ -174,6 +174,10 @@ def _pixel_format(chroma_format: int, bit_depth: int) -> str:
 def _gop(picture: Picture) -> str | None:
     if picture.scan is None or not picture.scan.scanned:
         return None
+    marked = picture.track.tables.sync if picture.track.tables else None
+    if picture.scan.keys is not None and marked is not None and len(picture.scan.keys) < len(marked):
+        # What it calls key frames are some that need others.
+        return "open"
     return "closed" if picture.scan.closed == picture.scan.scanned else "open"
 
 

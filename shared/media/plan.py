@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 from shared.media.compare import (
     ENCODE,
@@ -32,6 +33,7 @@ from shared.media.target import HIGHEST_RATE, Target, Wishes, target_of
 
 # Beyond this share of pictures to encode, joining them with copies saves nothing (smart-join measurements).
 MOST_ENCODED_SHARE = 0.5
+LONGEST_TAIL_SECONDS = Fraction(1, 20)
 Refused = tuple[tuple[str, tuple[str, ...]], ...]
 SPLICE, COPY, SMART, ENCODE_ALL = "splice", "copy", "smart", "encode"
 # What another MP4 of the same pictures does not have any more.
@@ -159,12 +161,20 @@ def _webm(found: _Found) -> CompilePlan | None:
     """FFmpeg joins a WebM's pictures and sounds as they are. Players follow its timestamps, not its samples."""
     facts, model = found.facts, majority(found.facts)
     alone = all(stream is None or stream.stream == 0 for clip in facts for stream in (clip.video, clip.audio))
-    if not alone or any(map(held_seconds, facts)) or not sounds_alike(facts):
+    if not alone or any(map(held_seconds, facts)) or any(map(_sounds_on, facts)) or not sounds_alike(facts):
         return None
     if not all(is_copied_by_ffmpeg(facts[model], clip) for clip in facts):
         return None
     target, notes = target_of(facts, model=model), _as_notes(found.mismatches)
     return CompilePlan(COPY, model, target, (), notes, found.refused, container="webm")
+
+
+def _sounds_on(clip: MediaFacts) -> bool:
+    """Whether its audio goes on behind its last frame, where a film that is joined as it is would wait for it."""
+    if clip.video is None or clip.audio is None:
+        return False
+    ends = [part.start_seconds + part.duration_seconds for part in (clip.video, clip.audio)]
+    return ends[1] - ends[0] > LONGEST_TAIL_SECONDS
 
 
 def _as_notes(mismatches: Iterable[Mismatch]) -> tuple[Mismatch, ...]:

@@ -7,12 +7,13 @@ engine's reading: it is encoded as FFmpeg shows it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
 from shared.media.clip import Clip
 from shared.media.probe import MediaFacts
+from shared.media.timeline import PictureTimes
 
 SPAN_TOLERANCE_SECONDS = 0.003
 # What a decoder skips at the beginning is told in several ways: a packet of AAC-LC, more of other codecs.
@@ -79,6 +80,14 @@ def shown_by_index(clip: Clip) -> Shown | None:
     length = Fraction(heard.heard_end - heard.priming, heard.timescale)
     known = whole and not times.cut_ticks
     return Shown(times.shown, float(span) if whole else None, float(late) if known else None, float(length))
+
+
+def with_length(facts: MediaFacts, times: PictureTimes) -> MediaFacts:
+    """Facts of a clip that lasts as long as its index presents it: FFmpeg may not know the length of the last frame."""
+    video = facts.video
+    if video is None or times.odd_edits or times.shown != video.frames:
+        return facts
+    return replace(facts, video=replace(video, duration_seconds=times.presented_seconds))
 
 
 def disagreement(clip: Clip, theirs: Shown | None) -> str | None:

@@ -25,8 +25,8 @@ class PictureTimes:
 
     `coarsest_timescale` is the least one in which all of them are whole numbers.
     `hidden_first` and `hidden_last` frames lie before and behind what the edit list presents, `cut_ticks` of the last
-    one are not shown. `odd_edits` says the list presents several parts or another speed, and then nothing is known of
-    when frames are shown.
+    one are not shown; what is left lasts `presented_seconds`. `odd_edits` says the list presents several parts or
+    another speed, and then nothing is known of when frames are shown.
     """
 
     timescale: int
@@ -41,6 +41,7 @@ class PictureTimes:
     hidden_first: int = 0
     hidden_last: int = 0
     cut_ticks: int = 0
+    presented_seconds: Fraction = Fraction(0)
 
     @property
     def shown(self) -> int:
@@ -102,14 +103,16 @@ def picture_times(track: Track, tables: SampleTables, movie_timescale: int) -> P
     span = presented_span(track, movie_timescale)
     at = Fraction(first + tables.first_decoded, track.timescale)
     hidden_first = hidden_last = cut = 0
+    first_presented, until = first, Fraction(first + ticks)
     if span is not None and span.begin is not None:
         at += span.delay_seconds - Fraction(span.begin, track.timescale)
         begin, end = span.begin - tables.first_decoded, span.end
         earliest = ceil(begin - ROUNDING_SECONDS * track.timescale)
         hidden_first = sum(moment < earliest for moment in moments) if first < earliest else 0
+        first_presented = min((moment for moment in moments if moment >= earliest), default=first)
         if end is not None:
             end -= tables.first_decoded
-            behind = ceil(end)
+            behind, until = ceil(end), min(end, until)
             hidden_last = sum(moment >= behind for moment in moments) if last >= behind else 0
             cut = _cut(first + ticks - end, track.timescale, movie_timescale)
     return PictureTimes(
@@ -125,6 +128,7 @@ def picture_times(track: Track, tables: SampleTables, movie_timescale: int) -> P
         hidden_first=hidden_first,
         hidden_last=hidden_last,
         cut_ticks=0 if hidden_last else cut,
+        presented_seconds=max(until - first_presented, Fraction(0)) / track.timescale,
     )
 
 

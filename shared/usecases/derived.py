@@ -13,8 +13,8 @@ from functools import cached_property, partial
 from typing import Any
 
 from shared.domain.errors import BadMedia
-from shared.media.clip import Clip
-from shared.media.conform import ClipChanges, Timing, conformed_timings
+from shared.media.clip import Clip, lasting_seconds
+from shared.media.conform import ClipChanges, Timing, conformed_timings, shown_seconds
 from shared.media.plan import SMART
 from shared.media.probe import VideoFacts
 from shared.media.sound import held_seconds, piece_of
@@ -51,6 +51,16 @@ class Derived:
         seconds = sum(self._facts[number].duration_seconds for number in (*changed, *heard))
         self._progress.begin(int(seconds * 1000))
         return [self._clip(number) for number in range(len(self._facts))]
+
+    def in_time(self, clips: Sequence[Clip]) -> list[Clip]:
+        """The clips, of encoded ones with frames of their own times as long as they were: encoders lose the length of
+        the last frame.
+        """
+        own = self._plan.own_times
+        return [
+            lasting_seconds(clip, shown_seconds(self._facts[number])) if number in own else clip
+            for number, clip in enumerate(clips)
+        ]
 
     def are_whole(self, clips: Sequence[Clip]) -> bool:
         """Whether no picture was lost or added: an exit code proves nothing."""

@@ -16,7 +16,7 @@ from shared.media.heads import SyncScan
 from shared.media.plan import SPLICE, CompilePlan, dearer_plan, plan_film, plan_splice
 from shared.media.presentation import Streams
 from shared.media.probe import MediaFacts
-from shared.media.second_reading import Shown, shown_by_ffmpeg
+from shared.media.second_reading import Shown, shown_by_ffmpeg, with_length
 from shared.media.splice.film import payloads_needed
 from shared.media.splice.refusals import refusals
 from shared.media.splice.traits import pictures_alone
@@ -102,7 +102,7 @@ class FilmWork:
         stored = times.shown if times is not None else 0
         if facts.video is not None and facts.video.frames + facts.video.hidden < stored:
             raise BadMedia(f"Clip {number + 1}: The file is cut off: upload or generate it again.")
-        return facts
+        return facts if times is None else with_length(facts, times)
 
     def _make(self, planned: Planned) -> Film:
         if planned.plan.strategy == SPLICE:
@@ -158,6 +158,7 @@ class FilmWork:
             derived.forget()
             return None
         self._says_how_long &= not derived.found
+        clips = derived.in_time(clips)
         whole_sound = planned.plan.whole_sound or bool(refusals(clips))
         if refusals(clips, whole_sound=whole_sound):
             return None

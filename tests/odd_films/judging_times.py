@@ -87,9 +87,12 @@ def _wanted(part: Placed) -> list[ShownFrame]:
 
 
 def _encoded(part: Placed, film_end: Fraction) -> Iterator[str]:
-    """Frames at a rate of the film's: each shown at a time at which it, or within half a frame, is to be shown."""
+    """Frames at a rate of the film's: each shown at a time at which it, or within half a frame, is to be shown.
+
+    The clip itself begins within half a frame of its time, so that what is rounded never adds up.
+    """
     rate = _frame_seconds(part, film_end)
-    slack = rate / 2 + ROUNDING_SECONDS + part.truth.slack
+    slack = rate + ROUNDING_SECONDS + part.truth.slack
     for number, seen in part.frames:
         at = part.seconds(seen)
         if not any(
