@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from math import atan2, degrees, hypot
+from math import atan2, ceil, degrees, hypot
 
 from shared.media.mp4.entries import VisualEntry
 from shared.media.mp4.movie import PICTURE, SOUND, Edit, Track
@@ -117,7 +117,7 @@ def presented_span(track: Track, movie_timescale: int) -> Span | None:
     return Span(edit.media_time, edit.media_time + length if length is not None else None, delay)
 
 
-def needless_edits(edits: Sequence[Edit]) -> int:
+def _needless_edits(edits: Sequence[Edit]) -> int:
     """How many entries at the end of a list show nothing any more: FFmpeg loses a track's audio over one."""
     behind = 0
     for edit in reversed(edits):
@@ -127,10 +127,30 @@ def needless_edits(edits: Sequence[Edit]) -> int:
     return behind if behind < len(edits) else 0
 
 
+def plain_edits(track: Track, movie_timescale: int, *, fragmented: bool = False) -> list[Edit] | None:
+    """What the edit list says in the fewest entries: nothing for a while, then one part of a length that is said.
+
+    FFmpeg loses audio over an empty entry at the end, shows nothing of a part whose length is 0 and misreads parts that
+    go on where others end. None for a list that is plain already, or that shows several parts.
+    """
+    span = presented_span(track, movie_timescale)
+    if span is None or span.begin is None or track.tables is None:
+        return None
+    end = span.end
+    if end is None and not fragmented:
+        latest = max(track.tables.shifts.values, default=0) if track.tables.shifts else 0
+        end = Fraction(track.tables.deltas.total + max(latest, 0))
+    length = ceil(max(end - span.begin, Fraction(0)) * movie_timescale / track.timescale) if end is not None else 0
+    delay = int(span.delay_seconds * movie_timescale)
+    plain = [*([Edit(delay, -1, _NORMAL_RATE)] if delay else []), Edit(length, span.begin, _NORMAL_RATE)]
+    same = len(plain) == len(track.edits) and (length == 0) == (track.edits[-1].duration == 0)
+    return None if same else plain
+
+
 def _simplified(edits: Sequence[Edit], ticks_a_unit: Fraction) -> list[Edit]:
     """Without entries that show nothing, and with those as one that show what follows one another in the media."""
     kept: list[Edit] = []
-    for edit in edits[: len(edits) - needless_edits(edits)]:
+    for edit in edits[: len(edits) - _needless_edits(edits)]:
         if not edit.duration and len(edits) > 1 and edit is not edits[-1]:
             continue
         last = kept[-1] if kept else None

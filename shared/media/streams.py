@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Protocol, TypeAlias
@@ -12,15 +12,17 @@ from shared.domain.errors import BadMedia
 from shared.media.clip import Clip, Picture, Sound
 from shared.media.mp4.boxes import Box, ByteSource, FileBox, Window, top_boxes
 from shared.media.mp4.fields import BadMp4
-from shared.media.mp4.movie import edits_of
+from shared.media.mp4.movie import Edit
 from shared.media.mp4.writing import LARGEST_32
-from shared.media.presentation import needless_edits
+from shared.media.plain_index import needs_plain_index, plain_index
+from shared.media.presentation import plain_edits
 from shared.media.splice.film import CopiedRange, Made, Piece
 
 # What a file keeps further apart than this would pile up in memory until its other half comes.
 MOST_APART_SECONDS = 5.0
 # The boxes around a track's chunk offsets.
-_EDIT_BYTES, _LONG_EDIT_BYTES = 12, 20
+# Headers of `elst`, its version and its count.
+_EDITS_AT, _BOX_HEADER_BYTES = 16, 8
 _AROUND_OFFSETS = ("trak", "mdia", "minf", "stbl")
 
 Write: TypeAlias = Callable[[bytes | memoryview], object]
@@ -54,17 +56,20 @@ def one_pass(source: ByteSource, read: Clip | BadMedia) -> tuple[Piece, ...] | N
         return whole if read.code == "not_mp4" else None
     if not (_are_in_order(read) and _is_interleaved(read)):
         return None
-    return as_presented(source, read) if read.file.moov_first else _index_first(source)
+    plain = read.file.moov_first or needs_plain_index(read)
+    return as_presented(source, read) if plain else _index_first(source, read)
 
 
 def as_presented(source: ByteSource, read: Clip | BadMedia) -> tuple[Piece, ...]:
-    """The file with edit lists that FFmpeg reads as the clip presents them; all of its bytes stay where they are."""
+    """The file with an index that FFmpeg reads as the clip presents itself."""
     whole = (CopiedRange(0, 0, source.size_bytes),)
-    if isinstance(read, BadMedia) or not has_needless_edits(read):
+    if isinstance(read, BadMedia) or not needs_another_index(read):
         return whole
+    if needs_plain_index(read):
+        return plain_index(read)
     index = _moov_of(source)
     moov = bytearray(source.read(index.payload, index.end - index.payload))
-    _end_edits(Box("moov", memoryview(moov)))
+    _write_plain_edits(Box("moov", memoryview(moov)), read)
     ranges = (
         CopiedRange(0, 0, index.payload),
         Made(bytes(moov)),
@@ -73,37 +78,51 @@ def as_presented(source: ByteSource, read: Clip | BadMedia) -> tuple[Piece, ...]
     return tuple(piece for piece in ranges if piece.length)
 
 
-def has_needless_edits(clip: Clip) -> bool:
-    """Whether a track's edit list goes on behind what it shows: FFmpeg then finds no audio in it."""
-    return any(needless_edits(track.edits) for track in clip.file.movie.tracks)
+def needs_another_index(clip: Clip) -> bool:
+    """Whether FFmpeg would read the file's own index otherwise than the clip presents itself."""
+    return needs_plain_index(clip) or any(edits is not None for edits in _plain_edits(clip))
+
+
+def _plain_edits(clip: Clip) -> list[list[Edit] | None]:
+    movie, fragmented = clip.file.movie, clip.file.fragmented
+    return [plain_edits(track, movie.timescale, fragmented=fragmented) for track in movie.tracks]
 
 
 def _moov_of(source: ByteSource) -> FileBox:
     return next(box for box in top_boxes(Window(source), source.size_bytes) if box.kind == "moov")
 
 
-def _end_edits(moov: Box) -> None:
-    """Makes each edit list, in place, as many entries shorter as show nothing at its end; a `free` box fills the gap.
-
-    FFmpeg goes by the list's size, not by its count.
-    """
-    for trak in moov.children():
-        edts = trak.child("edts") if trak.kind == "trak" else None
-        elst = edts.child("elst") if edts else None
-        needless = needless_edits(list(edits_of(elst))) if elst else 0
-        if edts is not None and elst is not None and needless:
-            _shorten(edts.payload, elst.payload, needless)
+def _write_plain_edits(moov: Box, clip: Clip) -> None:
+    """Writes edit lists in place of those that FFmpeg misreads; a `free` box fills what is left of them."""
+    traks = (box for box in moov.children() if box.kind == "trak")
+    for trak, edits in zip(traks, _plain_edits(clip), strict=False):
+        edts = trak.child("edts")
+        if edts is not None and edits is not None:
+            _write_edits(edts.payload, edits)
 
 
-def _shorten(edts: memoryview, elst: memoryview, entries: int) -> None:
-    """`elst` is the payload of the first box in `edts`, where its header has 32 bits."""
-    if bytes(edts[4:8]) != b"elst" or int.from_bytes(edts[:4], "big") != len(elst) + 8:
+def _write_edits(edts: memoryview, edits: Sequence[Edit]) -> None:
+    """In the first box of `edts`, which has room for at least as many. FFmpeg goes by a list's size, not its count."""
+    size = int.from_bytes(edts[:4], "big")
+    if bytes(edts[4:8]) != b"elst" or size > len(edts):
         return
-    gap = entries * (_LONG_EDIT_BYTES if elst[0] == 1 else _EDIT_BYTES)
-    count = int.from_bytes(elst[4:8], "big") - entries
-    edts[:4] = (len(elst) + 8 - gap).to_bytes(4, "big")
-    elst[4:8] = count.to_bytes(4, "big")
-    elst[len(elst) - gap : len(elst) - gap + 8] = gap.to_bytes(4, "big") + b"free"
+    width = 8 if edts[8] == 1 else 4
+    if any(edit.duration >> (8 * width) for edit in edits):
+        return
+    rows = b"".join(
+        edit.duration.to_bytes(width, "big") + edit.media_time.to_bytes(width, "big", signed=True)
+        + edit.rate.to_bytes(4, "big")
+        for edit in edits
+    )  # fmt: skip
+    end = _EDITS_AT + len(rows)
+    gap = size - end
+    if gap < 0 or 0 < gap < _BOX_HEADER_BYTES:
+        return
+    edts[:4] = (end).to_bytes(4, "big")
+    edts[12:_EDITS_AT] = len(edits).to_bytes(4, "big")
+    edts[_EDITS_AT:end] = rows
+    if gap:
+        edts[end : end + _BOX_HEADER_BYTES] = gap.to_bytes(4, "big") + b"free"
 
 
 def _are_in_order(clip: Clip) -> bool:
@@ -141,7 +160,7 @@ def _chunk_ends(number: int, part: Picture | Sound) -> Iterator[tuple[int, int, 
         yield offset, number, at / part.track.timescale
 
 
-def _index_first(source: ByteSource) -> tuple[Piece, ...] | None:
+def _index_first(source: ByteSource, read: Clip) -> tuple[Piece, ...] | None:
     """The file with its `moov` behind its `ftyp`, all chunk offsets moved by as much."""
     boxes = list(top_boxes(Window(source), source.size_bytes))
     at = next(number for number, box in enumerate(boxes) if box.kind == "moov")
@@ -149,7 +168,7 @@ def _index_first(source: ByteSource) -> tuple[Piece, ...] | None:
     first = boxes[0].end if boxes[0].kind == "ftyp" else 0
     moov = bytearray(source.read(begin, end - begin))
     try:
-        _end_edits(Box("moov", memoryview(moov)[boxes[at].payload - begin :]))
+        _write_plain_edits(Box("moov", memoryview(moov)[boxes[at].payload - begin :]), read)
         movable = _moved_offsets(Box("moov", memoryview(moov)[boxes[at].payload - begin :]), first, begin, len(moov))
     except BadMp4:
         return None

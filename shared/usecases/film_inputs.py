@@ -8,6 +8,7 @@ from pathlib import Path
 
 from shared.domain.errors import BadMedia
 from shared.media.clip import Clip
+from shared.media.plain_index import streams_of
 from shared.media.presentation import Streams
 from shared.media.streams import MediaInput, as_presented, one_pass
 from shared.usecases.inspect_media import Place
@@ -48,7 +49,7 @@ class FilmInputs:
     def streams(self, number: int) -> Streams | None:
         """Which of its tracks are the clip, as FFmpeg counts them; None where its index was not read."""
         read = self._reads[number]
-        return read.streams if isinstance(read, Clip) else None
+        return streams_of(read) if isinstance(read, Clip) else None
 
     def bytes_fetched(self) -> int:
         """Of files."""

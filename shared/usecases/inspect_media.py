@@ -15,11 +15,12 @@ from shared.domain.jobs import Job, JobStatus
 from shared.domain.storage_keys import EXTENSIONS, generated_folder, incoming_folder
 from shared.media.clip import Clip, read_clip
 from shared.media.heads import MOST_KEYS_KEPT
+from shared.media.plain_index import streams_of
 from shared.media.presentation import Streams
 from shared.media.probe import MediaFacts
 from shared.media.second_reading import shown_by_ffmpeg
 from shared.media.splice.film import CopiedRange
-from shared.media.streams import as_presented, has_needless_edits
+from shared.media.streams import as_presented, needs_another_index
 from shared.observability import job_fields, logger
 from shared.ports import Clock, Encoder, MediaStore, Records
 from shared.usecases.aftermath import Aftermath
@@ -194,7 +195,7 @@ def look_through(encoder: Encoder, path: Path) -> LookedThrough:
     if clip is not None and clip.encrypted:
         raise encrypted()
     shown = _as_presented(path, clip)
-    facts = encoder.verify(shown, clip.streams if clip else None)
+    facts = encoder.verify(shown, streams_of(clip) if clip else None)
     return LookedThrough(facts, {**decoded_of(facts), **_heads(clip)}, shown)
 
 
@@ -227,7 +228,7 @@ def _read(path: Path) -> Clip | None:
 
 def _as_presented(path: Path, clip: Clip | None) -> Path:
     """The file, or a copy beside it that FFmpeg reads as the clip presents itself."""
-    if clip is None or not has_needless_edits(clip):
+    if clip is None or not needs_another_index(clip):
         return path
     source, copy = FileSource(path), path.with_name(f"{path.name}-as-presented")
     with copy.open("wb") as file:

@@ -39,7 +39,8 @@ class Track:
 
     `width` and `height` are tkhd's, in pixels before the matrix; 0 where it says nothing. `chapters` are the ids of
     tracks that hold this one's chapters (QuickTime `tref/chap`), `thumbnail_of` those this one is a thumbnail of.
-    `entry` and `tables` are None for kinds of track that are not read, and where a fault says why.
+    `entry` and `tables` are None for kinds of track that are not read, and where a fault says why; `coding` is the
+    sample entry's box as it stands.
     """
 
     id: int
@@ -57,6 +58,7 @@ class Track:
     faults: tuple[str, ...]
     width: Fraction = Fraction(0)
     height: Fraction = Fraction(0)
+    coding: bytes = b""
     chapters: frozenset[int] = frozenset()
     thumbnail_of: frozenset[int] = frozenset()
 
@@ -124,6 +126,7 @@ def _track(trak: Box) -> Track:
         faults=tuple(content.faults),
         width=header.width,
         height=header.height,
+        coding=content.coding,
         chapters=_references(trak, "chap"),
         thumbnail_of=_references(trak, "thmb"),
     )
@@ -192,6 +195,7 @@ class _Content:
         self.entry: VisualEntry | AudioEntry | None = None
         self.tables: SampleTables | None = None
         self.external = False
+        self.coding = b""
         self.faults: list[str] = []
         if handler not in (PICTURE, SOUND):
             return
@@ -209,6 +213,7 @@ class _Content:
         entry = next(Box("stsd", fields.take_rest()).children(), None)
         if entry is None:
             raise BadMp4("mp4_no_sample_entry", "a track does not say how it is coded")
+        self.coding = (len(entry.payload) + 8).to_bytes(4, "big") + entry.kind.encode("latin-1") + bytes(entry.payload)
         self.entry = parse_visual(entry) if handler == PICTURE else parse_audio(entry)
         self.tables = parse_tables(stbl)
         self._check_counts(self.tables)

@@ -24,7 +24,8 @@ _SAME_FILE = bytes.fromhex("0000000c75726c2000000001")
 
 @dataclass(frozen=True, slots=True)
 class NewTrack:
-    """A track to write. Times in `timescale`, but `shown` in the movie's; width and height in pixels as shown.
+    """A track to write. Times in `timescale`, but `shown` and the `delay` before it in the movie's; width and height in
+    pixels as shown.
 
     `entry` is the whole sample entry box, `chunk_offsets` count from the first byte of the payload.
     """
@@ -45,6 +46,7 @@ class NewTrack:
     sizes: array[int]
     chunk_offsets: array[int]
     chunk_samples: array[int]
+    delay: int = 0
 
 
 def box(kind: str, *payload: bytes) -> bytes:
@@ -138,9 +140,10 @@ def _trak(track: NewTrack, payload_at: int, long_offsets: bool) -> bytes:
 
 
 def _edts(track: NewTrack) -> bytes:
-    wide, version = _wide(track.shown, track.edit_start * 2)
+    wide, version = _wide(track.shown, track.edit_start * 2, track.delay)
     row = _number(track.shown, wide) + _number(track.edit_start, wide) + _number(_NORMAL_RATE)
-    return box("edts", full_box("elst", version, 0, _number(1), row))
+    empty = _number(track.delay, wide) + b"\xff" * wide + _number(_NORMAL_RATE) if track.delay else b""
+    return box("edts", full_box("elst", version, 0, _number(1 + bool(empty)), empty, row))
 
 
 def _mdia(track: NewTrack, payload_at: int, long_offsets: bool) -> bytes:
