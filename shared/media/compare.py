@@ -59,6 +59,14 @@ class ProbedClip:
         return self.facts.is_image
 
     @property
+    def shows_parts(self) -> bool:
+        """Whether an edit list presents several parts of it, or one at another speed."""
+        if self.clip is None:
+            return False
+        times = [part.times for part in (self.clip.picture, self.clip.sound) if part is not None]
+        return any(one is not None and one.odd_edits for one in times)
+
+    @property
     def disagreement(self) -> str | None:
         """In what FFmpeg reads it otherwise than its index; None where they agree or nothing is known."""
         shown = self.shown or (shown_by_ffmpeg(self.facts) if self.facts else None)

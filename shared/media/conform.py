@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -115,7 +115,7 @@ def has_changed(log: str) -> bool:
 def _with_own_times(video: VideoFacts, target: Target, model: VideoFacts | None, begin: str, frames: int) -> list[str]:
     """`-filter_complex` with each frame at its own time, the first one from 0 on."""
     times = f"settb=1/{EVEN_TICKS},setpts=if(eq(N\\,0)\\,0\\,{begin})"
-    graph = f"{times},{picture_filter(video, target, model, None)},trim=end_frame={frames}"
+    graph = f"{times},{picture_filter(video, target, model)},trim=end_frame={frames}"
     return ["-filter_complex", f"[0:V:{video.stream}]{graph}[picture]"]
 
 
@@ -130,24 +130,25 @@ def _at_even_rate(
     """
     # A clip that changes may begin its frames anew: there the first one is at 0 by its time alone.
     begun = begin if changing else f"if(eq(N\\,0)\\,0\\,{begin})"
-    alike = f"setpts={begun},{picture_filter(video, target, model, target.fps)}"
     endless, counted = "tpad=stop=-1:stop_mode=clone", f"fps={target.fps}:start_time=0"
     last = f"trim=end_frame={frames}[picture]"
     if not changing:
-        return ["-filter_complex", f"[0:V:{video.stream}]{alike},{counted},{endless},{last}"]
+        # The last frame goes on before the rate is made even, which drops one whose length it does not know.
+        even = picture_filter(video, target, model, [endless, counted])
+        return ["-filter_complex", f"[0:V:{video.stream}]setpts={begun},{even},{last}"]
+    alike = f"setpts={begun},{picture_filter(video, target, model, [f'fps={target.fps}'])}"
     return [
         *("-filter_complex", f"[0:V:{video.stream}]{alike},{endless}[frames]"),
         *("-filter_complex", f"[frames]{counted},{last}"),
     ]
 
 
-def picture_filter(video: VideoFacts, target: Target, model: VideoFacts | None, rate: Fraction | None) -> str:
-    """Upright (FFmpeg turns it before), progressive, at an even rate if any, over black, square pixels, in SDR."""
-    steps = read_colours(video)
+def picture_filter(video: VideoFacts, target: Target, model: VideoFacts | None, timed: Sequence[str] = ()) -> str:
+    """Upright (FFmpeg turns it before), progressive, `timed` by filters if any, over black, square pixels, in SDR."""
+    steps = list(read_colours(video))
     if video.interlaced:
         steps.append("bwdif=mode=send_frame:deint=interlaced")
-    if rate is not None:
-        steps.append(f"fps={rate}")
+    steps += timed
     if video.alpha:
         steps.append("format=gbrap,premultiply=inplace=1,format=gbrp")
     if video.hdr:

@@ -30,6 +30,12 @@ def check(probes: Sequence[ProbedClip]) -> None:
                 "model (POST /generate-media), or leave it out.",
                 code="still_needs_duration",
             )
+        if probe.shows_parts and probe.disagreement:
+            raise BadMedia(
+                f"Clip {number + 1} is shown through an edit list of several parts that cannot be followed "
+                f"({probe.disagreement}): export it anew as it plays.",
+                code="odd_edits",
+            )
         if not has_picture and (probe.facts is not None or probe.clip is not None):
             raise BadMedia(f"Clip {number + 1} has no picture: leave it out or name a video.", code="no_picture")
     if seconds > LONGEST_FILM_SECONDS:

@@ -127,6 +127,28 @@ def _needless_edits(edits: Sequence[Edit]) -> int:
     return behind if behind < len(edits) else 0
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One of several parts that an edit list presents: ticks of the media, and the second it begins at."""
+
+    begin: int
+    end: Fraction
+    at_seconds: Fraction
+
+
+def presented_parts(track: Track, movie_timescale: int) -> list[Part] | None:
+    """The parts of a list that shows several; None where one is shown at another speed or has no length."""
+    parts, at = [], Fraction(0)
+    for edit in _simplified(track.edits, Fraction(track.timescale, movie_timescale)):
+        length = Fraction(edit.duration, movie_timescale)
+        if not edit.is_empty:
+            if edit.rate != _NORMAL_RATE or edit.media_time < 0 or not edit.duration:
+                return None
+            parts.append(Part(edit.media_time, edit.media_time + length * track.timescale, at))
+        at += length
+    return parts
+
+
 def plain_edits(track: Track, movie_timescale: int, *, fragmented: bool = False) -> list[Edit] | None:
     """What the edit list says in the fewest entries: nothing for a while, then one part of a length that is said.
 

@@ -6,16 +6,19 @@ engine's reading: it is encoded as FFmpeg shows it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from math import ceil
 from typing import Any
 
-from shared.media.clip import Clip
+from shared.media.clip import Clip, Picture
+from shared.media.presentation import Part, presented_parts
 from shared.media.probe import MediaFacts
-from shared.media.timeline import PictureTimes
+from shared.media.timeline import PictureTimes, shown_at
 
-SPAN_TOLERANCE_SECONDS = 0.003
+SPAN_TOLERANCE_SECONDS, LENGTH_TOLERANCE_SECONDS = 0.003, 0.03
 # What a decoder skips at the beginning is told in several ways: a packet of AAC-LC, more of other codecs.
 AUDIO_TOLERANCE_SECONDS, AUDIO_TOLERANCE_OF_OTHERS_SECONDS = 0.03, 0.1
 AUDIO_LENGTH_TOLERANCE_SECONDS = 0.12
@@ -24,13 +27,15 @@ AUDIO_LENGTH_TOLERANCE_SECONDS = 0.12
 @dataclass(frozen=True, slots=True)
 class Shown:
     """What is shown and heard of a clip: frames, seconds from the first one's beginning to the last one's, and how much
-    later than the first frame the audio begins and how long it is. None: not there, or not known.
+    later than the first frame the audio begins and how long it is. `seconds`: how long all frames last. None: not
+    there, or not known.
     """
 
     frames: int
     span_seconds: float | None
     audio_late_seconds: float | None
     audio_seconds: float | None
+    seconds: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """For a row."""
@@ -54,7 +59,8 @@ def shown_by_ffmpeg(facts: MediaFacts) -> Shown | None:
         return None
     if decoded is None or not decoded.pictures:
         late = float(audio.start_seconds - video.start_seconds) if audio else None
-        return Shown(video.frames, None, late, None)
+        heard_seconds = float(audio.duration_seconds) if audio else None
+        return Shown(video.frames, None, late, heard_seconds, float(video.duration_seconds))
     first, last = decoded.pictures[0], decoded.pictures[-1]
     heard = audio is not None and decoded.samples > 0
     return Shown(
@@ -69,8 +75,10 @@ def shown_by_index(clip: Clip) -> Shown | None:
     """As the clip's index presents it; None where that does not say when frames are shown."""
     picture = clip.picture
     times = picture.times if picture is not None else None
-    if picture is None or times is None or times.odd_edits:
+    if picture is None or times is None:
         return None
+    if times.odd_edits:
+        return _shown_in_parts(clip, picture)
     held, heard = picture.held_seconds, clip.sound.times if clip.sound else None
     whole = times.shown == times.pictures
     span = Fraction(times.last_shown - times.first_shown, times.timescale) - held
@@ -80,6 +88,28 @@ def shown_by_index(clip: Clip) -> Shown | None:
     length = Fraction(heard.heard_end - heard.priming, heard.timescale)
     known = whole and not times.cut_ticks
     return Shown(times.shown, float(span) if whole else None, float(late) if known else None, float(length))
+
+
+def _shown_in_parts(clip: Clip, picture: Picture) -> Shown | None:
+    """As an edit list of several parts presents it."""
+    units, track = clip.file.movie.timescale, picture.track
+    parts = presented_parts(track, units)
+    if not parts:
+        return None
+    moments = sorted(moment + picture.tables.first_decoded for moment in shown_at(picture.tables))
+    frames = sum(bisect_left(moments, ceil(part.end)) - bisect_left(moments, part.begin) for part in parts)
+    return Shown(frames, None, None, _heard_in_parts(clip), _length(parts, track.timescale))
+
+
+def _heard_in_parts(clip: Clip) -> float | None:
+    sound = clip.sound
+    parts = presented_parts(sound.track, clip.file.movie.timescale) if sound else None
+    return _length(parts, sound.track.timescale) if sound and parts else None
+
+
+def _length(parts: Sequence[Part], timescale: int) -> float:
+    last = parts[-1]
+    return float(last.at_seconds - parts[0].at_seconds + (last.end - last.begin) / timescale)
 
 
 def with_length(facts: MediaFacts, times: PictureTimes) -> MediaFacts:
@@ -99,6 +129,8 @@ def disagreement(clip: Clip, theirs: Shown | None) -> str | None:
         return f"FFmpeg shows {theirs.frames} frames of it where its index presents {ours.frames}"
     if _apart(ours.span_seconds, theirs.span_seconds, SPAN_TOLERANCE_SECONDS):
         return f"FFmpeg shows it for {theirs.span_seconds:.3f} s where its index says {ours.span_seconds:.3f} s"
+    if _apart(ours.seconds, theirs.seconds, LENGTH_TOLERANCE_SECONDS):
+        return f"FFmpeg shows it for {theirs.seconds:.3f} s where its index says {ours.seconds:.3f} s"
     # FFmpeg moves the frames of fragments that are shown before they are decoded (`dts_shift` in its mov.c).
     if not clip.file.fragmented and _apart(ours.audio_late_seconds, theirs.audio_late_seconds, _tolerance(clip)):
         ours_late, theirs_late = ours.audio_late_seconds, theirs.audio_late_seconds

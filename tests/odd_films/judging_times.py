@@ -131,7 +131,7 @@ def _frame_seconds(part: Placed, film_end: Fraction) -> Fraction:
 def _is_same_rate(part: Placed, rate: Fraction) -> bool:
     """At an unchanged rate and with nothing held, every frame has a place of its own."""
     lengths = {frame.end - frame.begin for frame in part.truth.frames}
-    is_same = all(abs(length / rate - 1) < Fraction(1, 1000) for length in lengths)
+    is_same = all(abs(length / rate - 1) < Fraction(1, 2000) for length in lengths)
     return is_same and part.begin == part.truth.frames[0].begin and not part.truth.slack
 
 
