@@ -15,6 +15,7 @@ from shared.media.streams import MediaInput, MediaResult
 from shared.media.target import Target
 
 LEAST_TIMESCALE = 10_000
+NEARLY = Fraction(49, 50)
 _PROFILES = {"Constrained Baseline": "baseline", "Baseline": "baseline", "Main": "main", "High": "high"}
 _SDR_TAGS = {"bt709", "smpte170m", "bt470bg"}
 # The native decoders leave a WebM's transparency out.
@@ -44,7 +45,9 @@ def conform_command(
         raise ValueError("a clip without a picture cannot be conformed")
     (timing,) = [timing] if timing is not None else conformed_timings([(facts, False)], target)
     seconds, held = shown_seconds(facts) if timing.own else timing.frames / target.fps, held_seconds(facts)
-    begin, sound = f"PTS+round({held - video.start_seconds - timing.late_seconds}/TB)", []
+    # Not quite: frames half a frame off, as of clips at the film's own rate, would fall on either side.
+    late = timing.late_seconds * NEARLY
+    begin, sound = f"PTS+round({held - video.start_seconds - late}/TB)", []
     if timing.own:
         graphs = _with_own_times(video, target, model, begin, timing.frames)
     else:

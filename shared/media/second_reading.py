@@ -135,6 +135,8 @@ def disagreement(clip: Clip, theirs: Shown | None) -> str | None:
     if not clip.file.fragmented and _apart(ours.audio_late_seconds, theirs.audio_late_seconds, _tolerance(clip)):
         ours_late, theirs_late = ours.audio_late_seconds, theirs.audio_late_seconds
         return f"FFmpeg hears it {theirs_late:.3f} s late where its index says {ours_late:.3f} s"
+    if _is_cut_coarsely(clip):
+        return "FFmpeg cuts its audio at whole packets, which are long"
     if _apart(ours.audio_seconds, theirs.audio_seconds, AUDIO_LENGTH_TOLERANCE_SECONDS):
         return f"FFmpeg hears it for {theirs.audio_seconds:.3f} s where its index says {ours.audio_seconds:.3f} s"
     return None
@@ -142,6 +144,14 @@ def disagreement(clip: Clip, theirs: Shown | None) -> str | None:
 
 def _apart(one: float | None, other: float | None, tolerance: float) -> bool:
     return one is not None and other is not None and abs(one - other) > tolerance
+
+
+def _is_cut_coarsely(clip: Clip) -> bool:
+    """Whether its audio is heard in parts, which FFmpeg cuts at packets of more than AUDIO_TOLERANCE_SECONDS."""
+    sound = clip.sound
+    if sound is None or sound.times is None or not sound.times.odd_edits:
+        return False
+    return sound.times.samples > AUDIO_TOLERANCE_SECONDS * sound.times.timescale * sound.times.packets
 
 
 def _tolerance(clip: Clip) -> float:

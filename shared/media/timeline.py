@@ -136,7 +136,8 @@ def _shown_until(tables: SampleTables, moments: array[int]) -> int:
     """When the last frame ends. Uneven frames, decoded in another order, may be shown longer than they are decoded."""
     if tables.shifts is None or len(set(tables.deltas.values)) < 2:
         return min(moments) + tables.deltas.total
-    return max(moment + delta for moment, delta in zip(moments, expanded(tables.deltas), strict=True))
+    last, length = max(zip(moments, expanded(tables.deltas), strict=True))
+    return last + length
 
 
 def _cut(beyond: Fraction, timescale: int, movie_timescale: int) -> int:

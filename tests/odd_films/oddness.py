@@ -87,12 +87,11 @@ ODDNESSES = (
         odd_edits.both_later,
         odd_edits.empty_behind,
         odd_edits.duration_zero,
-        odd_edits.two_entries,
-        odd_edits.hole,
         odd_edits.no_edits,
         odd_edits.wide_edits,
         odd_edits.audio_of_other_length,
     ),
+    *_oddness("edits", odd_edits.two_entries, odd_edits.hole, refusals=("odd_edits",)),
     *_oddness(
         "tracks",
         odd_tracks.audio_first,
