@@ -69,8 +69,10 @@ class ProbedClip:
     @property
     def disagreement(self) -> str | None:
         """In what FFmpeg reads it otherwise than its index; None where they agree or nothing is known."""
-        shown = self.shown or (shown_by_ffmpeg(self.facts) if self.facts else None)
-        return disagreement(self.clip, shown) if self.clip is not None else None
+        if self.clip is None:
+            return None
+        by_ffmpeg = (self.shown, shown_by_ffmpeg(self.facts) if self.facts else None)
+        return next(filter(None, (disagreement(self.clip, shown) for shown in by_ffmpeg)), None)
 
 
 def unlike(probes: Sequence[ProbedClip]) -> tuple[Mismatch, ...]:

@@ -16,6 +16,7 @@ WINDOW_SECONDS = 0.1
 EDGE_SECONDS = 0.03
 COPIED_SECONDS, ENCODED_SECONDS = 0.025, 0.03
 SEARCHED_SECONDS = 0.15
+PRIMING_SECONDS = 0.02
 LEAST_FIT = 0.45
 HEARD_FIT = 0.4
 LEAST_HIDDEN_SECONDS = 0.2
@@ -30,6 +31,8 @@ def audio_problems(film: Watched, parts: Sequence[Placed], encoded: Collection[i
         if part.truth.deaf or part.truth.maybe_silent:
             continue
         limit = ENCODED_SECONDS if place in encoded else COPIED_SECONDS
+        # Of TS the clip's begin is known to within its audio's priming alone.
+        limit += PRIMING_SECONDS if part.truth.end_slack else 0
         yield from (f"clip {place + 1}: {one}" for one in _places(signs, part, limit + float(part.truth.slack)))
         yield from (f"clip {place + 1}: {one}" for one in _hidden(signs, part))
     yield from _unwanted(film, parts)
