@@ -191,6 +191,7 @@ def _data(job: Job) -> dict[str, Any]:
         "breakdown": job.result["breakdown"],
         "outputs": [{"url": result["originalUrl"], "format": job.output_format or "mp4", "fileSize": job.size_bytes}],
         "verification": job.result["verification"],
+        "notes": job.result.get("notes", []),
     }
 
 

@@ -41,7 +41,8 @@ class EditFacts:
 
 @dataclass(frozen=True, slots=True)
 class VideoTrackFacts:
-    """Width and height in pixels as coded, `display_*` after turning but before the pixel aspect; None: not known.
+    """The track that is the clip's, by its id. Width and height in pixels as coded, `display_*` after turning but before
+    the pixel aspect; None: not known.
 
     The picture is mirrored left to right if it says so and then turned clockwise by `rotation_degrees`.
     """
@@ -66,11 +67,13 @@ class VideoTrackFacts:
     gop: str | None
     frames: int | None
     seconds: float | None
+    track: int
+    enabled: bool
 
 
 @dataclass(frozen=True, slots=True)
 class AudioTrackFacts:
-    """`priming_samples` are decoded but not heard."""
+    """The track that is the clip's, by its id. `priming_samples` are decoded but not heard."""
 
     codec: str
     sample_rate: int
@@ -78,6 +81,8 @@ class AudioTrackFacts:
     layout: str | None
     priming_samples: int
     seconds: float | None
+    track: int
+    enabled: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +136,8 @@ def _video(picture: Picture) -> VideoTrackFacts:
         colour = replace(colour, full_range=main.usability.colour.full_range)
     profile, level = (depths.profile, None) if isinstance(depths, Pixels) else _profile(config)
     return VideoTrackFacts(
+        track=picture.track.id,
+        enabled=picture.track.enabled,
         codec=CODECS.get(picture.entry.kind, picture.entry.kind.strip()),
         profile=profile,
         level=level,
@@ -188,6 +195,8 @@ def _audio(sound: Sound) -> AudioTrackFacts:
         rate = aac.sample_rate * (2 if aac.sbr else 1)
         channels = 2 if aac.ps else aac.channels or channels
     return AudioTrackFacts(
+        track=sound.track.id,
+        enabled=sound.track.enabled,
         codec=_audio_codec(sound),
         sample_rate=rate,
         channels=channels,

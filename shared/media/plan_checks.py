@@ -12,6 +12,9 @@ from shared.media.sound import held_seconds
 from shared.media.target import SHORTEST_SIDE, Wishes, usual_rate
 
 LONGEST_FILM_SECONDS = 3600
+FIRST_FRAME_HELD = "first_frame_held"
+# What a film's own answer says of it too.
+FILM_NOTES = {FIRST_FRAME_HELD}
 
 
 def check(probes: Sequence[ProbedClip]) -> None:
@@ -78,4 +81,4 @@ def held_frames(probes: Sequence[ProbedClip]) -> Iterator[Mismatch]:
             sentence = (
                 f"Clip {number + 1}: its first frame is held for {float(held):.2f} s, as its audio begins earlier."
             )
-            yield Mismatch(number, "first_frame_held", NOTE, sentence)
+            yield Mismatch(number, FIRST_FRAME_HELD, NOTE, sentence)

@@ -23,7 +23,7 @@ from shared.usecases.ending import end_job, fail_job
 from shared.usecases.film import Film, Planned, Work
 from shared.usecases.film_work import FilmWork
 from shared.usecases.inspect_media import Place
-from shared.usecases.shown_plan import reasons_of, shown_plan, shown_probe
+from shared.usecases.shown_plan import notes_of, reasons_of, shown_plan, shown_probe
 
 # Progress is told at most that often.
 TELL_SECONDS = 1.0
@@ -216,5 +216,6 @@ def _result(job: Job, film: Film) -> dict[str, Any]:
         "bytesThrough": film.bytes_through,
         **learnt,
         "reasons": reasons_of(film.plan),
+        "notes": notes_of(film.plan),
         "verification": dict(film.verification),
     }

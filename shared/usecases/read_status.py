@@ -156,7 +156,7 @@ def _result(view: Mapping[str, Any], media: MediaStore) -> dict[str, Any]:
     for name in ("width", "height", "duration"):
         if view[name] is not None:
             result[name] = view[name]
-    for name in ("strategy", "verification", "videoCount"):
+    for name in ("strategy", "verification", "videoCount", "notes"):
         if name in view["result"]:
             result[name] = view["result"][name]
     return result

@@ -12,6 +12,7 @@ from shared.media.compare import NOTE, ProbedClip
 from shared.media.estimate import Estimate
 from shared.media.facts import ClipFacts, clip_facts
 from shared.media.plan import CompilePlan
+from shared.media.plan_checks import FILM_NOTES
 from shared.media.probe import MediaFacts
 from shared.usecases.film import Planned
 
@@ -29,6 +30,7 @@ def shown_plan(sources: Sequence[Mapping[str, Any]], planned: Planned, reckoned:
         "clips": [_clip(number, source, planned) for number, source in enumerate(sources)],
         "mismatches": [_mismatch(one) for one in plan.mismatches if one.clip is None],
         "refused": reasons_of(plan),
+        "notes": notes_of(plan),
         "target": None if target is None else {
             "width": target.width, "height": target.height, "fps": str(target.fps),
             "sampleRate": target.sample_rate, "channels": target.channels,
@@ -81,7 +83,7 @@ def _of_index(facts: ClipFacts) -> dict[str, Any]:
 
 
 def _of_facts(facts: MediaFacts) -> dict[str, Any]:
-    hidden = {"extradata", "head", "stream"}
+    hidden = {"extradata", "head", "open_start"}
     video, audio = (
         {_camel(name): _plain(value) for name, value in asdict(part).items() if name not in hidden} if part else None
         for part in (facts.video, facts.audio)
@@ -111,3 +113,8 @@ def _plain(value: Any) -> Any:
 def reasons_of(plan: CompilePlan) -> dict[str, list[str]]:
     """Why cheaper strategies were refused."""
     return {rung: list(reasons) for rung, reasons in plan.refused}
+
+
+def notes_of(plan: CompilePlan) -> list[str]:
+    """What a film shows otherwise than its clips' files say, in sentences: where a first frame is held."""
+    return [one.sentence for one in plan.mismatches if one.name in FILM_NOTES]
