@@ -37,6 +37,7 @@ from shared.media.timeline import (
 
 AVC_KINDS, HEVC_KINDS = ("avc1", "avc3"), ("hvc1", "hev1")
 EQUAL_KINDS = ("av01", "vp09", "mp4v")
+LONGEST_HELD_TICKS = 2**30
 ENCRYPTED_KINDS = ("encv", "enca", "drmi", "drms", "p608")
 
 
@@ -135,10 +136,11 @@ def _beside(picture: Picture, sound: Sound | None) -> Picture:
         return picture
     # What lies before the clip's time 0, as where a stream was cut, is not played and holds nothing.
     late = times.start_seconds - max(heard.start_seconds, Fraction(0))
-    first_is_first = times.first_shown == (picture.tables.shifts.values[0] if picture.tables.shifts else 0)
-    if late <= HELD_ABOVE_SECONDS or times.hidden_first or not first_is_first:
-        return replace(picture, late_seconds=late)
+    first_shift = next((value for count, value in picture.tables.shifts if count), 0) if picture.tables.shifts else 0
     ticks = round(late * times.timescale)
+    can_be_held = times.first_shown == first_shift and not times.hidden_first and ticks < LONGEST_HELD_TICKS
+    if late <= HELD_ABOVE_SECONDS or not can_be_held:
+        return replace(picture, late_seconds=late)
     held, tables = Fraction(ticks, times.timescale), held_longer(picture.tables, ticks)
     return replace(
         picture,

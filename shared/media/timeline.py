@@ -162,7 +162,7 @@ def lasting(tables: SampleTables, ticks: int) -> SampleTables | None:
 
 def _with_delta(tables: SampleTables, place: int, ticks: int) -> SampleTables:
     deltas = array("I", expanded(tables.deltas))
-    deltas[place] += ticks
+    deltas[place] = min(deltas[place] + ticks, LARGEST_TICKS)
     return replace(tables, deltas=run_length(deltas))
 
 

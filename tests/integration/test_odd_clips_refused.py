@@ -12,7 +12,7 @@ from shared.media.target import Wishes
 from shared.usecases.inspect_media import look_through
 from tests import mp4_surgery as mp4
 from tests.footage import bare, encoder, made
-from tests.integration.test_odd_clips import NO_B, RE_ENCODED, film_of, frames, video
+from tests.odd_clips import NO_B, RE_ENCODED, film_of, frames, video
 from tests.unit.media.films import clip, packets, shown
 
 REQUESTS = {"size": Wishes(size=(64, 48)), "fps": Wishes(fps=Fraction(12)), "reencode": RE_ENCODED}
