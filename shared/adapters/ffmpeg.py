@@ -8,7 +8,6 @@ import resource
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -16,7 +15,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import IO
 
-from shared.adapters.ffmpeg_pipes import Pipes
+from shared.adapters.ffmpeg_pipes import Pipes, Stall
 from shared.adapters.ffmpeg_remedies import ENDED_BY, cut_off, remedy
 from shared.domain.errors import BadMedia, Conflict, DependencyDown, OutOfTime
 from shared.media import commands
@@ -29,7 +28,6 @@ from shared.media.target import Target
 
 KILLED_BEFORE_DEADLINE_SECONDS = 5.0
 POLL_SECONDS = 0.05
-STALLED_SECONDS = 120.0
 # A stopped run is not held up by a store that takes its time.
 LONGEST_JOIN_SECONDS = 1.0
 LOG_BYTES = 4_000_000
@@ -180,7 +178,7 @@ class FfmpegEncoder:
             return listing, text
 
     def _wait(self, process: subprocess.Popen[bytes], told: _Told, pipes: Pipes) -> int:
-        stall = _Stall(process.pid, pipes)
+        stall = Stall(process.pid, pipes)
         while True:
             told.pass_on()
             pipes.check()
@@ -248,29 +246,6 @@ class _Told:
         if seconds > self._last:
             self._last = seconds
             self._tell(seconds)
-
-
-class _Stall:
-    """Ends a run in which nothing moves any more: neither processor time nor a byte of its pipes, for so long."""
-
-    def __init__(self, pid: int, pipes: Pipes) -> None:
-        self._stat, self._pipes = Path(f"/proc/{pid}/stat"), pipes
-        self._seen, self._since = self._moved(), time.monotonic()
-
-    def check(self) -> None:
-        """Raises BadMedia."""
-        now, moved = time.monotonic(), self._moved()
-        if moved != self._seen:
-            self._seen, self._since = moved, now
-        elif now - self._since > STALLED_SECONDS:
-            raise BadMedia("FFmpeg stands still over the media: export the clip anew as MP4 with H.264 and AAC.")
-
-    def _moved(self) -> tuple[str, int]:
-        try:
-            fields = self._stat.read_text("latin-1").rpartition(")")[2].split()
-        except OSError:
-            return "", self._pipes.moved_bytes
-        return " ".join(fields[11:13]), self._pipes.moved_bytes
 
 
 def _limit(pid: int, limits: Limits, seconds_left: float) -> None:

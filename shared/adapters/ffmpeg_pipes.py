@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from threading import Thread
 
+from shared.domain.errors import BadMedia
 from shared.media.streams import Stream, Write
 
 READ_BYTES = 1024**2
+STALLED_SECONDS = 120.0
 
 
 class Pipes:
@@ -62,3 +66,26 @@ class Pipes:
         thread = Thread(target=watched, daemon=True)
         self._threads.append(thread)
         thread.start()
+
+
+class Stall:
+    """Ends a run in which nothing moves any more: neither processor time nor a byte of its pipes, for so long."""
+
+    def __init__(self, pid: int, pipes: Pipes) -> None:
+        self._stat, self._pipes = Path(f"/proc/{pid}/stat"), pipes
+        self._seen, self._since = self._moved(), time.monotonic()
+
+    def check(self) -> None:
+        """Raises BadMedia."""
+        now, moved = time.monotonic(), self._moved()
+        if moved != self._seen:
+            self._seen, self._since = moved, now
+        elif now - self._since > STALLED_SECONDS:
+            raise BadMedia("FFmpeg stands still over the media: export the clip anew as MP4 with H.264 and AAC.")
+
+    def _moved(self) -> tuple[str, int]:
+        try:
+            fields = self._stat.read_text("latin-1").rpartition(")")[2].split()
+        except OSError:
+            return "", self._pipes.moved_bytes
+        return " ".join(fields[11:13]), self._pipes.moved_bytes

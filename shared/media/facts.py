@@ -41,8 +41,9 @@ class EditFacts:
 
 @dataclass(frozen=True, slots=True)
 class VideoTrackFacts:
-    """The track that is the clip's, by its id. Width and height in pixels as coded, `display_*` after turning but before
-    the pixel aspect; None: not known.
+    """The track that is the clip's, by its id.
+
+    Width and height in pixels as coded, `display_*` after turning but before the pixel aspect; None: not known.
 
     The picture is mirrored left to right if it says so and then turned clockwise by `rotation_degrees`.
     """

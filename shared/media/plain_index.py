@@ -1,8 +1,8 @@
 """A clip under an index of the engine's own: its tracks alone, in one piece, in the tables that were read.
 
-FFmpeg misreads some files where the standard is plain: it moves frames of fragments that are shown before they are
-decoded, ignores edit lists that hide frames of fragments, and begins at the wrong frame where key frames are marked
-wrongly. It is given those under this index.
+FFmpeg misreads some files where the standard is plain: of fragments it moves frames that are shown before they are
+decoded, loses times where each frame has a fragment of its own and misreads edit lists; and it begins at the wrong frame
+where key frames are marked wrongly. It is given those under this index.
 """
 
 from __future__ import annotations
@@ -26,11 +26,10 @@ def needs_plain_index(clip: Clip) -> bool:
     parts = _parts(clip)
     if not parts or any(not _is_plain(part, clip) for part in parts):
         return False
-    shifts = [min(part.tables.shifts.values, default=0) for part in parts if part.tables.shifts]
     times = clip.picture.times if clip.picture else None
     hidden = times is not None and times.shown < times.pictures
     if clip.file.fragmented:
-        return hidden or min(shifts, default=0) < 0
+        return True
     marked_wrongly = clip.picture is not None and clip.picture.scan is not None and clip.picture.scan.keys is not None
     return hidden and marked_wrongly
 

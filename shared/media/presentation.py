@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import accumulate
 from math import atan2, ceil, degrees, hypot
 
 from shared.media.mp4.entries import VisualEntry
@@ -18,8 +19,9 @@ from shared.media.mp4.movie import PICTURE, SOUND, Edit, Track
 LONG_ENOUGH = Fraction(1, 2)
 # An edit may begin so far inside a frame and still show it: times in other units are rounded.
 ROUNDING_SECONDS = Fraction(1, 1000)
-# A clip whose frames begin later than its audio shows its first frame until then; audio this early is cut instead.
-HELD_ABOVE_SECONDS = Fraction(1, 50)
+# A clip whose frames begin later than its audio shows its first frame until then. What is this early is cut instead: it
+# is hardly more than AAC's priming, 1024 samples, which some containers cannot hide.
+HELD_ABOVE_SECONDS = Fraction(1, 40)
 # Beyond this a matrix is no quarter turn any more.
 ODD_DEGREES = 0.5
 _NORMAL_RATE = 0x10000
@@ -138,15 +140,20 @@ class Part:
 
 def presented_parts(track: Track, movie_timescale: int) -> list[Part] | None:
     """The parts of a list that shows several; None where one is shown at another speed or has no length."""
-    parts, at = [], Fraction(0)
-    for edit in _simplified(track.edits, Fraction(track.timescale, movie_timescale)):
-        length = Fraction(edit.duration, movie_timescale)
-        if not edit.is_empty:
-            if edit.rate != _NORMAL_RATE or edit.media_time < 0 or not edit.duration:
-                return None
-            parts.append(Part(edit.media_time, edit.media_time + length * track.timescale, at))
-        at += length
-    return parts
+    edits = _simplified(track.edits, Fraction(track.timescale, movie_timescale))
+    shown = [edit for edit in edits if not edit.is_empty]
+    if any(edit.rate != _NORMAL_RATE or edit.media_time < 0 or not edit.duration for edit in shown):
+        return None
+    begins = accumulate((edit.duration for edit in edits), initial=0)
+    return [
+        Part(
+            begin=edit.media_time,
+            end=edit.media_time + Fraction(edit.duration * track.timescale, movie_timescale),
+            at_seconds=Fraction(begin, movie_timescale),
+        )
+        for edit, begin in zip(edits, begins, strict=False)
+        if not edit.is_empty
+    ]
 
 
 def plain_edits(track: Track, movie_timescale: int, *, fragmented: bool = False) -> list[Edit] | None:

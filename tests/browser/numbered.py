@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+from shared.media.clip import read_clip
+from shared.usecases.object_source import FileSource
 from tests.unit.media.films import clip, ffmpeg, spliced
 
 SIZE = "320x180"
@@ -62,17 +64,26 @@ class Film:
 def film_of(kinds: Sequence[Kind], path: Path, *, whole_sound: bool = False) -> Film:
     """Clips of these kinds, made by FFmpeg and spliced; with a whole sound all of them are heard, in the same tones."""
     sound = _whole_sound(kinds, path.with_suffix(".sound.mp4")) if whole_sound else None
-    spliced([_clip(place, kind) for place, kind in enumerate(kinds)], path, sound)
+    clips = [_clip(place, kind) for place, kind in enumerate(kinds)]
+    spliced(clips, path, sound)
     pictures: list[tuple[Numbered, ...]] = []
     tones: list[Tone] = []
     begin = Fraction(0)
     for place, kind in enumerate(kinds):
-        end, heard_end = begin + kind.seconds, begin + kind.seconds * (1 if whole_sound else kind.heard)
-        moments = [begin + Fraction(n, kind.fps) for n in range(PICTURES + 1)]
+        held = _held(clips[place])
+        end = begin + held + kind.seconds
+        heard_end = end if whole_sound else begin + kind.seconds * kind.heard
+        moments = [begin, *(begin + held + Fraction(n, kind.fps) for n in range(1, PICTURES + 1))]
         pictures.append(tuple(Numbered(_first(place) + n, moments[n], moments[n + 1]) for n in range(PICTURES)))
         tones += [Tone(TONES_HZ[place], begin, heard_end), Tone(0, heard_end, end)]
         begin = end
     return Film(path, begin, tuple(pictures), tuple(tones))
+
+
+def _held(path: Path) -> Fraction:
+    """How long a clip's first frame is shown before its time, as its audio begins earlier."""
+    picture = read_clip(FileSource(path)).picture
+    return picture.held_seconds if picture is not None else Fraction(0)
 
 
 def _clip(place: int, kind: Kind) -> Path:

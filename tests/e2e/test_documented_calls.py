@@ -74,6 +74,7 @@ def assert_film(data: dict[str, Any], script_id: int, *, count: int, seconds: fl
         "scriptId": int, "videoCount": int, "totalDuration": float, "compiledVideoUrl": str, "thumbnailUrl": str,
         "fileSize": int, "jobId": str, "duration": int, "strategy": str, "breakdown": dict, "outputs": list,
         "verification": dict,
+        "notes": list,
     }  # fmt: skip
     assert {name: type(value) for name, value in data.items()} == types
     assert (data["scriptId"], data["videoCount"], data["strategy"]) == (script_id, count, "splice")
