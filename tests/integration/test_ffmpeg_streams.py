@@ -35,7 +35,6 @@ class Stored:
 KINDS: dict[str, tuple[str | Path, ...]] = {
     "index last": ("-c", "copy", "odd.mp4"),
     "index first": ("-c", "copy", "-movflags", "+faststart", "odd.mp4"),
-    "fragmented": ("-c", "copy", "-movflags", "frag_keyframe+empty_moov", "odd.mp4"),
     "matroska": ("-c", "copy", "odd.mkv"),
     "avi": ("-c:v", "copy", "-c:a", "libmp3lame", "odd.avi"),
     "gif": ("-an", "-r", "10", "odd.gif"),
@@ -53,6 +52,23 @@ def test_what_comes_through_a_pipe_is_seen_as_the_file_is(tmp_path: Path, kind: 
     assert not isinstance(stream, Path)
     assert (seen.video, seen.decoded, seen.duration_seconds) == (whole.video, whole.decoded, whole.duration_seconds)
     assert (seen.audio is None, seen.size_bytes) == (whole.audio is None, odd.stat().st_size)
+
+
+@pytest.mark.parametrize(
+    "flags", ["frag_keyframe+empty_moov", "frag_every_frame+empty_moov", "frag_keyframe+delay_moov"]
+)
+def test_fragments_are_seen_as_the_clip_in_one_piece(tmp_path: Path, flags: str) -> None:
+    """Of fragments FFmpeg shows frames late, or not at all, where it reads their own index."""
+    one = clip(tmp_path / "clip.mp4", seconds=2, coded=("-bf", "2"))
+    odd = made("-i", one, "-c", "copy", "-movflags", flags, tmp_path / "odd.mp4")
+
+    seen, whole = encoder().verify(Stored(odd, tmp_path).input()), encoder().verify(one)
+
+    assert picture(seen).frames == picture(whole).frames == 48
+    assert seen.decoded is not None
+    assert whole.decoded is not None
+    begin = seen.decoded.pictures[0]
+    assert [at - begin for at in seen.decoded.pictures] == pytest.approx(whole.decoded.pictures, abs=0.001)
 
 
 def test_sound_far_from_its_picture_is_read_as_a_file(tmp_path: Path) -> None:
