@@ -16,6 +16,7 @@ from shared.media.presentation import Streams
 from shared.media.splice.film import CopiedRange, Piece
 from shared.media.splice.payload import sample_places
 from shared.media.timeline import shown_at
+from tests import mp4_surgery as mp4
 from tests.fuzz.running import BytesSource
 from tests.unit.media.built import clip_of, edits, picture, sound
 from tests.unit.media.cases import X264_MEDIUM
@@ -23,7 +24,17 @@ from tests.unit.media.films import clip
 from tests.unit.media.fragmenting import CODING, Telling, in_fragments
 
 BEFORE_DECODED = "negative_cts_offsets"
+
+
+def without_key_marks(data: bytes) -> bytes:
+    """The file, whose index stands last, as if all of its frames were key frames."""
+    boxes = mp4.parsed(data)
+    mp4.drop(mp4.tables(mp4.tracks(mp4.at(boxes, b"moov")[1], b"vide")[0]), b"stss")
+    return mp4.packed(boxes)
+
+
 FILES = {
+    "in one piece, wrongly marked": lambda: without_key_marks(clip(options=CODING).read_bytes()),
     "in one piece": lambda: clip(options=CODING).read_bytes(),
     "shown before it is decoded": lambda: clip(options=f"{CODING} -movflags {BEFORE_DECODED}").read_bytes(),
     "without audio": lambda: clip(options=CODING, sound=None).read_bytes(),
@@ -82,6 +93,9 @@ def test_what_is_written_reads_back_as_the_same_clip(name: str) -> None:
     assert not again.file.fragmented
     assert (again.file.moov_first, again.faults) == (True, ())
     assert said(again, written) == said(one, data)
+    assert again.picture is not None
+    assert again.picture.scan is not None
+    assert again.picture.scan.keys is None, "key frames are marked truly"
 
 
 def test_bytes_that_hold_no_sample_are_left_out() -> None:

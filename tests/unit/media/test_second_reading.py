@@ -14,7 +14,17 @@ from shared.media.compare import ProbedClip
 from shared.media.decoded import Decoded
 from shared.media.second_reading import Shown, disagreement, shown_by_ffmpeg, shown_by_index, with_length
 from shared.media.timeline import PictureTimes
-from tests.unit.media.built import audio_facts, clip_of, edits, media_facts, one_by_one, picture, sound, video_facts
+from tests.unit.media.built import (
+    audio_facts,
+    clip_of,
+    edits,
+    media_facts,
+    one_by_one,
+    picture,
+    runs,
+    sound,
+    video_facts,
+)
 from tests.unit.media.probed import HE_AAC, STEREO, h264
 
 # 48 frames at 24 a second: the last one begins after 47.
@@ -123,6 +133,13 @@ def test_parts_of_frames_in_another_order_are_counted_by_when_they_are_shown() -
     tables = replace(video.tables, shifts=one_by_one([1024, 1536, 512, 1024], "i"))
 
     assert shown_by_index(clip_of(replace(video, tables=tables), None)) == Shown(4, None, None, None, 0.125)
+
+
+def test_a_frame_that_begins_within_a_part_is_of_it() -> None:
+    # 42 ms are 516.096 ticks.
+    one = clip_of(picture(frames=4, deltas=runs((4, 516)), edits=edits((42, 0), (42, 1032))), None)
+
+    assert shown_by_index(one) == Shown(4, None, None, None, 0.084)
 
 
 DECODED = Decoded((0.5, 1.0, 1.5), 44100, 0.25, 1.0, (), (), (), ())
