@@ -160,8 +160,8 @@ NEEDS: dict[str, tuple[Clip, bool]] = {
     "in one piece, frames hidden": (clip_of(BEHIND, AUDIO), False),
     "in one piece, wrongly marked": (clip_of(marked_wrongly(PLAIN), AUDIO), False),
     "in one piece, wrongly marked and hidden": (clip_of(marked_wrongly(BEHIND), AUDIO), True),
-    "fragments": (clip_of(PLAIN, AUDIO, fragmented=True), False),
-    "fragments, shown after they are decoded": (clip_of(shifted(PLAIN, 512), AUDIO, fragmented=True), False),
+    "fragments": (clip_of(PLAIN, AUDIO, fragmented=True), True),
+    "fragments, shown after they are decoded": (clip_of(shifted(PLAIN, 512), AUDIO, fragmented=True), True),
     "fragments, shown before they are decoded": (clip_of(shifted(PLAIN, -512), AUDIO, fragmented=True), True),
     "fragments, frames hidden": (clip_of(BEHIND, AUDIO, fragmented=True), True),
     "fragments, frames hidden, whose coding is not known": (
@@ -199,5 +199,6 @@ def test_under_an_index_of_its_own_a_clip_has_one_track_of_a_kind() -> None:
     movie = replace(one.file.movie, tracks=(cover, *one.file.movie.tracks))
 
     assert streams_of(replace(one, file=replace(one.file, movie=movie))) == Streams(0, 0, open_start=False)
-    plain = replace(clip_of(PLAIN, AUDIO), file=replace(one.file, movie=replace(movie, tracks=(cover, PLAIN.track))))
+    whole = replace(one.file, fragmented=False, movie=replace(movie, tracks=(cover, PLAIN.track)))
+    plain = replace(clip_of(PLAIN, AUDIO), file=whole)
     assert streams_of(plain) == Streams(1, None, open_start=False)
