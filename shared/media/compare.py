@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -75,10 +75,13 @@ class ProbedClip:
         return next(filter(None, (disagreement(self.clip, shown) for shown in by_ffmpeg)), None)
 
 
-def unlike(probes: Sequence[ProbedClip]) -> tuple[Mismatch, ...]:
-    """Why the clips cannot be spliced as they are: because of their pictures, or of their sound alone."""
-    numbers = [number for number, probe in enumerate(probes) if probe.clip is not None]
-    clips = [probe.clip for probe in probes if probe.clip is not None]
+def unlike(probes: Sequence[ProbedClip], encoded: Collection[int] = ()) -> tuple[Mismatch, ...]:
+    """Why the clips cannot be spliced as they are: because of their pictures, or of their sound alone.
+
+    `encoded`: clips that are encoded in any case, like the others, and have no say in what those are like.
+    """
+    kept = [(n, probe.clip) for n, probe in enumerate(probes) if probe.clip is not None and n not in encoded]
+    numbers, clips = [number for number, _ in kept], [clip for _, clip in kept]
     unread = (
         Mismatch(number, probe.fault or "not_mp4", ENCODE, f"Clip {number + 1} is no MP4 that can be spliced.")
         for number, probe in enumerate(probes) if probe.clip is None

@@ -1,8 +1,8 @@
 """A clip under an index of the engine's own: its tracks alone, in one piece, in the tables that were read.
 
 FFmpeg misreads some files where the standard is plain: of fragments it moves frames that are shown before they are
-decoded, loses times where each frame has a fragment of its own and misreads edit lists; and it begins at the wrong frame
-where key frames are marked wrongly. It is given those under this index.
+decoded, loses times where each frame has a fragment of its own and misreads edit lists; and it begins at the wrong
+frame where key frames are marked wrongly. It is given those under this index.
 """
 
 from __future__ import annotations

@@ -76,11 +76,17 @@ def plan_film(probes: Sequence[ProbedClip], wishes: Wishes) -> CompilePlan:
     """The plan of clips that FFmpeg has looked at. Raises BadMedia naming a clip without a picture, or a film that
     is too long."""
     check(probes)
-    odd = (*requested(probes, wishes), *unlike(probes))
+    odd = _odd(probes, wishes)
     if not odd:
         return _splice(probes)
     found = _Found(probes, wishes, _facts(probes), odd)
     return _copy(found) or _smart(found, _why_not_copied(found))
+
+
+def _odd(probes: Sequence[ProbedClip], wishes: Wishes) -> tuple[Mismatch, ...]:
+    """What is requested of clips, and in what the others are unlike."""
+    asked = tuple(requested(probes, wishes))
+    return (*asked, *unlike(probes, {one.clip for one in asked if one.clip is not None}))
 
 
 def _splice(probes: Sequence[ProbedClip]) -> CompilePlan:
@@ -89,7 +95,7 @@ def _splice(probes: Sequence[ProbedClip]) -> CompilePlan:
 
 def dearer_plan(plan: CompilePlan, probes: Sequence[ProbedClip], wishes: Wishes) -> CompilePlan | None:
     """What to do when that plan's clips did not fit together once they were made; None where nothing is left."""
-    found = _Found(probes, wishes, _facts(probes), (*requested(probes, wishes), *unlike(probes)))
+    found = _Found(probes, wishes, _facts(probes), _odd(probes, wishes))
     if plan.strategy == COPY:
         return _smart(found, ("The clips do not fit together when rewrapped.",))
     if plan.strategy == SMART:
@@ -197,11 +203,12 @@ def _needs_whole_sound(found: _Found, rewrapped: Collection[int]) -> bool:
 
 def _why_not_copied(found: _Found) -> tuple[str, ...]:
     """What another file around the same pictures would not mend."""
-    return tuple(
+    reasons = tuple(
         one.sentence
         for one in found.mismatches
         if one.severity == ENCODE and one.name not in MENDED_BY_REWRAPPING and not _is_unread(found.probes, one)
     )
+    return reasons or ("The clips' frames or audio cannot follow one another in one file as they are.",)
 
 
 def _is_unread(probes: Sequence[ProbedClip], one: Mismatch) -> bool:
@@ -240,7 +247,7 @@ def _why_not_smart(probes: Sequence[ProbedClip], facts: Sequence[MediaFacts], od
     kept = [probe.clip for number, probe in enumerate(probes) if number not in odd and probe.clip is not None]
     if not kept:
         return "No clip can stay as it is."
-    if refusals(kept):
+    if refusals(kept, whole_sound=True):
         return "The clips that could stay as they are do not fit together."
     model = next(facts[number].video for number in range(len(probes)) if number not in odd)
     if model is None or model.codec != "h264" or model.pixel_format != "yuv420p" or model.interlaced:

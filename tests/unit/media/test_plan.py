@@ -173,40 +173,19 @@ def test_the_share_that_would_be_encoded_anyway_is_a_reason() -> None:
     assert dict(plan_film([A, L, S], NOTHING).refused)["smart"] == ("67% of the pictures would be encoded anyway.",)
 
 
-def faulty(*rows: str) -> pytest.MarkDecorator:
-    return pytest.mark.xfail(reason=" ".join(rows), strict=True)
-
-
-SILENT_ABOUT_COPIES = {
-    "webm: VP8 asked to be MP4",
-    "webm: longer audio",
-    "webm: a second video",
-    "webm: a second audio",
-    "webm: late frames",
-    "webm: WebM of other channels",
-    "encode: MJPEG in AVI",
-}
-EXPLAINED = [
-    pytest.param(row, id=name, marks=[faulty("copies are refused without a reason")] * (name in SILENT_ABOUT_COPIES))
-    for name, row in ROWS.items()
-]
-
-
-@pytest.mark.parametrize("row", EXPLAINED)
+@pytest.mark.parametrize("row", ROWS.values(), ids=ROWS.keys())
 def test_every_cheaper_way_is_refused_with_a_reason(row: Row) -> None:
     refused = plan_film(row.probes, row.wishes).refused
 
     assert [strategy for strategy, why in refused if not why] == []
 
 
-@faulty("_why_not_smart holds the kept clips to their own audio, which one track would replace")
 def test_other_audio_beside_the_odd_clip_is_no_reason_to_encode_all() -> None:
     plan = plan_film([A, h264(MONO), L], NOTHING)
 
     assert (plan.strategy, plan.encoded, plan.whole_sound) == ("smart", (2,), True)
 
 
-@faulty("clips are odd beside the majority, even where another size is asked for")
 def test_the_clip_that_has_the_size_asked_for_stays() -> None:
     plan = plan_film([A, L], Wishes(size=LARGE))
 
