@@ -164,23 +164,23 @@ NEEDS: dict[str, tuple[Clip, bool]] = {
     "fragments, shown after they are decoded": (clip_of(shifted(PLAIN, 512), AUDIO, fragmented=True), True),
     "fragments, shown before they are decoded": (clip_of(shifted(PLAIN, -512), AUDIO, fragmented=True), True),
     "fragments, frames hidden": (clip_of(BEHIND, AUDIO, fragmented=True), True),
-    "fragments, frames hidden, whose coding is not known": (
+    "fragments whose coding is not known": (
         clip_of(picture(edits=edits((1500, 6144))), AUDIO, fragmented=True),
         False,
     ),
-    "fragments, frames hidden, of two codings": (
+    "fragments of two codings": (
         clip_of(picture(edits=edits((1500, 6144)), coding=b"entry", entries=2), AUDIO, fragmented=True),
         False,
     ),
-    "fragments, frames hidden, in another file": (
+    "fragments in another file": (
         clip_of(picture(edits=edits((1500, 6144)), coding=b"entry", external=True), AUDIO, fragmented=True),
         False,
     ),
-    "fragments, frames hidden, audio in parts": (
+    "fragments with audio in parts": (
         clip_of(BEHIND, sound(coding=b"entry", edits=edits((500, 1024), (500, 44100))), fragmented=True),
         False,
     ),
-    "fragments, frames hidden, damaged audio": (
+    "fragments with damaged audio": (
         clip_of(BEHIND, sound(coding=b"entry", faults=("mp4_bad_table",)), fragmented=True),
         False,
     ),
@@ -193,12 +193,12 @@ def test_files_that_ffmpeg_misreads_need_another_index(one: Clip, expected: bool
     assert needs_plain_index(one) is expected
 
 
-def test_under_an_index_of_its_own_a_clip_has_one_track_of_a_kind() -> None:
-    cover = replace(PLAIN.track, id=9)
-    one = clip_of(BEHIND, AUDIO, fragmented=True)
-    movie = replace(one.file.movie, tracks=(cover, *one.file.movie.tracks))
+@pytest.mark.parametrize(("fragmented", "expected"), [(True, 0), (False, 1)])
+def test_under_an_index_of_its_own_a_clip_has_one_track_of_a_kind(fragmented: bool, expected: int) -> None:
+    other = [replace(PLAIN.track, id=8), replace(AUDIO.track, id=9)]
+    one = clip_of(PLAIN, AUDIO, fragmented=fragmented)
+    movie = replace(one.file.movie, tracks=(*other, *one.file.movie.tracks))
 
-    assert streams_of(replace(one, file=replace(one.file, movie=movie))) == Streams(0, 0, open_start=False)
-    whole = replace(one.file, fragmented=False, movie=replace(movie, tracks=(cover, PLAIN.track)))
-    plain = replace(clip_of(PLAIN, AUDIO), file=whole)
-    assert streams_of(plain) == Streams(1, None, open_start=False)
+    found = streams_of(replace(one, file=replace(one.file, movie=movie)))
+
+    assert found == Streams(expected, expected, open_start=False)
