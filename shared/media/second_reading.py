@@ -147,10 +147,14 @@ def _apart(one: float | None, other: float | None, tolerance: float) -> bool:
 
 
 def _is_cut_coarsely(clip: Clip) -> bool:
-    """Whether its audio is heard in parts, which FFmpeg cuts at packets of more than AUDIO_TOLERANCE_SECONDS."""
+    """Whether its audio is heard in parts, which FFmpeg cuts at packets of more than AUDIO_TOLERANCE_SECONDS; how long
+    packets of other codecs than AAC are, it decides itself.
+    """
     sound = clip.sound
     if sound is None or sound.times is None or not sound.times.odd_edits:
         return False
+    if sound.entry.aac is None:
+        return True
     return sound.times.samples > AUDIO_TOLERANCE_SECONDS * sound.times.timescale * sound.times.packets
 
 

@@ -20,7 +20,7 @@ PRIMING_SECONDS = 0.02
 LEAST_FIT = 0.45
 HEARD_FIT = 0.4
 LEAST_HIDDEN_SECONDS = 0.2
-HIDDEN_EDGE_SECONDS = 0.06
+HIDDEN_EDGE_SECONDS = 0.085
 QUIET = 600
 
 
@@ -101,7 +101,7 @@ def _loudest(samples: array[int], part: Placed, begin: Fraction, end: Fraction) 
 
 
 def _silences(part: Placed) -> Iterator[tuple[Fraction, Fraction]]:
-    edge = Fraction(6, 100) + part.truth.slack
+    edge = Fraction(85, 1000) + part.truth.slack
     at = part.begin
     for heard in part.truth.heard:
         if heard.begin - at > 2 * edge:

@@ -15,7 +15,7 @@ Where the standard and players differ, or where both answers are right, both are
 | clean aperture (`clap`) | the frame is cut to it, or shown whole |
 | `pasp` beside a tkhd of another shape | either shape |
 | a hole in the video between two edits | the frame before it is held |
-| a gap in the audio or audio that ends early | silence, which is not listened to within 60 ms of its edges |
+| a gap in the audio or audio that ends early | silence, which is not listened to within 85 ms of its edges |
 | Matroska and WebM | times are rounded to 1 ms, the last frame lasts a frame more or less |
 | TS | the last frame lasts a frame more or less |
 | AVI | times are off by up to a frame: it counts in frames, and its audio's priming moves the video |
