@@ -148,7 +148,11 @@ SMART = {
     "a rate no screen shows": Row(
         [A, A, h264(size=SMALL, fps=Fraction(240))], smart((2,), f"2 encode: {SIZE}", own=False)
     ),
-    "a size that most have": Row([A, L, L], smart((0,), f"0 encode: size {SIZE}", target=OF_LARGE), Wishes(size=LARGE)),
+    "a size that most have": Row(
+        [A, L, L],
+        smart((0,), "0 encode: size video_width video_height video_extradata", target=OF_LARGE),
+        Wishes(size=LARGE),
+    ),
     "a rate that most have": Row(
         [A, A, h264(fps=FPS)], smart((2,), "2 encode: fps", own=False), Wishes(fps=Fraction(24))
     ),
