@@ -9,7 +9,7 @@ import secrets
 import shutil
 import time
 from dataclasses import dataclass, replace
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from pathlib import Path
 from typing import Any
 
@@ -200,7 +200,7 @@ def _resolution(model: Model, prediction: Prediction) -> Any:
 
 
 def _micro(usd: Decimal) -> float:
-    return float(usd.quantize(Decimal("0.000001")))
+    return float(usd.quantize(Decimal("0.000001"), ROUND_CEILING))
 
 
 def _shaped(model: Model, pieces: list[str], steered: str | None) -> Any:

@@ -177,8 +177,9 @@ def _count(metrics: Mapping[str, Any], *names: str) -> int | None:
 
 
 def _sum(counts: Sequence[int | None]) -> int | None:
+    """None unless all are known: a part of what was used must not be charged for the whole."""
     known = [count for count in counts if count is not None]
-    return sum(known) if known else None
+    return sum(known) if len(known) == len(counts) else None
 
 
 def _seconds(metrics: Mapping[str, Any], *names: str) -> float | None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
 # second: of media, as asked for or as the provider counted it; computeSecond: of the provider's predict_time.
 PRICING_UNITS = ("run", "second", "computeSecond", "image", "token")
-CHARACTERS_PER_TOKEN = 3
+# What a chat template and a default system prompt add to the caller's text, in tokens.
+TEMPLATE_TOKENS = 64
 MICRO_USD = Decimal("0.000001")
 
 
@@ -57,18 +58,18 @@ class Price:
             "second": parameters.get("duration", 1),
             "computeSecond": self.expected_seconds,
             "image": parameters.get("num_outputs", 1),
-            "token": parameters.get("max_tokens", 1) + len(str(parameters.get("prompt", ""))) // CHARACTERS_PER_TOKEN,
+            "token": parameters.get("max_tokens", 1) + TEMPLATE_TOKENS + _text_bytes(parameters),
         }
         return _times(self.unit_usd, units[self.unit])
 
     def actual_usd(self, parameters: Mapping[str, Any], used: Used) -> Decimal:
-        """What a call that succeeded has cost; the estimate where the provider does not say how much it used."""
+        """The cost of a call that succeeded; the estimate where the provider reports no use, or a use of zero."""
         units: Mapping[str, Any] = {
             "second": used.media_seconds, "computeSecond": used.predict_seconds, "image": used.images,
             "token": used.tokens,
         }  # fmt: skip
-        told = units.get(self.unit)
-        return self.estimate_usd(parameters) if told is None else _times(self.unit_usd, told)
+        reported = units.get(self.unit)
+        return _times(self.unit_usd, reported) if reported else self.estimate_usd(parameters)
 
     def stopped_usd(self, parameters: Mapping[str, Any], used: Used) -> Decimal:
         """What a cancelled call has cost, which is nothing before it ran."""
@@ -78,6 +79,12 @@ class Price:
         return self.estimate_usd(parameters) if second_usd is None else _times(second_usd, used.predict_seconds)
 
 
+def _text_bytes(parameters: Mapping[str, Any]) -> int:
+    """Bytes of every text parameter: an upper bound of its tokens, as a token is at least one byte."""
+    return sum(len(value.encode()) for value in parameters.values() if isinstance(value, str))
+
+
 def _times(unit_usd: Decimal, units: Any) -> Decimal:
+    """Rounded up to a micro-dollar, so that a price above zero never costs zero."""
     # By its digits: 0.1 of a JSON number is a tenth, not the binary fraction next to it.
-    return (unit_usd * Decimal(str(units))).quantize(MICRO_USD)
+    return (unit_usd * Decimal(str(units))).quantize(MICRO_USD, ROUND_CEILING)

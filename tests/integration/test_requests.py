@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -12,6 +13,7 @@ from shared.adapters.clock import SystemClock
 from shared.adapters.postgres.migrations import apply_migrations
 from shared.domain.errors import Conflict, InvalidRequest, OverBudget
 from shared.domain.jobs import Caller, Job
+from shared.domain.messages import CallAccepted, MediaStored
 from shared.usecases.generate_media import GenerateRequest, generate_media
 from shared.usecases.manage_accounts import act
 from tests.integration.inside import CATALOG, REQUEST, World
@@ -71,6 +73,57 @@ def test_two_hundred_requests_cannot_pass_a_budget_of_ten(world: World) -> None:
         made = list(pool.map(lambda _: _try_generate(world), range(200)))
     assert sum(made) == 10
     assert world.sql("SELECT count(*) FROM vsl.jobs WHERE account_id = %s", world.caller.account_id) == [(10,)]
+
+
+ONE_TOKEN = GenerateRequest("user", "text", "llama-3-8b-instruct", {"prompt": "x", "max_tokens": 1})
+
+
+def test_a_limit_of_zero_admits_not_even_one_token(world: World) -> None:
+    limit(world, "0")
+
+    for _ in range(12):
+        with pytest.raises(OverBudget):
+            world.generate(ONE_TOKEN)
+
+    assert world.sql("SELECT count(*) FROM vsl.jobs WHERE account_id = %s", world.caller.account_id) == [(0,)]
+
+
+def test_many_small_calls_cannot_pass_a_budget(world: World) -> None:
+    """A prompt of one byte, one token to write and 64 of the template are 16.5 micro-dollars, and count as 17."""
+    limit(world, "0.000100")
+
+    jobs = [world.generate(ONE_TOKEN)[0] for _ in range(5)]
+
+    assert [job.estimated_cost_usd for job in jobs] == [Decimal("0.000017")] * 5
+    with pytest.raises(OverBudget):
+        world.generate(ONE_TOKEN)
+
+
+def test_a_used_up_limit_admits_no_free_call_either(world: World) -> None:
+    job, *_ = world.generate(ONE_TOKEN)
+    world.sql("UPDATE vsl.budgets SET limit_usd = reserved_usd WHERE account_id = %s", world.caller.account_id)
+
+    with world.records.transaction() as tx, pytest.raises(OverBudget):
+        tx.reserve(job, Decimal(0))
+
+
+def test_a_text_whose_tokens_are_not_reported_costs_what_was_reserved(world: World) -> None:
+    _, job_id, attempt_id = world.generate(ONE_TOKEN)
+    world.settler.claim_call(job_id, attempt_id)
+    world.settler.take(CallAccepted(str(job_id), str(attempt_id), "p" + uuid4().hex[:20], "starting"))
+
+    (provider_id,) = world.sql("SELECT provider_id FROM vsl.provider_attempts WHERE id = %s", attempt_id)[0]
+    world.settler.take(MediaStored(str(job_id), str(attempt_id), provider_id, (), "A", 0.2))
+
+    assert world.ledger(job_id) == [0.000017]
+    assert (
+        world.sql("SELECT reserved_usd, spent_usd FROM vsl.budgets WHERE account_id = %s", world.caller.account_id)
+        == [(0, Decimal("0.000017"))] * 4
+    )
+
+
+def limit(world: World, usd: str) -> None:
+    world.sql("INSERT INTO vsl.budgets (account_id, limit_usd) VALUES (%s, %s)", world.caller.account_id, usd)
 
 
 def _fields(request: GenerateRequest) -> dict[str, Any]:

@@ -131,7 +131,7 @@ def test_only_the_providers_own_failures_are_worth_another_try(status: str, erro
         ({"token_input_count": 3, "token_output_count": 4}, (7, None, None)),
         ({"input_token_count": 3, "output_token_count": 4}, (7, None, None)),
         ({"token_input_count": 3, "input_token_count": 3, "output_token_count": 4}, (7, None, None)),
-        ({"token_output_count": 4}, (4, None, None)),
+        ({"token_output_count": 4}, (None, None, None)),
         ({"image_output_count": 2}, (None, 2, None)),
         ({"video_output_duration_seconds": 5.04}, (None, None, 5.04)),
         ({"audio_output_duration_seconds": 8}, (None, None, 8.0)),

@@ -42,7 +42,9 @@ class MoneyRows(Rows):
         with self.cursor.connection.transaction():
             touched = self.run(
                 "UPDATE vsl.budgets SET reserved_usd = reserved_usd + %(amount)s, updated_at = now() "
-                f"WHERE {_ROWS} AND (limit_usd IS NULL OR spent_usd + reserved_usd + %(amount)s <= limit_usd)",
+                f"WHERE {_ROWS} AND (limit_usd IS NULL OR (spent_usd + reserved_usd + %(amount)s <= limit_usd "
+                # A limit that is used up, or 0, admits no call: also none that the registry calls free.
+                "AND spent_usd + reserved_usd < limit_usd))",
                 values,
             )
             if touched < _COUNTED:
