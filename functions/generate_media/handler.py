@@ -149,6 +149,9 @@ def _shown(model: Model) -> dict[str, Any]:
         "pricing": float(model.price_usd),
         "pricingUnit": model.pricing_unit,
         "pricingBy": _shown_prices(model),
+        "pricedUpTo": {name: float(value) for name, value in model.priced_up_to.values.items()}
+        if model.priced_up_to
+        else None,
         "estimatedTime": float(model.estimated_seconds),
         "supportedParams": list(model.supported),
         "defaults": dict(model.defaults),

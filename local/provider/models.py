@@ -112,7 +112,7 @@ FLUX_SCHNELL = Model(
 
 SDXL = Model(
     "stability-ai", "sdxl", "image", False, "A text-to-image model that creates 1024x1024 images",
-    Price("run", {"": "0.01"}),
+    Price("image", {"": "0.01"}),
     (
         Parameter("prompt", default="An astronaut riding a rainbow unicorn", description="Input prompt"),
         Parameter("negative_prompt", default="", description="Input negative prompt"),

@@ -11,7 +11,7 @@ from typing import Any
 
 from shared.domain.errors import InvalidRequest, Mistake, NotFound
 from shared.domain.json_text import LEAST_INTEGER, MOST_INTEGER, whole_number
-from shared.domain.prices import PRICING_UNITS, Price
+from shared.domain.prices import PRICING_UNITS, Price, PricedBy, PricedUpTo
 from shared.domain.sources import FIRST_FRAME, image_problem
 
 DEADLINE_FACTOR = 10
@@ -23,17 +23,6 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "string": (str,), "integer": (int,), "number": (int, float), "boolean": (bool,),
 }  # fmt: skip
 _INTEGERS: Mapping[str, Any] = {"minimum": LEAST_INTEGER, "maximum": MOST_INTEGER}
-
-
-@dataclass(frozen=True, slots=True)
-class PricedBy:
-    """USD for one unit where it depends on a parameter; a value that is not listed costs the model's price."""
-
-    parameter: str
-    unit_usd: Mapping[str, Decimal]
-
-    def usd(self, parameters: Mapping[str, Any]) -> Decimal | None:
-        return self.unit_usd.get(str(parameters.get(self.parameter)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +44,19 @@ class Model:
     deadline_seconds: int | None = None
     fallback: str | None = None
     priced_by: PricedBy | None = None
+    priced_up_to: PricedUpTo | None = None
     stopped_second_usd: Decimal | None = None
 
     def price(self, parameters: Mapping[str, Any]) -> Price:
         """The price of a call with these resolved parameters."""
         unit_usd = self.priced_by.usd(parameters) if self.priced_by else None
-        return Price(
-            self.price_usd if unit_usd is None else unit_usd, self.pricing_unit, self.estimated_seconds,
+        price = Price(
+            self.price_usd if unit_usd is None else unit_usd,
+            self.pricing_unit,
+            self.estimated_seconds,
             self.stopped_second_usd,
-        )  # fmt: skip
+        )
+        return self.priced_up_to.scaled(price, parameters) if self.priced_up_to else price
 
     @property
     def image_fields(self) -> frozenset[str]:
@@ -224,6 +217,7 @@ def _model(media_type: str, model_id: str, entry: Mapping[str, Any]) -> Model:
         deadline_seconds=_deadline(entry.get("deadlineSeconds")),
         fallback=entry.get("fallback"),
         priced_by=_priced_by(entry.get("pricingBy")),
+        priced_up_to=_priced_up_to(entry),
         stopped_second_usd=Decimal(str(entry["stoppedPricing"])) if "stoppedPricing" in entry else None,
     )
 
@@ -235,6 +229,15 @@ def _priced_by(entry: Mapping[str, Mapping[str, Any]] | None) -> PricedBy | None
         raise ValueError("pricingBy: name one parameter")
     ((parameter, prices),) = entry.items()
     return PricedBy(parameter, {str(value): Decimal(str(usd)) for value, usd in prices.items()})
+
+
+def _priced_up_to(entry: Mapping[str, Any]) -> PricedUpTo | None:
+    values = {name: Decimal(str(value)) for name, value in entry.get("pricedUpTo", {}).items()}
+    limits = entry.get("limits", {})
+    for name, value in values.items():
+        if limits.get(name, {}).get("type") not in ("integer", "number") or value <= 0:
+            raise ValueError(f"pricedUpTo {name!r}: a number above 0 for a parameter that is a number")
+    return PricedUpTo(values) if values else None
 
 
 def _deadline(value: Any) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
@@ -77,6 +77,34 @@ class Price:
             return Decimal(0)
         second_usd = self.unit_usd if self.unit == "computeSecond" else self.stopped_second_usd
         return self.estimate_usd(parameters) if second_usd is None else _times(second_usd, used.predict_seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class PricedBy:
+    """USD for one unit where it depends on a parameter; a value that is not listed costs the model's price."""
+
+    parameter: str
+    unit_usd: Mapping[str, Decimal]
+
+    def usd(self, parameters: Mapping[str, Any]) -> Decimal | None:
+        return self.unit_usd.get(str(parameters.get(self.parameter)))
+
+
+@dataclass(frozen=True, slots=True)
+class PricedUpTo:
+    """Parameter values up to which a model's price holds; above each of them it grows in proportion."""
+
+    values: Mapping[str, Decimal]
+
+    def scaled(self, price: Price, parameters: Mapping[str, Any]) -> Price:
+        """The price of a call with these parameters: of its unit, or of a call's usual time for computeSecond."""
+        unit_usd, seconds = price.unit_usd, price.expected_seconds
+        for name, covered in self.values.items():
+            value = max(Decimal(str(parameters.get(name, covered))), covered)
+            unit_usd, seconds = unit_usd * value / covered, seconds * value / covered
+        if price.unit == "computeSecond":
+            return replace(price, expected_seconds=seconds)
+        return replace(price, unit_usd=unit_usd)
 
 
 def _text_bytes(parameters: Mapping[str, Any]) -> int:
