@@ -12,7 +12,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, CORSConf
 from aws_lambda_powertools.event_handler.api_gateway import Router
 
 from shared.domain import errors
-from shared.domain.errors import Forbidden, InvalidRequest, MalformedRequest, Mistake, NotFound, TooLarge
+from shared.domain.errors import InvalidRequest, MalformedRequest, Mistake, NotFound, TooLarge
 from shared.domain.jobs import Caller
 from shared.domain.json_text import parse_json
 from shared.observability import logger
@@ -56,15 +56,15 @@ def api_handler(router: Router, cors_origins: Callable[[], str]) -> Callable[[An
     return handle
 
 
-def caller_of(router: Router, scope: str) -> Caller:
-    """Who calls, as the authorizer said. Raises Forbidden without the scope."""
+def caller_of(router: Router, *scopes: str) -> Caller:
+    """Who calls, as the authorizer said. Raises Forbidden without one of the scopes."""
     context = router.current_event.raw_event["requestContext"]
     said = context.get("authorizer") or {}
-    scopes = frozenset(str(said.get("scopes", "")).split())
-    if scope not in scopes:
-        raise Forbidden(f"This key lacks the scope {scope!r}: use or make a key that has it.")
+    granted = frozenset(str(said.get("scopes", "")).split())
     identity = context.get("identity") or {}
-    return Caller(UUID(said["accountId"]), scopes, identity.get("sourceIp"), identity.get("userAgent"))
+    caller = Caller(UUID(said["accountId"]), granted, identity.get("sourceIp"), identity.get("userAgent"))
+    caller.require(*scopes)
+    return caller
 
 
 def body_of(

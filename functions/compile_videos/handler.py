@@ -97,6 +97,9 @@ def post_probe() -> Response[str]:
     _check_urls([body], lambda _: "url")
     key = http.idempotency_key(router)
     request = CompileRequest("POST /probe", clips=[_clip(body, None)], idempotency_key=key, kind="probe")
+    if request.at_home(bootstrap.media()).needs_fetching:
+        # Bringing a foreign file here is the work of a compile.
+        caller.require("compile")
     return _told(request, caller, lambda place: _planner().probe(request, caller, place))
 
 

@@ -72,7 +72,7 @@ def get_model(media_type: str, model_id: str) -> Response[str]:
 
 @router.post("/jobs/<job_id>/cancel")
 def post_cancel(job_id: str) -> Response[str]:
-    caller = http.caller_of(router, "generate")
+    caller = http.caller_of(router, "generate", "compile")
     job, charge = control.cancel_job(
         http.path_id(job_id, "job"), caller, records=bootstrap.records(), clock=bootstrap.records().clock,
         aftermath=bootstrap.aftermath(),
@@ -84,7 +84,7 @@ def post_cancel(job_id: str) -> Response[str]:
 
 @router.post("/jobs/<job_id>/retry")
 def post_retry(job_id: str) -> Response[str]:
-    caller = http.caller_of(router, "generate")
+    caller = http.caller_of(router, "generate", "compile")
     key = http.idempotency_key(router)
     job = control.retry_job(
         http.path_id(job_id, "job"), caller, records=bootstrap.records(),

@@ -155,6 +155,8 @@ def post_approve(video_id: str) -> Response[str]:
 def post_reject(video_id: str) -> Response[str]:
     caller = http.caller_of(router, "review")
     body = http.body_of(router, RejectBody)
+    if body.regenerate:
+        caller.require("generate")
     video, job = review_clips.reject(
         http.path_number(video_id, "section video"), body.reason, caller, records=bootstrap.records(),
         regenerate=(lambda clip, old: _regenerate(clip, old, body, caller)) if body.regenerate else None,

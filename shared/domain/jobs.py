@@ -10,6 +10,8 @@ from enum import StrEnum
 from typing import Any, Literal
 from uuid import UUID
 
+from shared.domain.errors import Forbidden
+
 SNAPSHOT_FORMAT = 1
 # Kinds of jobs that look at clips, and of these the ones that make nothing and tell.
 TOLD = frozenset({"plan", "probe"})
@@ -63,6 +65,16 @@ class AttemptState(StrEnum):
     FINISHED = "finished"
 
 
+# The scope by which a job of each kind is asked for; to retry or cancel one needs the same.
+SCOPE_OF_KIND = {
+    "generate": "generate",
+    "upload": "generate",
+    "compile": "compile",
+    "plan": "compile",
+    "probe": "compile",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Who calls: decided by the authorizer alone."""
@@ -71,6 +83,12 @@ class Caller:
     scopes: frozenset[str]
     client_ip: str | None = None
     user_agent: str | None = None
+
+    def require(self, *scopes: str) -> None:
+        """Raises Forbidden naming the scopes unless the key has one of them."""
+        if self.scopes.isdisjoint(scopes):
+            named = " or ".join(map(repr, scopes))
+            raise Forbidden(f"This key lacks the scope {named}: use or make a key that has it.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from shared.domain.errors import Conflict, NotFound
-from shared.domain.jobs import Attempt, AttemptState, Caller, Job, JobStatus
+from shared.domain.jobs import SCOPE_OF_KIND, Attempt, AttemptState, Caller, Job, JobStatus
 from shared.ports import Clock, Records, Transaction
 from shared.usecases.aftermath import Aftermath
 from shared.usecases.announcing import announce_cancel
@@ -19,13 +19,14 @@ def cancel_job(
 ) -> tuple[Job, str]:
     """The cancelled job and its charge: `none`, or `pending` until the provider has said what it cost.
 
-    Raises NotFound, OutputGone, Conflict when the job has finished.
+    Raises NotFound, Forbidden (the scope of the job's kind), OutputGone, Conflict when the job has finished.
     """
     with records.transaction() as tx:
         if tx.job(caller.account_id, job_id) is None:
             raise NotFound(f"There is no job {job_id}: GET /jobs lists yours.")
         job = tx.lock_job(job_id)
         assert job is not None
+        caller.require(SCOPE_OF_KIND[job.kind])
         refuse_erased(job)
         if job.status.finished:
             raise Conflict(f"The job has {job.status.value} already; there is nothing to cancel.", code="finished")
@@ -46,11 +47,15 @@ def stop_job(tx: Transaction, job: Job, *, clock: Clock) -> tuple[Job, str]:
 
 
 def retry_job(job_id: UUID, caller: Caller, *, records: Records, again: Callable[[Job], Job]) -> Job:
-    """A new job with the same request, made by `again`. Raises NotFound, Conflict while the job runs."""
+    """A new job with the same request, made by `again`.
+
+    Raises NotFound, Forbidden (the scope of the job's kind), OutputGone, Conflict while the job runs.
+    """
     with records.transaction() as tx:
         job = tx.job(caller.account_id, job_id)
     if job is None:
         raise NotFound(f"There is no job {job_id}: GET /jobs lists yours.")
+    caller.require(SCOPE_OF_KIND[job.kind])
     refuse_erased(job)
     if not job.status.finished:
         raise Conflict(f"The job is {job.status.value}: cancel it first or wait for its end.", code="not_finished")

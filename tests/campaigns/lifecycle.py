@@ -33,7 +33,7 @@ from shared.usecases.aftermath import Aftermath
 from shared.usecases.control import cancel_job, retry_job
 from shared.usecases.generate_media import GenerateRequest, generate_media
 from shared.usecases.inspect_media import Inspector
-from shared.usecases.manage_accounts import act
+from shared.usecases.manage_accounts import SCOPES, act
 from shared.usecases.reconcile import Sweep
 from shared.usecases.settle import Settler
 from tests.campaigns.promises import Promises
@@ -69,7 +69,7 @@ class Lifecycle(RuleBasedStateMachine):
     def _account(self) -> Caller:
         order = {"action": "create_account", "name": uuid4().hex, "usagePlanKey": uuid4().hex}
         made = act(order, records=self.records, directory=MemoryKeys())
-        return Caller(UUID(made["accountId"]), frozenset())
+        return Caller(UUID(made["accountId"]), frozenset(SCOPES))
 
     @property
     def aftermath(self) -> Aftermath:

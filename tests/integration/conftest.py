@@ -12,7 +12,7 @@ import pytest
 from shared.adapters.postgres.connection import PostgresRecords
 from shared.adapters.postgres.migrations import apply_migrations
 from shared.domain.jobs import Caller
-from shared.usecases.manage_accounts import act
+from shared.usecases.manage_accounts import SCOPES, act
 from tests.footage import clip
 from tests.integration.door import Door, opened
 from tests.integration.elsewhere import A, B, Elsewhere
@@ -37,7 +37,7 @@ def world(database_url: str) -> Iterator[World]:
     records = PostgresRecords(database_url)
     order = {"action": "create_account", "name": uuid4().hex, "usagePlanKey": uuid4().hex}
     account = act(order, records=records, directory=MemoryKeys())
-    world = World(database_url, records, MemoryQueue(), Caller(UUID(account["accountId"]), frozenset()))
+    world = World(database_url, records, MemoryQueue(), Caller(UUID(account["accountId"]), frozenset(SCOPES)))
     # What earlier tests asked for must not make this one's calls wait for their turn.
     world.sql("DELETE FROM vsl.provider_pace")
     world.sql("UPDATE vsl.provider_attempts SET state = 'finished' WHERE state NOT IN ('rejected', 'finished')")
@@ -50,7 +50,7 @@ def other(world: World) -> Caller:
     """Another account."""
     order = {"action": "create_account", "name": uuid4().hex, "usagePlanKey": uuid4().hex}
     account = act(order, records=world.records, directory=MemoryKeys())
-    return Caller(UUID(account["accountId"]), frozenset())
+    return Caller(UUID(account["accountId"]), frozenset(SCOPES))
 
 
 @pytest.fixture
