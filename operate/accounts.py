@@ -63,7 +63,7 @@ class Accounts:
         return self.ask({"action": "revoke_key", "keyId": key_id})
 
     def rebuild_keys(self) -> dict[str, int]:
-        """Writes the keys' DynamoDB projection anew from PostgreSQL: {written, removed}."""
+        """Writes the keys' DynamoDB projection anew from PostgreSQL: {written, removed, keptRevoked}."""
         return self.ask({"action": "rebuild_keys"})
 
     def add_usage_plan_key(self, name: str, value: str) -> str:

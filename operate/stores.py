@@ -81,7 +81,8 @@ def _rebuild(stores: Stores, after: str | None) -> int:
         told = f"live view: {published} jobs written, {removed} unknown ones removed"
         print(told + (f", next --after {page['cursor']}" if page["cursor"] else ""), flush=True)
     keys = stores.accounts.rebuild_keys()
-    print(f"keys: {keys['written']} written, {keys['removed']} unknown ones removed")
+    kept = f", {keys['keptRevoked']} kept revoked" if keys["keptRevoked"] else ""
+    print(f"keys: {keys['written']} written, {keys['removed']} unknown ones removed{kept}")
     return 0
 
 

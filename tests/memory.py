@@ -115,9 +115,12 @@ class MemoryKeys:
     def __init__(self) -> None:
         self.keys: dict[str, Mapping[str, Any]] = {}
 
-    def put(self, key: Mapping[str, Any]) -> None:
+    def put(self, key: Mapping[str, Any]) -> bool:
         kept = {name: value for name, value in key.items() if value is not None}
+        if "revokedAt" not in kept and "revokedAt" in self.keys.get(key["keyHash"], {}):
+            return False
         self.keys[key["keyHash"]] = {**kept, "accountId": str(key["accountId"])}
+        return True
 
     def get(self, key_hash: str) -> Mapping[str, Any] | None:
         return self.keys.get(key_hash)

@@ -120,15 +120,21 @@ class DynamoKeyDirectory:
     def __init__(self, client: DynamoDBClient, table: str) -> None:
         self._client, self._table = client, table
 
-    def put(self, key: Mapping[str, Any]) -> None:
+    def put(self, key: Mapping[str, Any]) -> bool:
         item: dict[str, Any] = {name: {"S": str(key[name])} for name in ("keyHash", "accountId", "usagePlanKey")}
         item["scopes"] = {"S": " ".join(key["scopes"])}
-        if key.get("revokedAt"):
-            item["revokedAt"] = {"S": str(key["revokedAt"])}
         try:
-            self._client.put_item(TableName=self._table, Item=item)
+            if key.get("revokedAt"):
+                item["revokedAt"] = {"S": str(key["revokedAt"])}
+                self._client.put_item(TableName=self._table, Item=item)
+            else:
+                condition = "attribute_not_exists(revokedAt)"
+                self._client.put_item(TableName=self._table, Item=item, ConditionExpression=condition)
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return False
         except _DOWN as error:
             raise _down("The key directory") from error
+        return True
 
     def get(self, key_hash: str) -> Mapping[str, Any] | None:
         try:

@@ -102,8 +102,12 @@ class Waiters(Protocol):
 class KeyDirectory(Protocol):
     """The projection of API keys which the authorizer reads."""
 
-    def put(self, key: Mapping[str, Any]) -> None:
-        """Writes one key: keyHash, accountId, scopes, usagePlanKey, revokedAt."""
+    def put(self, key: Mapping[str, Any]) -> bool:
+        """Writes one key: keyHash, accountId, scopes, usagePlanKey, revokedAt.
+
+        False, and nothing written, when the key is revoked here and this one is not: of two orders at once the
+        stricter holds, whichever comes last.
+        """
 
     def get(self, key_hash: str) -> Mapping[str, Any] | None:
         """One key by the SHA-256 of its text."""

@@ -37,7 +37,11 @@ def act(order: Mapping[str, Any], *, records: Records, directory: KeyDirectory) 
 
 
 def rebuild_keys(records: Records, directory: KeyDirectory) -> dict[str, int]:
-    """Writes the directory anew and takes out what is in no row: {written, removed}. Raises DependencyDown."""
+    """Writes the directory anew and takes out keys that are in no row: {written, removed, keptRevoked}.
+
+    keptRevoked counts keys that were revoked in the directory and not in the rows as they were read. Raises
+    DependencyDown.
+    """
     # Listed first: a key that is made meanwhile is a row before it is listed.
     listed = directory.hashes()
     with records.transaction() as tx:
@@ -45,13 +49,14 @@ def rebuild_keys(records: Records, directory: KeyDirectory) -> dict[str, int]:
     strangers = listed - {row["key_hash"] for row in rows}
     for key_hash in strangers:
         directory.remove(key_hash)
-    return {"written": _project(records, directory), "removed": len(strangers)}
+    written, kept = _project(records, directory)
+    return {"written": written, "removed": len(strangers), "keptRevoked": kept}
 
 
 def restore_keys(records: Records, directory: KeyDirectory) -> int:
     """Writes a directory that is empty; how many keys. One that does not answer is left to the next time."""
     try:
-        return _project(records, directory) if directory.is_empty() else 0
+        return _project(records, directory)[0] if directory.is_empty() else 0
     except DependencyDown as error:
         logger.warning("keys_left_to_next_sweep", extra={"reason": error.code})
         return 0
@@ -89,20 +94,24 @@ def _revoke(key_id: UUID, records: Records, directory: KeyDirectory) -> dict[str
     return {"keyId": str(key_id), "revoked": True}
 
 
-def _project(records: Records, directory: KeyDirectory, account_id: UUID | None = None) -> int:
+def _project(records: Records, directory: KeyDirectory, account_id: UUID | None = None) -> tuple[int, int]:
+    """How many keys were written, and how many stayed revoked because an order at the same time revoked them."""
     with records.transaction() as tx:
         keys = list(tx.keys(account_id))
-    for key in keys:
-        directory.put(
-            {
-                "keyHash": key["key_hash"],
-                "accountId": key["account_id"],
-                "scopes": key["scopes"],
-                "usagePlanKey": key["usage_plan_key"],
-                "revokedAt": iso(key["revoked_at"]),
-            }
-        )
-    return len(keys)
+    kept = [key for key in keys if not directory.put(_entry(key))]
+    for key in kept:
+        logger.warning("key_stays_revoked", extra={"action": "project_keys", "keyId": str(key["id"])})
+    return len(keys) - len(kept), len(kept)
+
+
+def _entry(key: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "keyHash": key["key_hash"],
+        "accountId": key["account_id"],
+        "scopes": key["scopes"],
+        "usagePlanKey": key["usage_plan_key"],
+        "revokedAt": iso(key["revoked_at"]),
+    }
 
 
 def _list(records: Records) -> dict[str, Any]:

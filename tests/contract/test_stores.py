@@ -125,10 +125,12 @@ def directory(request: pytest.FixtureRequest) -> Any:
 def test_a_key_is_found_by_its_hash_with_its_revocation(directory: Any) -> None:
     account, name = uuid4(), uuid4().hex
     made = {"keyHash": name, "accountId": account, "scopes": ["read"], "usagePlanKey": "plan", "revokedAt": None}
-    directory.put(made)
+    assert directory.put(made)
     found = directory.get(name)
     assert (found["accountId"], found["scopes"], "revokedAt" in found) == (str(account), ["read"], False)
-    directory.put({**made, "revokedAt": "2026-01-01T00:00:00.000Z"})
+    assert directory.put({**made, "revokedAt": "2026-01-01T00:00:00.000Z"})
+    assert "revokedAt" in directory.get(name)
+    assert not directory.put(made)
     assert "revokedAt" in directory.get(name)
     assert directory.get("unknown") is None
     assert (directory.is_empty(), name in directory.hashes()) == (False, True)
