@@ -12,7 +12,8 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, CORSConf
 from aws_lambda_powertools.event_handler.api_gateway import Router
 
 from shared.domain import errors
-from shared.domain.errors import InvalidRequest, MalformedRequest, Mistake, NotFound, TooLarge
+from shared.domain.api_keys import keys_sent
+from shared.domain.errors import InvalidRequest, MalformedRequest, Mistake, NotFound, TooLarge, Unauthorized
 from shared.domain.jobs import Caller
 from shared.domain.json_text import parse_json
 from shared.observability import logger
@@ -57,8 +58,14 @@ def api_handler(router: Router, cors_origins: Callable[[], str]) -> Callable[[An
 
 
 def caller_of(router: Router, *scopes: str) -> Caller:
-    """Who calls, as the authorizer said. Raises Forbidden without one of the scopes."""
-    context = router.current_event.raw_event["requestContext"]
+    """Who calls, as the authorizer said. Raises Forbidden without one of the scopes, Unauthorized for two keys.
+
+    The authorizer refuses two keys as well, but is not asked where the gateway remembers one of them.
+    """
+    event = router.current_event.raw_event
+    if len(keys_sent(event)) > 1:
+        raise Unauthorized("Send X-API-Key once, with one key.")
+    context = event["requestContext"]
     said = context.get("authorizer") or {}
     granted = frozenset(str(said.get("scopes", "")).split())
     identity = context.get("identity") or {}
