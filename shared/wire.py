@@ -7,11 +7,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar, get_args
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
+from shared.domain.addresses import callback_problem
 from shared.domain.catalog import unknown_sentence
 from shared.domain.errors import InvalidRequest, Mistake
 from shared.domain.json_text import LEAST_INTEGER, MOST_INTEGER
@@ -63,10 +63,11 @@ def user_id(text: str) -> str:
     return text
 
 
-def https_url(text: str) -> str:
-    """A field's validator. Raises ValueError unless it is an https URL with a host."""
-    if urlsplit(text).scheme != "https" or not urlsplit(text).hostname:
-        raise ValueError("must be an https URL")
+def public_https_url(text: str) -> str:
+    """A field's validator. Raises ValueError unless it is an https URL of a host on the public internet."""
+    problem = callback_problem(text)
+    if problem is not None:
+        raise ValueError(problem)
     return text
 
 

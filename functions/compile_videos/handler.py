@@ -50,7 +50,7 @@ class ScriptCompileBody(wire.Wire):
     resolution: str | None = None
     fps: float | str | None = None
     dry_run: bool = False
-    webhook_url: Annotated[str, AfterValidator(wire.https_url)] | None = Field(default=None, max_length=2000)
+    webhook_url: Annotated[str, AfterValidator(wire.public_https_url)] | None = Field(default=None, max_length=2000)
 
 
 def _not_too_many(clips: list[Any]) -> list[Any]:

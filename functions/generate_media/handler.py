@@ -28,7 +28,7 @@ class GenerateBody(wire.Wire):
     parameters: dict[str, Any]
     script_id: wire.Serial | None = None
     section_id: wire.Serial | None = None
-    webhook_url: Annotated[str, AfterValidator(wire.https_url)] | None = Field(default=None, max_length=2000)
+    webhook_url: Annotated[str, AfterValidator(wire.public_https_url)] | None = Field(default=None, max_length=2000)
     metadata: dict[str, Any] = Field(default_factory=dict)
     fallback: bool = False
 

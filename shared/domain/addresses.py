@@ -57,6 +57,14 @@ _NOT_PUBLIC_V6 = tuple(
 )
 
 
+# Top-level names that the public DNS does not have (IANA special-use domain names; `internal` by ICANN's resolution
+# of 2024-07-29, as cloud metadata services use it; the others by custom).
+_NOT_PUBLIC_NAMES = frozenset(
+    {"localhost", "local", "internal", "invalid", "test", "example", "onion", "alt", "localdomain", "lan", "home"}
+    | {"corp", "intranet", "private"}
+)
+
+
 class AddressRefused(BadMedia):
     """The address is malformed, not on the list, or leads into a private network. Final."""
 
@@ -180,6 +188,27 @@ def source_problem(target: Target, allowed_origins: Collection[str]) -> str | No
     if target.literal is not None and not is_public(target.literal):
         return "must not lead into a network that is not public"
     return None
+
+
+def callback_problem(url: str) -> str | None:
+    """What forbids calling a caller's URL from here, as far as its text tells; None when nothing.
+
+    Where a name leads is found out when it is resolved, before each call.
+    """
+    try:
+        target = parse_url(url)
+    except AddressRefused:
+        return "must be an https URL with a public host and no user part"
+    if target.scheme != "https":
+        return "must be an https URL"
+    public = _is_public_name(target.host) if target.literal is None else is_public(target.literal)
+    return None if public else "must be an https URL of a host on the public internet"
+
+
+def _is_public_name(host: str) -> bool:
+    """Whether a name can be one of the public DNS."""
+    labels = host.split(".")
+    return len(labels) > 1 and labels[-1] not in _NOT_PUBLIC_NAMES and labels[-2:] != ["home", "arpa"]
 
 
 def _host(text: str) -> str:

@@ -152,6 +152,8 @@ def test_all_wrong_parameters_are_in_one_answer(api: Api, nothing_made: Watch, w
         ("webhookUrl", "http://example.com/hook", "must be an https URL"),
         ("webhookUrl", "https://", "must be an https URL"),
         ("webhookUrl", "https://[broken", "webhookUrl: "),
+        ("webhookUrl", "https://169.254.169.254/latest/meta-data", "webhookUrl: must be an https URL of a host on"),
+        ("webhookUrl", "https://user:password@example.com/hook", "webhookUrl: must be an https URL with a public host"),
         ("scriptId", 2**31, "scriptId: "),
         ("scriptId", "1", "scriptId: "),
         ("metadata", {"deep": ["a\x00b"]}, "metadata.deep.0: "),
@@ -244,6 +246,7 @@ def test_a_wrong_script_is_refused(api: Api, nothing_made: Watch, body: dict[str
         ({"clips": [{"vidoId": 1}]}, "clips.0.vidoId: unknown field; did you mean 'videoId'?"),
         ({"scriptId": 1, "quality": "best"}, "quality: "),
         ({"scriptId": 1, "webhookUrl": "http://example.com"}, "webhookUrl: "),
+        ({"scriptId": 1, "webhookUrl": "https://localhost/hook"}, "webhookUrl: must be an https URL of a host on"),
         ({"scriptId": 1, "qualty": "high"}, "qualty: unknown field; did you mean 'quality'?"),
     ],
 )
