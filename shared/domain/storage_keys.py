@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from uuid import UUID
 
@@ -15,6 +16,7 @@ EXTENSIONS = {
     "text/plain": "txt", "application/x-subrip": "srt", "text/vtt": "vtt", "font/ttf": "ttf", "font/otf": "otf",
 }  # fmt: skip
 
+_ATTEMPT_AND_OUTPUT = re.compile(r"[0-9]{1,9}/[0-9]{1,9}", re.ASCII)
 # Of UTF-8 (Amazon S3 User Guide, object key names).
 LONGEST_KEY_BYTES = 1024
 # What the providers say of their models; written from outside, read inside.
@@ -39,6 +41,12 @@ def incoming_key(job_id: UUID, attempt_number: int, output: int) -> str:
 def incoming_folder(job_id: UUID) -> str:
     """Prefix of all that came in for a job, with the slash at its end."""
     return f"incoming/{job_id}/"
+
+
+def is_incoming_key(key: str, job_id: UUID) -> bool:
+    """Whether a key is one that `incoming_key` makes for the job."""
+    folder = incoming_folder(job_id)
+    return key.startswith(folder) and _ATTEMPT_AND_OUTPUT.fullmatch(key[len(folder) :]) is not None
 
 
 def fetched_folder(account_id: UUID, job_id: UUID) -> str:

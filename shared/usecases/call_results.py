@@ -18,6 +18,8 @@ from shared.domain.messages import (
 )
 from shared.domain.pace import POLL_SECONDS
 from shared.domain.prices import Price, Used
+from shared.domain.storage_keys import is_incoming_key
+from shared.observability import job_fields, logger
 from shared.ports import Clock, Transaction
 from shared.usecases.announcing import announce_cancel, announce_store, tell
 from shared.usecases.ending import book_cost, end_job, fail_job
@@ -46,7 +48,11 @@ def take_seen(tx: Transaction, job: Job, attempt: Attempt, report: PredictionSee
 
 
 def take_stored(tx: Transaction, job: Job, attempt: Attempt, report: MediaStored) -> Job | None:
-    """All that the prediction made is in `incoming/`."""
+    """All that the prediction made is in `incoming/`. A report of any other object is refused and changes nothing."""
+    foreign = [output.key for output in report.outputs if not is_incoming_key(output.key, job.id)]
+    if foreign:
+        logger.error("foreign_key_reported", extra={**job_fields(job), "action": "media.stored", "keys": foreign[:5]})
+        return None
     used = _used(report, images=len(report.outputs) or None)
     job = _close(tx, job, attempt, "succeeded", _cost_usd(attempt, "succeeded", used))
     if job.status.finished:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -45,6 +46,30 @@ def test_a_webhook_of_another_prediction_is_parked(world: World) -> None:
     world.settler.take(hook(job_id, attempt_id, "somebody-elses"))
     assert world.queue.of("store") == []
     assert world.sql("SELECT parked FROM vsl.webhook_inbox WHERE job_id = %s", job_id) == [(True,)]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "generated/a/user/2026/01/01/1/original.mp4",
+        "incoming/{other}/1/0",
+        "incoming/{job}/../{other}/1/0",
+        "incoming/{job}/1/0/../../../../uploads/a/b.mp4",
+        "incoming/{job}/1/0\n",
+        "incoming/{job}/",
+        "incoming/{job}0/1/0",
+    ],
+)
+def test_a_report_of_an_object_elsewhere_is_refused(world: World, key: str) -> None:
+    job_id, attempt_id, provider_id = world.accepted()
+    report = stored(job_id, attempt_id, provider_id)
+    foreign = replace(report.outputs[0], key=key.format(job=job_id, other=uuid4()))
+
+    world.settler.take(replace(report, outputs=(report.outputs[0], foreign)))
+
+    assert (world.status(job_id), world.ledger(job_id), world.queue.of("inspect")) == ("generating", [], [])
+    world.settler.take(report)
+    assert (world.status(job_id), world.ledger(job_id)) == ("processing", [0.108])
 
 
 def test_media_stored_twice_are_paid_and_inspected_once(world: World) -> None:
