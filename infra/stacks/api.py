@@ -115,6 +115,8 @@ def _options(scope: Construct, stage: Stage) -> aws_apigateway.StageOptions:
     logs = aws_logs.LogGroup(scope, "access", retention=aws_logs.RetentionDays.ONE_MONTH)
     fields = {"requestId": "$context.requestId", "method": "$context.httpMethod", "route": "$context.resourcePath"}
     fields |= {"status": "$context.status", "latencyMs": "$context.responseLatency"}
+    # "-" where no authorizer was asked or it refused.
+    fields |= {"account": "$context.authorizer.accountId"}
     return aws_apigateway.StageOptions(
         stage_name=stage.name, tracing_enabled=True, metrics_enabled=True,
         access_log_destination=aws_apigateway.LogGroupLogDestination(logs),

@@ -23,7 +23,7 @@ class MediaStack(Stack):
             block_public_access=aws_s3.BlockPublicAccess.BLOCK_ALL,
             object_ownership=aws_s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
             encryption=aws_s3.BucketEncryption.S3_MANAGED, enforce_ssl=not stage.is_local,
-            removal_policy=RemovalPolicy.RETAIN, cors=[_cors(stage)], lifecycle_rules=_lifecycle(),
+            removal_policy=RemovalPolicy.RETAIN, cors=_cors(stage), lifecycle_rules=_lifecycle(),
         )  # fmt: skip
         self.uploads = TopicQueue(self, stage, "uploads", stage.encoder_timeout_seconds)
         self._notify(stage)
@@ -57,12 +57,22 @@ def _on_uploads(queue_arn: str) -> aws_s3.CfnBucket.NotificationConfigurationPro
     return aws_s3.CfnBucket.NotificationConfigurationProperty(queue_configurations=[to_queue])
 
 
-def _cors(stage: Stage) -> aws_s3.CorsRule:
-    methods = [aws_s3.HttpMethods.GET, aws_s3.HttpMethods.PUT, aws_s3.HttpMethods.POST]
-    return aws_s3.CorsRule(
-        allowed_methods=methods, allowed_origins=list(stage.cors_origins), allowed_headers=["*"],
-        exposed_headers=["ETag"], max_age=3000,
-    )  # fmt: skip
+def _cors(stage: Stage) -> list[aws_s3.CorsRule]:
+    """Browsers post the forms of /api/uploads and read signed URLs; nothing else."""
+    to_methods = {
+        "Content-Type": [aws_s3.HttpMethods.POST],
+        "Range": [aws_s3.HttpMethods.GET, aws_s3.HttpMethods.HEAD],
+    }
+    return [
+        aws_s3.CorsRule(
+            allowed_methods=methods,
+            allowed_origins=list(stage.cors_origins),
+            allowed_headers=[header],
+            exposed_headers=["ETag"],
+            max_age=3000,
+        )
+        for header, methods in to_methods.items()
+    ]
 
 
 def _lifecycle() -> list[aws_s3.LifecycleRule]:

@@ -39,11 +39,18 @@ def test_media_has_one_bucket_that_a_deleted_stack_leaves_behind(templates: Temp
 def test_browsers_may_reach_the_bucket_from_our_origins_only(templates: Templates) -> None:
     (bucket,) = templates.all("AWS::S3::Bucket").values()
 
-    (rule,) = bucket["CorsConfiguration"]["CorsRules"]
+    rules = bucket["CorsConfiguration"]["CorsRules"]
 
-    assert rule["AllowedOrigins"] == list(STAGES[templates.stage].cors_origins)
-    assert set(rule["AllowedMethods"]) == {"GET", "PUT", "POST"}
-    assert rule["ExposedHeaders"] == ["ETag"]
+    assert [rule["AllowedOrigins"] for rule in rules] == [list(STAGES[templates.stage].cors_origins)] * 2
+    assert [rule["ExposedHeaders"] for rule in rules] == [["ETag"]] * 2
+
+
+def test_browsers_may_post_forms_to_the_bucket_and_read_and_nothing_else(templates: Templates) -> None:
+    (bucket,) = templates.all("AWS::S3::Bucket").values()
+
+    allowed = [(r["AllowedMethods"], r["AllowedHeaders"]) for r in bucket["CorsConfiguration"]["CorsRules"]]
+
+    assert allowed == [(["POST"], ["Content-Type"]), (["GET", "HEAD"], ["Range"])]
 
 
 def test_no_stage_allows_every_origin() -> None:

@@ -166,3 +166,11 @@ def _path(resource_id: str, resources: dict[str, Properties]) -> str:
 
 def _is_open(method: Properties) -> bool:
     return method["AuthorizationType"] == "NONE" and not method.get("ApiKeyRequired") and "AuthorizerId" not in method
+
+
+def test_the_access_log_names_the_account_that_called(dev: Templates) -> None:
+    (stage,) = dev.all("AWS::ApiGateway::Stage").values()
+
+    logged = json.loads(stage["AccessLogSetting"]["Format"])
+
+    assert logged["account"] == "$context.authorizer.accountId"
