@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import tracemalloc
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -79,8 +82,11 @@ def test_no_webhook_crosses_from_one_account_to_another(world: World, other: Cal
 @pytest.mark.parametrize(
     ("body", "status"),
     [
-        (" " * 1_000_001, 413),
+        (" " * 1_000_001, 422),
         ("[" * 100_000_000, 413),
+        ('{"id": "x", "status": "succeeded"} {}', 422),
+        ('{"id": "x", "status": "succeeded"', 422),
+        ('{"id": "x", "status": "succeeded", "output": [', 422),
         ("[" * 100_000, 422),
         ('{"id": "x", "status": "succeeded", "input": ' + "[" * 100_000 + "]" * 100_000 + "}", 422),
         ('{"id": NaN, "status": "succeeded"}', 422),
@@ -93,8 +99,8 @@ def test_no_webhook_crosses_from_one_account_to_another(world: World, other: Cal
         ('"id"', 422),
         ("", 422),
     ],
-    ids=["1 MB", "100 MB", "deep", "deep inside", "NaN", "Infinity", "number", "NUL", "surrogate", "long", "path",
-         "text", "empty"],
+    ids=["1 MB", "100 MB", "two", "cut", "cut inside", "deep", "deep inside", "NaN", "Infinity", "number", "NUL",
+         "surrogate", "long", "path", "text", "empty"],
 )  # fmt: skip
 def test_an_authentic_body_that_is_no_prediction_is_refused(world: World, door: Door, body: str, status: int) -> None:
     assert door.knock(door.delivery(world.accepted(), body)) == status
@@ -110,3 +116,37 @@ def test_of_a_name_given_twice_the_last_counts_and_is_no_more_than_a_hint(world:
 
     assert [report.providerId for report in door.reports] == ["another"]
     assert asked_for_media(world, job_id) == 0
+
+
+LARGE = {
+    "logs": {"logs": "step 1/100\n" * 110_000},
+    "a data URI": {"output": "data:video/mp4;base64," + "A" * 5_000_000},
+    "empty objects": {"output": [{}] * 1_900_000},
+    "quotes": {"logs": '"' * 2_000_000},
+}
+
+
+@pytest.mark.parametrize("more", LARGE.values(), ids=LARGE)
+def test_an_authentic_webhook_of_megabytes_is_taken_and_not_built_in_memory(
+    world: World, door: Door, more: dict[str, Any]
+) -> None:
+    accepted = world.accepted()
+    body = json.dumps({"id": accepted[2], **more, "status": "succeeded"}, separators=(",", ":"))
+    delivery = door.delivery(accepted, body)
+    door.knock(door.delivery(accepted, "{}"))  # what is loaded once is not counted
+
+    tracemalloc.start()
+    assert door.knock(delivery) == 200
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert (door.reports[-1].providerId, door.reports[-1].providerStatus) == (accepted[2], "succeeded")
+    assert peak_bytes < 5 * len(body)
+
+
+def test_a_large_webhook_that_nobody_signed_is_refused(world: World, door: Door) -> None:
+    delivery = door.delivery(world.accepted(), "[" * 6_000_000)
+
+    assert door.knock(replace(delivery, headers={**delivery.headers, "webhook-signature": "v1,"})) == 401
+    assert door.knock(replace(delivery, body=delivery.body + " ")) == 401
+    assert door.reports == []
