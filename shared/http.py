@@ -37,6 +37,8 @@ STATUS_OF: Mapping[type[errors.ProductError], int] = {
     errors.ProviderBusy: 503,
     errors.AnswerLost: 502,
     errors.DependencyDown: 503,
+    errors.OwnFailure: 500,
+    errors.OutOfPatience: 504,
 }
 ALLOWED_HEADERS = ["X-API-Key", "Idempotency-Key", "Prefer", "If-None-Match", "Content-Type"]
 EXPOSED_HEADERS = ["ETag", "Retry-After", "Location"]
@@ -158,6 +160,11 @@ def answer(status: int, body: Mapping[str, Any], headers: Mapping[str, str] | No
     )
 
 
+def status_of(error: errors.ProductError) -> int:
+    """The HTTP status of an error: by its class, or the nearest of those it is made from."""
+    return next((STATUS_OF[kind] for kind in type(error).__mro__ if kind in STATUS_OF), 500)
+
+
 def _resolver(router: Router, cors_origins: str) -> APIGatewayRestResolver:
     origins = [origin for origin in cors_origins.split(",") if origin] or ["null"]
     resolver = APIGatewayRestResolver(
@@ -185,7 +192,7 @@ def _resolver(router: Router, cors_origins: str) -> APIGatewayRestResolver:
 
 
 def _error(resolver: APIGatewayRestResolver, error: errors.ProductError) -> Response[str]:
-    status = next((STATUS_OF[kind] for kind in type(error).__mro__ if kind in STATUS_OF), 500)
+    status = status_of(error)
     body = {
         "success": False,
         "error": error.sentence,

@@ -25,6 +25,7 @@ from shared.domain.jobs import Caller, Job, JobStatus, snapshot
 from shared.usecases.compile_film import FilmMaker
 from shared.usecases.compile_request import ClipSource, CompileRequest, clips_problem
 from shared.usecases.compile_videos import INLINE_LIMIT_SECONDS, may_run_inline, request_compile
+from shared.usecases.ending import refuse_ended
 from shared.usecases.plan_compile import Planner
 from shared.usecases.read_status import present
 
@@ -167,9 +168,7 @@ def _waited_for(job: Job, caller: Caller) -> Job:
 
 
 def _under_way(job: Job) -> Response[str]:
-    if job.status is JobStatus.FAILED:
-        mistakes = [Mistake(one["path"], one["message"]) for one in job.result.get("details", ())]
-        raise InvalidRequest(job.error_message or "", code=job.error_code, details=mistakes)
+    refuse_ended(job)
     status_url = f"{http.base_url(router)}/status/{job.id}"
     data = {
         "jobId": str(job.id), "status": "processing", "statusUrl": status_url,

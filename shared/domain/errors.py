@@ -79,6 +79,16 @@ class OutOfTime(Conflict):
         super().__init__("The invocation's time is over; the job is taken up again.")
 
 
+class OutOfPatience(ProductError):
+    """The work was not done before its deadline."""
+
+    code = "timeout"
+
+
+class OwnFailure(ProductError):
+    """A job ended for a reason that is ours, not its caller's."""
+
+
 class TooLarge(ProductError):
     """A body or a media file is over its limit."""
 

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from shared.domain.errors import OutputGone
+from shared.domain.errors import (
+    BadMedia,
+    Conflict,
+    Mistake,
+    NotFound,
+    OutOfPatience,
+    OutputGone,
+    OwnFailure,
+    ProductError,
+)
 from shared.domain.jobs import Attempt, Job, JobStatus, iso
 from shared.observability import (
     JOBS_COMPLETED,
@@ -18,6 +28,16 @@ from shared.observability import (
 )
 from shared.ports import Clock, Transaction
 
+# How a call that waited for its job hears of its end. A failure that is not named here lies in the media it was given.
+ENDS: Mapping[tuple[JobStatus, str | None], type[ProductError]] = {
+    (JobStatus.CANCELLED, None): Conflict,
+    (JobStatus.TIMEOUT, None): OutOfPatience,
+    (JobStatus.FAILED, "media_missing"): NotFound,
+    (JobStatus.FAILED, "verification_failed"): OwnFailure,
+    (JobStatus.FAILED, "checksum_mismatch"): OwnFailure,
+    (JobStatus.FAILED, "ffmpeg_missing"): OwnFailure,
+    (JobStatus.FAILED, "internal"): OwnFailure,
+}
 EVENT_NAMES = {
     JobStatus.COMPLETED: "job.completed",
     JobStatus.FAILED: "job.failed",
@@ -39,6 +59,17 @@ def end_job(tx: Transaction, job: Job, to: JobStatus, *, clock: Clock, **changes
     seconds(PROCESSING_TIME, float(taken), kind=ended.kind)
     logger.info("job_ended", extra={**job_fields(ended), "action": EVENT_NAMES[to], "duration": float(taken)})
     return ended
+
+
+def refuse_ended(job: Job) -> None:
+    """Raises what a job that ended without a result is to its caller: Conflict when it was cancelled, OutOfPatience,
+    OwnFailure, NotFound, BadMedia; with the job's code, sentence and details."""
+    if not job.status.finished or job.status is JobStatus.COMPLETED:
+        return
+    code = job.error_code or job.status.value
+    kind = ENDS.get((job.status, None)) or ENDS.get((job.status, code), BadMedia)
+    details = [Mistake(one["path"], one["message"]) for one in job.result.get("details", ())]
+    raise kind(job.error_message or f"The job is {job.status.value}.", code=code, details=details)
 
 
 def refuse_erased(job: Job) -> None:
