@@ -121,7 +121,7 @@ def query_of(router: Router, model: type[M]) -> M:
     return validated(model, given)
 
 
-def idempotency_key(router: Router) -> str | None:
+def idempotency_key(router: Router | APIGatewayRestResolver) -> str | None:
     """The Idempotency-Key header. Raises InvalidRequest when it is not 1 to 255 printable characters."""
     key = header(router, "idempotency-key")
     if key is not None and _KEY.fullmatch(key) is None:
@@ -130,13 +130,20 @@ def idempotency_key(router: Router) -> str | None:
     return key
 
 
+def _check_key(resolver: APIGatewayRestResolver, following: Callable[..., Response[str]]) -> Response[str]:
+    """A middleware: an ill-formed key is refused on every route that changes something."""
+    if resolver.current_event.http_method != "GET":
+        idempotency_key(resolver)
+    return following(resolver)
+
+
 def wait_seconds(router: Router) -> int:
     """N of `Prefer: wait=N`, 0 without; more than 25 counts as 25."""
     found = _WAIT.search(header(router, "prefer") or "")
     return min(int(found[1]), LONGEST_WAIT_SECONDS) if found else 0
 
 
-def header(router: Router, name: str) -> str | None:
+def header(router: Router | APIGatewayRestResolver, name: str) -> str | None:
     """A header by its lower-case name."""
     headers: Mapping[str, str] = router.current_event.headers or {}
     return next((value for key, value in headers.items() if key.lower() == name), None)
@@ -174,6 +181,7 @@ def _resolver(router: Router, cors_origins: str) -> APIGatewayRestResolver:
         )
     )  # fmt: skip
     resolver.include_router(router)
+    resolver.use([_check_key])
 
     @resolver.not_found
     def no_route(_: Exception) -> Response[str]:

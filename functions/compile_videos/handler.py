@@ -23,14 +23,14 @@ from shared.domain.errors import InvalidRequest, Mistake, OutOfTime
 from shared.domain.fetches import url_problem
 from shared.domain.jobs import Caller, Job, JobStatus, snapshot
 from shared.usecases.compile_film import FilmMaker
-from shared.usecases.compile_request import ClipSource, CompileRequest, clips_problem
+from shared.usecases.compile_request import PLAN_ROUTE, ClipSource, CompileRequest, clips_problem, once_of
 from shared.usecases.compile_videos import INLINE_LIMIT_SECONDS, may_run_inline, request_compile
 from shared.usecases.ending import refuse_ended
+from shared.usecases.idempotency import keep_key, refuse_used_key
 from shared.usecases.plan_compile import Planner
 from shared.usecases.read_status import present
 
 router = Router()  # type: ignore[no-untyped-call]
-PLAN_ROUTE = "POST /compile-videos/plan"
 # API Gateway waits 29 s for an answer.
 ANSWERED_WITHIN_SECONDS, ANSWERING_SECONDS = 27.0, 1.0
 RESOLUTION = re.compile(r"([0-9]{2,4})x([0-9]{2,4})")
@@ -88,7 +88,7 @@ def post_compile() -> Response[str]:
 @router.post("/compile-videos/plan")
 def post_plan() -> Response[str]:
     caller = http.caller_of(router, "compile")
-    return _plan(_of_clips(http.body_of(router, CompileBody)), caller)
+    return _plan(replace(_of_clips(http.body_of(router, CompileBody)), route=PLAN_ROUTE), caller)
 
 
 @router.post("/probe")
@@ -105,16 +105,20 @@ def post_probe() -> Response[str]:
 
 
 def _plan(request: CompileRequest, caller: Caller) -> Response[str]:
-    planned = replace(request, route=PLAN_ROUTE, kind="plan")
+    planned = replace(request, kind="plan")
     return _told(planned, caller, lambda place: _planner().plan(planned, caller, place))
 
 
 def _told(request: CompileRequest, caller: Caller, tell: Callable[[Any], dict[str, Any]]) -> Response[str]:
     """What nothing is made for: at once, or as a job where a clip is to be fetched first or there is much to read."""
+    once = once_of(request.at_home(bootstrap.media()))
+    refuse_used_key(once, caller, records=bootstrap.records())
     if not request.at_home(bootstrap.media()).needs_fetching:
         # What takes longer than a request may is told by a job.
         with suppress(OutOfTime), bootstrap.open_workplace() as place:
-            return http.answer(200, {"success": True, "data": tell(place)})
+            told = tell(place)
+            keep_key(once, caller, records=bootstrap.records())
+            return http.answer(200, {"success": True, "data": told})
     job = _waited_for(_requested(request, caller), caller)
     if job.status is JobStatus.COMPLETED:
         return http.answer(200, {"success": True, "data": dict(job.result)})

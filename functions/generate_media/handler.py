@@ -75,7 +75,7 @@ def post_cancel(job_id: str) -> Response[str]:
     caller = http.caller_of(router, "generate", "compile")
     job, charge = control.cancel_job(
         http.path_id(job_id, "job"), caller, records=bootstrap.records(), clock=bootstrap.records().clock,
-        aftermath=bootstrap.aftermath(),
+        aftermath=bootstrap.aftermath(), key=http.idempotency_key(router),
     )  # fmt: skip
     return http.answer(
         200, {**present(snapshot(job), bootstrap.media(), bootstrap.records().clock.now()), "charge": charge}
@@ -88,7 +88,7 @@ def post_retry(job_id: str) -> Response[str]:
     key = http.idempotency_key(router)
     job = control.retry_job(
         http.path_id(job_id, "job"), caller, records=bootstrap.records(),
-        again=lambda old: _again(old, caller, key),
+        again=lambda old: _again(old, caller, key), key=key,
     )  # fmt: skip
     return _accepted(job, caller)
 

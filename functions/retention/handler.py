@@ -12,6 +12,7 @@ from shared.domain.erasure import Erasure, receipt
 from shared.domain.errors import NotFound
 from shared.observability import logger
 from shared.usecases.erase import Eraser
+from shared.usecases.idempotency import forget_keys
 
 router = Router()  # type: ignore[no-untyped-call]
 # Under the gateway's 29 s, and under the function's own two minutes.
@@ -22,7 +23,9 @@ SWEEP_SECONDS = 75.0
 @router.delete("/api/videos/<job_id>")
 def delete_video(job_id: str) -> Response[str]:
     caller = http.caller_of(router, "admin")
-    return _receipt(_eraser().erase_job(http.path_id(job_id, "job"), caller, CALL_SECONDS))
+    return _receipt(
+        _eraser().erase_job(http.path_id(job_id, "job"), caller, CALL_SECONDS, http.idempotency_key(router))
+    )
 
 
 @router.delete("/api/users/<user_id>")
@@ -32,7 +35,7 @@ def delete_user(user_id: str) -> Response[str]:
         wire.user_id(user_id)
     except ValueError as error:
         raise NotFound(f"There is no user {user_id[:64]!r}: a user id {error}.") from None
-    return _receipt(_eraser().erase_user(user_id, caller, CALL_SECONDS))
+    return _receipt(_eraser().erase_user(user_id, caller, CALL_SECONDS, http.idempotency_key(router)))
 
 
 @router.get("/api/erasures/<erasure_id>")
@@ -67,5 +70,6 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         return _api(event, context)
     bootstrap.settings(config.Retention)
     found = {"erasures": _eraser().resume(SWEEP_SECONDS), **bootstrap.orphans().remove()}
+    found["keys"] = forget_keys(bootstrap.records())
     logger.info("retained", extra={"action": "retention", **found})
     return found

@@ -90,7 +90,9 @@ def _wrong_files(body: Mapping[str, Any]) -> Sequence[Mistake]:
 def post_script() -> Response[str]:
     caller = http.caller_of(router, "review")
     body = http.body_of(router, ScriptBody)
-    script = review_clips.create_script(body.section_id, body.script_content, caller, records=bootstrap.records())
+    script = review_clips.create_script(
+        body.section_id, body.script_content, caller, records=bootstrap.records(), key=http.idempotency_key(router)
+    )
     return http.answer(201, {"success": True, "data": review_clips.present_script(script, bootstrap.media())})
 
 

@@ -92,6 +92,14 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptKey:
+    """What a call under an Idempotency-Key asked for, and the id of the row it made; None where it made no row."""
+
+    request_hash: str
+    made: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """One call of a provider that may cost money; a row before the call is made."""
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Protocol
 from uuid import UUID
 
-from shared.domain.jobs import Attempt, AttemptState, Job, JobFilter, JobStatus
+from shared.domain.jobs import Attempt, AttemptState, Job, JobFilter, JobStatus, KeptKey
 from shared.domain.pace import Pace
 from shared.domain.scripts import Script, SectionVideo
 from shared.domain.uploads import Upload
@@ -37,6 +37,18 @@ class Transaction(Erasures, Fetches, Protocol):
 
     def job_by_key(self, account_id: UUID, route: str, key: str) -> Job | None:
         """The job that took this idempotency key."""
+
+    def take_key(self, account_id: UUID, route: str, key: str, request_hash: str) -> bool:
+        """Takes an idempotency key for a call that makes no job; False when an earlier call has it."""
+
+    def set_made(self, account_id: UUID, route: str, key: str, made: str) -> None:
+        """Names the row that was made under a key that was taken."""
+
+    def kept_key(self, account_id: UUID, route: str, key: str) -> KeptKey | None:
+        """What was made under a key that was taken."""
+
+    def forget_keys(self, kept_for: timedelta) -> int:
+        """Forgets keys that were taken longer ago; how many."""
 
     def job(self, account_id: UUID, job_id: UUID) -> Job | None:
         """The account's job."""

@@ -10,8 +10,9 @@ from uuid import UUID
 from shared.domain.jobs import Job
 from shared.ports import MediaStore
 from shared.usecases.generate_media import RETRY_ROUTE
-from shared.usecases.idempotency import hash_of
+from shared.usecases.idempotency import Once, hash_of
 
+PLAN_ROUTE = "POST /compile-videos/plan"
 MOST_CLIPS = 200
 
 
@@ -98,8 +99,14 @@ def body_asked(request: CompileRequest) -> dict[str, Any]:
 
 
 def request_hash(request: CompileRequest) -> str:
-    """By which the same request is known again."""
-    return hash_of(body_asked(request), request.retry_of)
+    """By which the same request is known again: a dry run of a route is another body than a film by it."""
+    dry_run = request.kind == "plan" and request.route not in (PLAN_ROUTE, RETRY_ROUTE)
+    return hash_of(body_asked(request) | ({"dryRun": True} if dry_run else {}), request.retry_of)
+
+
+def once_of(request: CompileRequest) -> Once:
+    """The request with its key; of a request that is `at_home`."""
+    return Once(request.route, request.idempotency_key, request_hash(request))
 
 
 def _named(clip: ClipSource) -> dict[str, Any]:

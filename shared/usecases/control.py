@@ -12,16 +12,26 @@ from shared.ports import Clock, Records, Transaction
 from shared.usecases.aftermath import Aftermath
 from shared.usecases.announcing import announce_cancel
 from shared.usecases.ending import end_job, refuse_erased
+from shared.usecases.generate_media import RETRY_ROUTE
+from shared.usecases.idempotency import Once, hash_of, is_repeated, refuse_other_body, set_made
 
 
 def cancel_job(
-    job_id: UUID, caller: Caller, *, records: Records, clock: Clock, aftermath: Aftermath
+    job_id: UUID, caller: Caller, *, records: Records, clock: Clock, aftermath: Aftermath, key: str | None = None
 ) -> tuple[Job, str]:
     """The cancelled job and its charge: `none`, or `pending` until the provider has said what it cost.
 
-    Raises NotFound, Forbidden (the scope of the job's kind), OutputGone, Conflict when the job has finished.
+    Again under the same idempotency key is the same answer. Raises NotFound, Forbidden (the scope of the job's kind),
+    OutputGone, Conflict when the job has finished.
     """
+    once = Once("POST /jobs/{jobId}/cancel", key, hash_of({"jobId": job_id}))
     with records.transaction() as tx:
+        repeated, _ = is_repeated(tx, caller, once)
+        cancelled = tx.job(caller.account_id, job_id) if repeated else None
+        set_made(tx, caller, once, job_id)
+        if cancelled is not None:
+            refuse_erased(cancelled)
+            return cancelled, _charge(tx, cancelled)
         if tx.job(caller.account_id, job_id) is None:
             raise NotFound(f"There is no job {job_id}: GET /jobs lists yours.")
         job = tx.lock_job(job_id)
@@ -36,8 +46,7 @@ def cancel_job(
 
 def stop_job(tx: Transaction, job: Job, *, clock: Clock) -> tuple[Job, str]:
     """A locked, unfinished job cancelled, and its charge; its calls are withdrawn or cancelled at the provider."""
-    open_attempts = [a for a in tx.attempts(job.id) if a.state not in (AttemptState.REJECTED, AttemptState.FINISHED)]
-    charges = [_stop(tx, job, attempt) for attempt in open_attempts]
+    charges = [_stop(tx, job, attempt) for attempt in _open_attempts(tx, job)]
     ended = end_job(
         tx, job, JobStatus.CANCELLED, clock=clock, cancel_requested_at=clock.now(),
         error_code="cancelled", error_message="The job was cancelled by its account.",
@@ -46,12 +55,20 @@ def stop_job(tx: Transaction, job: Job, *, clock: Clock) -> tuple[Job, str]:
     return ended, "pending" if "pending" in charges else "none"
 
 
-def retry_job(job_id: UUID, caller: Caller, *, records: Records, again: Callable[[Job], Job]) -> Job:
-    """A new job with the same request, made by `again`.
+def retry_job(
+    job_id: UUID, caller: Caller, *, records: Records, again: Callable[[Job], Job], key: str | None = None
+) -> Job:
+    """A new job with the same request, made by `again`, or the one its idempotency key made before.
 
-    Raises NotFound, Forbidden (the scope of the job's kind), OutputGone, Conflict while the job runs.
+    Raises NotFound, Forbidden (the scope of the job's kind), OutputGone, Conflict while the job runs and for a key that
+    retried another job.
     """
     with records.transaction() as tx:
+        earlier = tx.job_by_key(caller.account_id, RETRY_ROUTE, key) if key is not None else None
+        if earlier is not None:
+            # The same job is the same body: what that job asked for never changes.
+            refuse_other_body(str(earlier.retry_of), str(job_id))
+            return earlier
         job = tx.job(caller.account_id, job_id)
     if job is None:
         raise NotFound(f"There is no job {job_id}: GET /jobs lists yours.")
@@ -60,6 +77,14 @@ def retry_job(job_id: UUID, caller: Caller, *, records: Records, again: Callable
     if not job.status.finished:
         raise Conflict(f"The job is {job.status.value}: cancel it first or wait for its end.", code="not_finished")
     return again(job)
+
+
+def _open_attempts(tx: Transaction, job: Job) -> list[Attempt]:
+    return [a for a in tx.attempts(job.id) if a.state not in (AttemptState.REJECTED, AttemptState.FINISHED)]
+
+
+def _charge(tx: Transaction, job: Job) -> str:
+    return "pending" if _open_attempts(tx, job) else "none"
 
 
 def _stop(tx: Transaction, job: Job, attempt: Attempt) -> str:

@@ -14,6 +14,7 @@ from shared.observability import logger
 from shared.ports import Clock, LiveView, MediaStore, Records, StatusCache, Transaction
 from shared.usecases.aftermath import Aftermath
 from shared.usecases.control import stop_job
+from shared.usecases.idempotency import Once, hash_of, is_repeated, set_made
 
 # The longest a worker that ran at the time may go on writing: the encoders' timeout and some.
 WORKERS_DONE_AFTER = timedelta(minutes=12)
@@ -35,9 +36,11 @@ class Eraser:
     aftermath: Aftermath
     clock: Clock
 
-    def erase_job(self, job_id: UUID, caller: Caller, seconds: float) -> Erasure:
-        """One job's media and what was asked for, as far as the seconds reach. Raises NotFound."""
+    def erase_job(self, job_id: UUID, caller: Caller, seconds: float, key: str | None = None) -> Erasure:
+        """One job's media and what was asked for, as far as the seconds reach. Raises NotFound, Conflict (key)."""
         with self.records.transaction() as tx:
+            # A job is erased once, with or without a key; the key is only kept for one body.
+            is_repeated(tx, caller, Once("DELETE /api/videos/{jobId}", key, hash_of({"jobId": job_id})))
             if tx.job(caller.account_id, job_id) is None:
                 raise NotFound(f"There is no job {job_id}: GET /jobs lists yours.")
             job = tx.lock_job(job_id)
@@ -48,13 +51,20 @@ class Eraser:
                 tx.insert_erasure(erasure)
         return self._go_on(erasure, seconds)
 
-    def erase_user(self, user_id: str, caller: Caller, seconds: float) -> Erasure:
-        """All of a user's data and the films that show a clip of theirs, as far as the seconds reach."""
+    def erase_user(self, user_id: str, caller: Caller, seconds: float, key: str | None = None) -> Erasure:
+        """All of a user's data and the films that show a clip of theirs, as far as the seconds reach.
+
+        Again under the same idempotency key is the same erasure, also when it is done. Raises Conflict (key).
+        """
+        once = Once("DELETE /api/users/{userId}", key, hash_of({"userId": user_id}))
         with self.records.transaction() as tx:
-            erasure = tx.open_erasure_of_user(caller.account_id, user_id)
+            _, made = is_repeated(tx, caller, once)
+            erasure = tx.erasure(caller.account_id, UUID(made)) if made else None
+            erasure = erasure or tx.open_erasure_of_user(caller.account_id, user_id)
             if erasure is None:
                 erasure = self._new(caller, WHOLE_USER, user_id)
                 tx.insert_erasure(erasure)
+            set_made(tx, caller, once, erasure.id)
         return self._go_on(erasure, seconds)
 
     def resume(self, seconds: float) -> int:

@@ -1,16 +1,33 @@
-"""One request, one job: what an Idempotency-Key has made before is found again, and only by the same body."""
+"""One request, one effect: what an Idempotency-Key has made before is found again, and only by the same body.
+
+A key belongs to an account and a route. Jobs and forms keep it in their own rows; what else a call makes is found by
+a row of `vsl.idempotency_keys`. A repeat is looked up before anything is checked against the world of now.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from shared.domain.errors import Conflict
-from shared.domain.jobs import Job
-from shared.ports import Transaction
+from shared.domain.jobs import Caller, Job
+from shared.ports import Records, Transaction
+
+KEYS_KEPT_FOR = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """A request that is to have one effect; without a key each one is the first."""
+
+    route: str
+    key: str | None
+    request_hash: str
 
 
 def hash_of(request: Mapping[str, Any], retry_of: UUID | None = None) -> str:
@@ -21,10 +38,42 @@ def hash_of(request: Mapping[str, Any], retry_of: UUID | None = None) -> str:
 
 def earlier_job(tx: Transaction, account_id: UUID, route: str, key: str | None, request_hash: str) -> Job | None:
     """The job of an earlier call under the same key. Raises Conflict when that had another body."""
-    earlier = tx.job_by_key(account_id, route, key) if key is not None else None
+    if key is None:
+        return None
+    earlier, kept = tx.job_by_key(account_id, route, key), tx.kept_key(account_id, route, key)
+    if kept is not None:
+        refuse_other_body(kept.request_hash, request_hash)
     if earlier is not None:
         refuse_other_body(earlier.request_hash, request_hash)
     return earlier
+
+
+def is_repeated(tx: Transaction, caller: Caller, once: Once) -> tuple[bool, str | None]:
+    """Whether an earlier call had this key, and what it made; the key is taken otherwise. Raises Conflict."""
+    if once.key is None or tx.take_key(caller.account_id, once.route, once.key, once.request_hash):
+        return False, None
+    kept = tx.kept_key(caller.account_id, once.route, once.key)
+    assert kept is not None
+    refuse_other_body(kept.request_hash, once.request_hash)
+    return True, kept.made
+
+
+def refuse_used_key(once: Once, caller: Caller, *, records: Records) -> None:
+    """Raises Conflict when an earlier call had this key and another body. Takes nothing."""
+    with records.transaction() as tx:
+        earlier_job(tx, caller.account_id, once.route, once.key, once.request_hash)
+
+
+def keep_key(once: Once, caller: Caller, *, records: Records) -> None:
+    """Takes the key of a call that made nothing and will be answered anew. Raises Conflict as `is_repeated`."""
+    with records.transaction() as tx:
+        is_repeated(tx, caller, once)
+
+
+def set_made(tx: Transaction, caller: Caller, once: Once, made: object) -> None:
+    """Keeps the id of what the first call under the key made."""
+    if once.key is not None:
+        tx.set_made(caller.account_id, once.route, once.key, str(made))
 
 
 def refuse_other_body(earlier_hash: str, request_hash: str) -> None:
@@ -34,3 +83,9 @@ def refuse_other_body(earlier_hash: str, request_hash: str) -> None:
             "This Idempotency-Key was used for another body: send a new key for a new request.",
             code="idempotency_conflict",
         )
+
+
+def forget_keys(records: Records) -> int:
+    """Forgets the keys of calls older than a week; how many."""
+    with records.transaction() as tx:
+        return tx.forget_keys(KEYS_KEPT_FOR)

@@ -9,16 +9,27 @@ from shared.domain.errors import Conflict, InvalidRequest, Mistake, NotFound
 from shared.domain.jobs import Caller, Job, iso
 from shared.domain.scripts import APPROVABLE, REJECTABLE, Script, SectionVideo
 from shared.ports import Clock, MediaStore, Records, Transaction
+from shared.usecases.idempotency import Once, hash_of, is_repeated, set_made
 
 SORTS = 100_000
 # Two signed URLs a video are up to 3.5 KB, and Lambda answers at most 6 MB (Lambda quotas, payload).
 MOST_SHOWN = 1000
 
 
-def create_script(section_id: int, content: str | None, caller: Caller, *, records: Records) -> Script:
-    """A new script of the account."""
+def create_script(
+    section_id: int, content: str | None, caller: Caller, *, records: Records, key: str | None = None
+) -> Script:
+    """A new script of the account, or the one its idempotency key made before. Raises Conflict."""
+    once = Once("POST /api/scripts", key, hash_of({"sectionId": section_id, "scriptContent": content}))
     with records.transaction() as tx:
-        return tx.insert_script(caller.account_id, section_id, content)
+        repeated, made = is_repeated(tx, caller, once)
+        if repeated:
+            earlier = tx.script(caller.account_id, int(made or 0))
+            assert earlier is not None  # scripts are never removed
+            return earlier
+        script = tx.insert_script(caller.account_id, section_id, content)
+        set_made(tx, caller, once, script.id)
+        return script
 
 
 def read_script(script_id: int, caller: Caller, *, records: Records) -> tuple[Script, Sequence[SectionVideo], int]:

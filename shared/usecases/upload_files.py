@@ -46,19 +46,26 @@ class Uploads:
         request = _checked(request)
         upload = _new_upload(request, caller, self.clock.now())
         with self.records.transaction() as tx:
-            script = _script(tx, caller, request)
-            written = tx.insert_upload(upload)
-            if written and script is not None:
-                _await_files(tx, upload, script, caller)
-            kept = upload if written else self._earlier(tx, upload)
+            kept = self._earlier(tx, upload) or self._written(tx, upload, request, caller)
             videos = tx.videos_of_jobs(caller.account_id, [file.job_id for file in kept.files if file.job_id])
         return kept, {video.job_id: video.id for video in videos if video.job_id}
 
-    def _earlier(self, tx: Transaction, upload: Upload) -> Upload:
+    def _written(self, tx: Transaction, upload: Upload, request: UploadRequest, caller: Caller) -> Upload:
+        """The row of these forms, or of those that another call under the key has given out meanwhile."""
+        script = _script(tx, caller, request)
+        if not tx.insert_upload(upload):
+            earlier = self._earlier(tx, upload)
+            assert earlier is not None
+            return earlier
+        if script is not None:
+            _await_files(tx, upload, script, caller)
+        return upload
+
+    def _earlier(self, tx: Transaction, upload: Upload) -> Upload | None:
         """What was given out under the same key."""
-        assert upload.idempotency_key is not None
-        earlier = tx.upload_by_key(upload.account_id, upload.idempotency_key)
-        assert earlier is not None
+        earlier = tx.upload_by_key(upload.account_id, upload.idempotency_key) if upload.idempotency_key else None
+        if earlier is None:
+            return None
         refuse_other_body(earlier.request_hash, upload.request_hash)
         if earlier.expires_at <= self.clock.now():
             raise OutputGone("These forms have expired: POST /api/uploads with a new Idempotency-Key.", code="expired")

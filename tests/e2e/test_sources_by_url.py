@@ -201,7 +201,7 @@ def test_the_same_key_fetches_once(api: Api, films: list[Path], serving: Serving
             api.post("/compile-videos", named[0], Idempotency_Key=words),
         )
         api.post("/compile-videos", named[1], Idempotency_Key=words).refuses(409, "idempotency_conflict")
-        plan = under_way(api.post("/compile-videos", {**named[0], "dryRun": True}, Idempotency_Key=words))
+        plan = under_way(api.post("/compile-videos", {**named[0], "dryRun": True}, Idempotency_Key=f"{words} dry"))
         for job in (first, plan):
             api.completed(job)
         done = api.post("/compile-videos", named[0], Idempotency_Key=words)

@@ -47,6 +47,9 @@ _SCRUBS: Mapping[str, str] = {
     "fetches": f"DELETE FROM vsl.source_fetches WHERE {_OF_JOBS}",
     "forms": "DELETE FROM vsl.uploads WHERE account_id = %(account)s AND EXISTS "
     "(SELECT FROM jsonb_array_elements(files) AS file WHERE (file->>'jobId')::uuid = ANY(%(jobs)s))",
+    # A key is a caller's own text.
+    "idempotencyKeys": "DELETE FROM vsl.idempotency_keys WHERE account_id = %(account)s "
+    "AND made = ANY(%(jobs)s::uuid[]::text[])",
     "jobs": "UPDATE vsl.jobs SET request = '{}', request_hash = '', result = '{}', metadata = '{}', s3_key = NULL, "
     "thumbnail_key = NULL, webhook_url = NULL, client_ip = NULL, user_agent = NULL, idempotency_key = NULL, "
     "error_message = CASE WHEN error_message IS NULL THEN NULL ELSE 'erased' END "

@@ -7,6 +7,7 @@ from shared.adapters.postgres.attempts import AttemptRows
 from shared.adapters.postgres.erasures import ErasureRows
 from shared.adapters.postgres.fetches import FetchRows
 from shared.adapters.postgres.jobs import JobRows
+from shared.adapters.postgres.keys import KeyRows
 from shared.adapters.postgres.money import MoneyRows
 from shared.adapters.postgres.outbox import OutboxRows
 from shared.adapters.postgres.pace import PaceRows
@@ -27,5 +28,6 @@ class PostgresTransaction(
     ErasureRows,
     UploadRows,
     FetchRows,
+    KeyRows,
 ):
     """Implements `Transaction` on the cursor of an open transaction."""
