@@ -62,32 +62,53 @@ def generate_media(
     Raises InvalidRequest, NotFound (script, picture), Conflict (key used for another body, job without a picture),
     OutputGone (erased picture), OverBudget, RateLimited, DependencyDown.
     """
+    # A repeat is answered before its model, script or image is looked for: they may be gone by now.
+    request_hash = _hash_as_asked(request, media)
+    earlier = _earlier(request, request_hash, caller, records)
+    if earlier is not None:
+        return earlier
     model = catalog.model(request.media_type, request.model_id)
     fields = model.image_fields | _fallback(request, model, catalog).image_fields
     located = locate_images(request.parameters, fields, caller, records=records, media=media)
     request = replace(request, parameters=located)
-    job = _new_job(request, model, plans_of(request, catalog, schemas), caller, clock)
-    attempt = new_attempt(job, 1, job.request["plan"])
+    plans = plans_of(request, catalog, schemas)
+    job = _new_job(request, request_hash, model, plans, caller, clock)
     with records.transaction() as tx:
-        script = _script(tx, caller, request)
-        written = tx.insert_job(job)
+        written = _write(tx, job, request, caller)
         if written is None:
             # Its key is taken, or it would have been written.
             earlier = earlier_job(tx, job.account_id, job.route, job.idempotency_key, job.request_hash)
             assert earlier is not None
             return earlier
-        tx.reserve(job, attempt.reserved_usd)
-        check_account(tx, job)
-        tx.insert_attempt(attempt)
-        tx.add_estimate(written, attempt, attempt.reserved_usd)
-        if job.media_type == "video" and (script is not None or request.section_id is not None):
-            section_id = request.section_id or (script.section_id if script else 0)
-            tx.insert_video(written, section_id=section_id, script_id=request.script_id, position=request.position)
-        tx.announce(written, "calls", body_of(ProviderCall(str(job.id), str(attempt.id), provider=attempt.provider)))
-        tx.add_event(written, "job.created")
     count(JOBS_STARTED, mediaType=request.media_type)
     logger.info("generation_requested", extra={**job_fields(written), "action": "generation_requested"})
     return aftermath.of(written)
+
+
+def _write(tx: Transaction, job: Job, request: GenerateRequest, caller: Caller) -> Job | None:
+    """The job with all that belongs to it; None when its idempotency key is taken."""
+    script = _script(tx, caller, request)
+    written = tx.insert_job(job)
+    if written is None:
+        return None
+    attempt = new_attempt(job, 1, job.request["plan"])
+    tx.reserve(job, attempt.reserved_usd)
+    check_account(tx, job)
+    tx.insert_attempt(attempt)
+    tx.add_estimate(written, attempt, attempt.reserved_usd)
+    if job.media_type == "video" and (script is not None or request.section_id is not None):
+        section_id = request.section_id or (script.section_id if script else 0)
+        tx.insert_video(written, section_id=section_id, script_id=request.script_id, position=request.position)
+    tx.announce(written, "calls", body_of(ProviderCall(str(job.id), str(attempt.id), provider=attempt.provider)))
+    tx.add_event(written, "job.created")
+    return written
+
+
+def _earlier(request: GenerateRequest, request_hash: str, caller: Caller, records: Records) -> Job | None:
+    if request.idempotency_key is None:
+        return None
+    with records.transaction() as tx:
+        return earlier_job(tx, caller.account_id, _route(request), request.idempotency_key, request_hash)
 
 
 def new_attempt(job: Job, number: int, plan: Mapping[str, Any]) -> Attempt:
@@ -154,23 +175,45 @@ def _no_fallback(problem: str) -> InvalidRequest:
     return InvalidRequest(f"{sentence}.", details=[Mistake("fallback", sentence)])
 
 
-def _new_job(request: GenerateRequest, model: Model, plans: Mapping[str, Any], caller: Caller, clock: Clock) -> Job:
-    now = clock.now()
-    body = {
+def _body(request: GenerateRequest) -> dict[str, Any]:
+    """What was asked for, as a job's row keeps it."""
+    return {
         "userId": request.user_id, "mediaType": request.media_type, "modelId": request.model_id,
         "parameters": dict(request.parameters), "scriptId": request.script_id, "sectionId": request.section_id,
         "position": request.position, "webhookUrl": request.webhook_url, "metadata": dict(request.metadata),
         "fallback": request.fallback,
     }  # fmt: skip
+
+
+def _route(request: GenerateRequest) -> str:
+    return ROUTE if request.retry_of is None else RETRY_ROUTE
+
+
+def _hash_as_asked(request: GenerateRequest, media: MediaStore) -> str:
+    """The hash of the body alone; of an object of ours by its key, as the signature of its URL differs each time."""
+    keys = {name: media.key_of(given) for name, given in request.parameters.items() if isinstance(given, str)}
+    named = {name: {"s3Key": key} for name, key in keys.items() if key}
+    return hash_of({**_body(request), "parameters": {**request.parameters, **named}}, request.retry_of)
+
+
+def _new_job(
+    request: GenerateRequest,
+    request_hash: str,
+    model: Model,
+    plans: Mapping[str, Any],
+    caller: Caller,
+    clock: Clock,
+) -> Job:
+    now = clock.now()
     return Job(
         id=uuid4(),
         account_id=caller.account_id,
         user_id=request.user_id,
         kind="generate",
-        route=ROUTE if request.retry_of is None else RETRY_ROUTE,
+        route=_route(request),
         idempotency_key=request.idempotency_key,
-        request={**body, **plans},
-        request_hash=hash_of(body, request.retry_of),
+        request={**_body(request), **plans},
+        request_hash=request_hash,
         media_type=model.media_type,
         model_id=model.model_id,
         script_id=request.script_id,
