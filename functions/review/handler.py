@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from aws_lambda_powertools.event_handler import Response
@@ -16,7 +17,8 @@ from shared.domain.jobs import Caller, Job
 from shared.domain.scripts import SectionVideo
 from shared.domain.uploads import MOST_FILES, UploadFile, file_name, wrong_files
 from shared.usecases import review_clips
-from shared.usecases.generate_media import GenerateRequest, generate_media, plans_of
+from shared.usecases.generate_media import GenerateRequest, generate_media
+from shared.usecases.idempotency import Once, hash_of
 from shared.usecases.upload_files import UploadRequest, Uploads, present_upload
 
 router = Router()  # type: ignore[no-untyped-call]
@@ -91,7 +93,11 @@ def post_script() -> Response[str]:
     caller = http.caller_of(router, "review")
     body = http.body_of(router, ScriptBody)
     script = review_clips.create_script(
-        body.section_id, body.script_content, caller, records=bootstrap.records(), key=http.idempotency_key(router)
+        body.section_id,
+        body.script_content,
+        caller,
+        records=bootstrap.records(),
+        key=http.idempotency_key(router),
     )
     return http.answer(201, {"success": True, "data": review_clips.present_script(script, bootstrap.media())})
 
@@ -159,19 +165,19 @@ def post_reject(video_id: str) -> Response[str]:
     body = http.body_of(router, RejectBody)
     if body.regenerate:
         caller.require("generate")
+    number = http.path_number(video_id, "section video")
+    asked = hash_of({"videoId": number, **body.model_dump()})
+    once = Once("POST /api/section-videos/{videoId}/reject", http.idempotency_key(router), asked)
     video, job = review_clips.reject(
-        http.path_number(video_id, "section video"), body.reason, caller, records=bootstrap.records(),
-        regenerate=(lambda clip, old: _regenerate(clip, old, body, caller)) if body.regenerate else None,
-        check=lambda old: _check(old, body),
-    )  # fmt: skip
+        review_clips.Rejection(number, body.reason, once),
+        caller,
+        records=bootstrap.records(),
+        regenerate=partial(_regenerate, body=body, caller=caller) if body.regenerate else None,
+    )
     data = {"videoId": str(video.id), "status": video.status}
     if job is not None:
         data["jobId"] = str(job.id)
     return http.answer(200, {"success": True, "message": "Video rejected", "data": data})
-
-
-def _check(old: Job, body: RejectBody) -> None:
-    plans_of(_request(old, body), bootstrap.catalog(), bootstrap.schemas())
 
 
 def _request(old: Job, body: RejectBody) -> GenerateRequest:
@@ -183,15 +189,25 @@ def _request(old: Job, body: RejectBody) -> GenerateRequest:
     )  # fmt: skip
 
 
-def _regenerate(clip: SectionVideo, old: Job, body: RejectBody, caller: Caller) -> Job:
+def _regenerate(clip: SectionVideo, old: Job, also: review_clips.Also, *, body: RejectBody, caller: Caller) -> Job:
     request = replace(
-        _request(old, body), user_id=clip.user_id, script_id=clip.script_id, section_id=clip.section_id,
-        position=clip.position, idempotency_key=http.idempotency_key(router),
-    )  # fmt: skip
+        _request(old, body),
+        user_id=clip.user_id,
+        script_id=clip.script_id,
+        section_id=clip.section_id,
+        position=clip.position,
+    )
     return generate_media(
-        request, caller, records=bootstrap.records(), catalog=bootstrap.catalog(), schemas=bootstrap.schemas(),
-        media=bootstrap.media(), clock=bootstrap.records().clock, aftermath=bootstrap.aftermath(),
-    )  # fmt: skip
+        request,
+        caller,
+        records=bootstrap.records(),
+        catalog=bootstrap.catalog(),
+        schemas=bootstrap.schemas(),
+        media=bootstrap.media(),
+        clock=bootstrap.records().clock,
+        aftermath=bootstrap.aftermath(),
+        also=also,
+    )
 
 
 def _shown(video: SectionVideo) -> dict[str, Any]:

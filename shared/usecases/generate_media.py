@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -56,8 +56,9 @@ def generate_media(
     media: MediaStore,
     clock: Clock,
     aftermath: Aftermath,
+    also: Callable[[Transaction, Job], object] = lambda _tx, _job: None,
 ) -> Job:
-    """The job, new or the one its idempotency key made before.
+    """The job, new or the one its idempotency key made before. `also` is done in the transaction of a new one, last.
 
     Raises InvalidRequest, NotFound (script, picture), Conflict (key used for another body, job without a picture),
     OutputGone (erased picture), OverBudget, RateLimited, DependencyDown.
@@ -75,7 +76,9 @@ def generate_media(
     job = _new_job(request, request_hash, model, plans, caller, clock)
     with records.transaction() as tx:
         written = _write(tx, job, request, caller)
-        if written is None:
+        if written is not None:
+            also(tx, written)
+        else:
             # Its key is taken, or it would have been written.
             earlier = earlier_job(tx, job.account_id, job.route, job.idempotency_key, job.request_hash)
             assert earlier is not None

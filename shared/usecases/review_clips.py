@@ -3,17 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from shared.domain.errors import Conflict, InvalidRequest, Mistake, NotFound
 from shared.domain.jobs import Caller, Job, iso
 from shared.domain.scripts import APPROVABLE, REJECTABLE, Script, SectionVideo
 from shared.ports import Clock, MediaStore, Records, Transaction
-from shared.usecases.idempotency import Once, hash_of, is_repeated, set_made
+from shared.usecases.idempotency import Once, hash_of, is_repeated, refuse_other_body, set_made
 
 SORTS = 100_000
 # Two signed URLs a video are up to 3.5 KB, and Lambda answers at most 6 MB (Lambda quotas, payload).
 MOST_SHOWN = 1000
+
+
+Also = Callable[[Transaction, Job], object]
+Regenerate = Callable[[SectionVideo, Job, Also], Job]
+"""Makes a clip anew: of the clip, the job that made it, and what is to be done in the new job's transaction."""
+
+
+WITHOUT_KEY = Once("POST /api/section-videos/{videoId}/reject", None, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A person's verdict on a clip, and the request that brought it."""
+
+    video_id: int
+    reason: str | None = None
+    once: Once = WITHOUT_KEY
+
+
+class _DoneMeanwhile(Exception):
+    """Another call under the same key has rejected the clip; this one's transaction is undone."""
 
 
 def create_script(
@@ -56,29 +79,71 @@ def approve(video_id: int, caller: Caller, *, records: Records, clock: Clock) ->
 
 
 def reject(
-    video_id: int,
-    reason: str | None,
-    caller: Caller,
-    *,
-    records: Records,
-    regenerate: Callable[[SectionVideo, Job], Job] | None = None,
-    check: Callable[[Job], object] = lambda _: None,
+    rejection: Rejection, caller: Caller, *, records: Records, regenerate: Regenerate | None = None
 ) -> tuple[SectionVideo, Job | None]:
-    """The rejected clip and, when asked for, the job that makes it anew. Raises NotFound, Conflict.
+    """The rejected clip and, when asked for, the job that makes it anew: both in one transaction, or neither.
 
-    `check` raises when `regenerate` would refuse: then the clip keeps its state.
+    Again under the same idempotency key is the same answer. Raises NotFound, Conflict, and what `regenerate` raises:
+    then the clip keeps its state.
     """
+    if regenerate is None:
+        with records.transaction() as tx:
+            repeated, _ = is_repeated(tx, caller, rejection.once)
+            return _known_video(tx, caller, rejection) if repeated else _rejected(tx, caller, rejection), None
     with records.transaction() as tx:
-        video = tx.move_video(caller.account_id, video_id, REJECTABLE, "rejected", reason)
-        if video is None:
-            raise _not_movable(tx, caller, video_id, "rejected")
-        if regenerate is None:
-            return video, None
-        job = tx.job(caller.account_id, video.job_id) if video.job_id else None
-        if job is None or job.kind != "generate":
-            raise Conflict("This clip was not generated here: upload another in its place.", code="not_generated")
-        check(job)
-    return video, regenerate(video, job)
+        earlier = _earlier_rejection(tx, caller, rejection)
+        if earlier is not None:
+            return earlier
+        video, old = _regenerable(tx, caller, rejection)
+    videos: list[SectionVideo] = []
+
+    def reject_too(tx: Transaction, made: Job) -> None:
+        repeated, _ = is_repeated(tx, caller, rejection.once)
+        if repeated:
+            raise _DoneMeanwhile
+        set_made(tx, caller, rejection.once, made.id)
+        videos.append(_rejected(tx, caller, rejection))
+
+    try:
+        job = regenerate(video, old, reject_too)
+    except _DoneMeanwhile:
+        return reject(rejection, caller, records=records, regenerate=regenerate)
+    return videos[0], job
+
+
+def _rejected(tx: Transaction, caller: Caller, rejection: Rejection) -> SectionVideo:
+    video = tx.move_video(caller.account_id, rejection.video_id, REJECTABLE, "rejected", rejection.reason)
+    if video is None:
+        raise _not_movable(tx, caller, rejection.video_id, "rejected")
+    return video
+
+
+def _known_video(tx: Transaction, caller: Caller, rejection: Rejection) -> SectionVideo:
+    video = tx.video(caller.account_id, rejection.video_id)
+    if video is None:
+        raise unknown_video(rejection.video_id)
+    return video
+
+
+def _earlier_rejection(tx: Transaction, caller: Caller, rejection: Rejection) -> tuple[SectionVideo, Job | None] | None:
+    once = rejection.once
+    kept = tx.kept_key(caller.account_id, once.route, once.key) if once.key is not None else None
+    if kept is None:
+        return None
+    refuse_other_body(kept.request_hash, once.request_hash)
+    job = tx.job(caller.account_id, UUID(kept.made)) if kept.made else None
+    return _known_video(tx, caller, rejection), job
+
+
+def _regenerable(tx: Transaction, caller: Caller, rejection: Rejection) -> tuple[SectionVideo, Job]:
+    """The clip and the job that made it. Raises NotFound, Conflict."""
+    video = _known_video(tx, caller, rejection)
+    if video.status not in REJECTABLE:
+        raise _not_movable(tx, caller, video.id, "rejected")
+    job = tx.job(caller.account_id, video.job_id) if video.job_id else None
+    if job is None or job.kind != "generate":
+        raise Conflict("This clip was not generated here: upload another in its place.", code="not_generated")
+    return video, job
 
 
 def place(video_id: int, position: int, caller: Caller, *, records: Records) -> SectionVideo:

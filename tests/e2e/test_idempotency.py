@@ -15,7 +15,6 @@ from tests.e2e.conftest import Clips
 # Repeats of these have no second effect whatever key they come with.
 REPEATABLE = {
     "POST /api/section-videos/{videoId}/approve",
-    "POST /api/section-videos/{videoId}/reject",
     "POST /webhook",
     "POST /webhook/replicate",
 }
@@ -86,6 +85,12 @@ CALLS: dict[str, Callable[[Api, str, Clips], Repeat]] = {
     ),
     "POST /api/scripts/{scriptId}/compile": lambda api, words, clips: _compiling(
         _script_of_approved(api, clips), clips
+    ),
+    "POST /api/section-videos/{videoId}/reject": lambda api, words, clips: _of(
+        f"/api/section-videos/{clips.video_ids[0]}/reject",
+        {"regenerate": True, "parameters": {"prompt": words}},
+        {"reason": words},
+        lambda b: b["data"]["jobId"],
     ),
     "POST /compile-videos": lambda api, words, clips: _compiling("/compile-videos", clips),
     "POST /compile-videos/plan": lambda api, words, clips: _compiling("/compile-videos/plan", clips),

@@ -19,7 +19,7 @@ from shared.usecases.control import cancel_job
 from shared.usecases.ending import end_job
 from shared.usecases.generate_media import GenerateRequest
 from shared.usecases.reconcile import Sweep
-from shared.usecases.review_clips import approve, create_script, reject
+from shared.usecases.review_clips import Rejection, approve, create_script, reject
 from tests.integration.inside import World, hook, stored
 
 THREADS = 50
@@ -182,7 +182,7 @@ def approving(video_id: int) -> Act:
 
 
 def rejecting(video_id: int) -> Act:
-    return lambda world: reject(video_id, "no", world.caller, records=world.records)
+    return lambda world: reject(Rejection(video_id, "no"), world.caller, records=world.records)
 
 
 def compiling(request: CompileRequest) -> Act:
