@@ -17,9 +17,11 @@ from shared.domain.errors import InvalidRequest, MalformedRequest, Mistake, NotF
 from shared.domain.jobs import Caller
 from shared.domain.json_text import parse_json
 from shared.observability import logger
-from shared.wire import M, serial_of, validated
+from shared.wire import DEEPEST_NESTING, M, serial_of, validated
 
 BODY_LIMIT_BYTES = 1_000_000
+# Lambda answers at most 6 MB (Lambda quotas, payload); the rest is for headers and what stands around a page.
+PAGE_BYTES = 5_000_000
 LONGEST_WAIT_SECONDS = 25
 STATUS_OF: Mapping[type[errors.ProductError], int] = {
     errors.MalformedRequest: 400,
@@ -92,8 +94,10 @@ def _json_object(router: Router) -> dict[str, Any]:
         raise TooLarge("The body is over 1 MB: upload media with POST /api/uploads and name it by s3Key.")
     try:
         value = parse_json(text)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise MalformedRequest("The body is not valid JSON: send one JSON object.") from error
+    except RecursionError as error:
+        raise MalformedRequest(f"The JSON is nested over {DEEPEST_NESTING} deep: send it flatter.") from error
     if not isinstance(value, dict):
         raise MalformedRequest("The body must be one JSON object.")
     return value
@@ -170,6 +174,23 @@ def answer(status: int, body: Mapping[str, Any], headers: Mapping[str, str] | No
 def status_of(error: errors.ProductError) -> int:
     """The HTTP status of an error: by its class, or the nearest of those it is made from."""
     return next((STATUS_OF[kind] for kind in type(error).__mro__ if kind in STATUS_OF), 500)
+
+
+def page_of(items: Sequence[dict[str, Any]], beside: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+    """As many of the first items as fit an answer that has this beside them, at least one."""
+    left = PAGE_BYTES - _sent_bytes(beside or {})
+    page: list[dict[str, Any]] = []
+    for item in items:
+        left -= _sent_bytes(item)
+        if page and left < 0:
+            break
+        page.append(item)
+    return page
+
+
+def _sent_bytes(value: Mapping[str, Any]) -> int:
+    """What it takes of Lambda's answer, in which the body is a string: escapes are escaped again."""
+    return len(json.dumps(json.dumps(value)))
 
 
 def _resolver(router: Router, cors_origins: str) -> APIGatewayRestResolver:

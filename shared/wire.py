@@ -13,9 +13,12 @@ from pydantic.alias_generators import to_camel
 
 from shared.domain.addresses import callback_problem
 from shared.domain.catalog import unknown_sentence
-from shared.domain.errors import InvalidRequest, Mistake
+from shared.domain.errors import LONGEST_PATH, MOST_MISTAKES, InvalidRequest, Mistake
 from shared.domain.json_text import LEAST_INTEGER, MOST_INTEGER
 
+# Python, PostgreSQL and providers each have a limit of their own to how deep a value may be; this is below all of them.
+DEEPEST_NESTING = 64
+_LOOKED_AT = (str, float, list, dict)
 M = TypeVar("M", bound=BaseModel)
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 MAX_SERIAL = 2**31 - 1
@@ -79,7 +82,8 @@ def validated(
     try:
         value = model.model_validate(given)
     except ValidationError as error:
-        mistakes += [_mistake(model, e) for e in error.errors()] + list(further(given))
+        found = error.errors(include_url=False, include_context=False)
+        mistakes += [_mistake(model, e) for e in found[:MOST_MISTAKES]] + list(further(given))
     if mistakes:
         told = {mistake.path: mistake for mistake in reversed(mistakes)}
         raise InvalidRequest("Some fields are wrong; `details` names each.", details=list(told.values())[::-1])
@@ -117,31 +121,53 @@ def _wire_in(annotation: Any) -> type[Wire]:
     return annotation
 
 
+class _At:
+    """A place in a body: written out only where there is something to say of it."""
+
+    __slots__ = ("above", "depth", "name")
+
+    def __init__(self, above: _At | None, name: str) -> None:
+        self.above, self.name = above, name
+        self.depth: int = 0 if above is None else above.depth + 1
+
+    def path(self) -> str:
+        names: list[str] = []
+        at: _At | None = self
+        while at is not None and at.above is not None:
+            names.append(at.name[:LONGEST_PATH])
+            at = at.above
+        return ".".join(reversed(names))
+
+
 def _unstorable(body: Mapping[str, Any]) -> list[Mistake]:
-    """What JSON can say and no database keeps, anywhere in the body."""
+    """What JSON can say and no database keeps, anywhere in the body; the first 100, in time and memory linear in it."""
     mistakes: list[Mistake] = []
-    left: list[tuple[str, Any]] = [("", body)]
-    while left:
-        path, value = left.pop()
-        problem = _unstorable_problem(value)
+    left: list[tuple[_At, Any]] = [(_At(None, ""), body)]
+    while left and len(mistakes) < MOST_MISTAKES:
+        at, value = left.pop()
+        problem = _unstorable_problem(value, at.depth)
         if problem:
-            mistakes.append(Mistake(path, problem))
-        left += _children(path, value)
+            mistakes.append(Mistake(at.path(), problem))
+        else:
+            left += _children(at, value)
     return mistakes
 
 
-def _children(path: str, value: Any) -> list[tuple[str, Any]]:
+def _children(at: _At, value: Any) -> list[tuple[_At, Any]]:
+    """What lies in it and needs a look: numbers and booleans but floats cannot be wrong."""
     if isinstance(value, list):
-        return [(f"{path}.{number}".lstrip("."), item) for number, item in enumerate(value)]
+        return [(_At(at, str(number)), item) for number, item in enumerate(value) if isinstance(item, _LOOKED_AT)]
     if not isinstance(value, dict):
         return []
-    named = [(f"{path}.{name}".lstrip("."), item) for name, item in value.items()]
-    return named + [(at, name) for (at, _), name in zip(named, value, strict=True)]
+    named = [(_At(at, name), item) for name, item in value.items() if isinstance(item, _LOOKED_AT)]
+    return named + [(_At(at, name), name) for name in value if _UNSTORABLE.search(name)]
 
 
-def _unstorable_problem(value: Any) -> str | None:
+def _unstorable_problem(value: Any, depth: int) -> str | None:
     if isinstance(value, str) and _UNSTORABLE.search(value):
         return "must be text without NUL characters and lone surrogates"
     if isinstance(value, float) and not math.isfinite(value):
         return "must be a finite number"
+    if isinstance(value, (list, dict)) and depth >= DEEPEST_NESTING:
+        return f"must be nested less than {DEEPEST_NESTING} deep"
     return None

@@ -108,8 +108,9 @@ def get_scripts() -> Response[str]:
     asked = http.query_of(router, ScriptsQuery)
     with bootstrap.records().transaction() as tx:
         scripts = tx.scripts(caller.account_id, asked.cursor, asked.limit + 1)
-    shown = [review_clips.present_script(script, bootstrap.media()) for script in scripts[: asked.limit]]
-    cursor = str(scripts[asked.limit - 1].id) if len(scripts) > asked.limit else None
+    listed = [review_clips.present_listed_script(script, bootstrap.media()) for script in scripts[: asked.limit]]
+    shown = http.page_of(listed)
+    cursor = str(scripts[len(shown) - 1].id) if len(scripts) > len(shown) else None
     return http.answer(200, {"success": True, "data": shown, "nextCursor": cursor})
 
 
@@ -120,9 +121,10 @@ def get_script(script_id: str) -> Response[str]:
         http.path_number(script_id, "script"), caller, records=bootstrap.records()
     )
     data = review_clips.present_script(script, bootstrap.media())
-    data |= {"videoCount": count, "videos": [_shown(video) for video in videos]}
+    shown = http.page_of([_shown(video) for video in videos], beside=data)
+    data |= {"videoCount": count, "videos": shown}
     # The page of GET /api/section-videos?scriptId= that goes on from here.
-    cursor = str(len(videos)) if len(videos) < count else None
+    cursor = str(len(shown)) if len(shown) < count else None
     return http.answer(200, {"success": True, "data": data, "nextCursor": cursor})
 
 
@@ -135,8 +137,8 @@ def get_videos() -> Response[str]:
             caller.account_id, script_id=asked.script_id, section_id=asked.section_id, user_id=asked.user_id,
             status=asked.status, after=asked.cursor, limit=asked.limit + 1,
         )  # fmt: skip
-    cursor = str(asked.cursor + asked.limit) if len(videos) > asked.limit else None
-    shown = [_shown(video) for video in videos[: asked.limit]]
+    shown = http.page_of([_shown(video) for video in videos[: asked.limit]])
+    cursor = str(asked.cursor + len(shown)) if len(videos) > len(shown) else None
     return http.answer(200, {"success": True, "data": shown, "nextCursor": cursor})
 
 

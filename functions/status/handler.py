@@ -71,9 +71,10 @@ def get_jobs() -> Response[str]:
         created_to=asked.created_to, before=asked.cursor, limit=asked.limit + 1,
     )  # fmt: skip
     jobs = list_jobs(caller, narrow, records=bootstrap.records())
-    page = jobs[: asked.limit]
-    shown = [present(snapshot(job), bootstrap.media(), bootstrap.clock().now()) for job in page]
-    return http.answer(200, {"jobs": shown, "nextCursor": _after(page[-1]) if len(jobs) > asked.limit else None})
+    listed = [present(snapshot(job), bootstrap.media(), bootstrap.clock().now()) for job in jobs[: asked.limit]]
+    shown = http.page_of(listed)
+    cursor = _after(jobs[len(shown) - 1]) if len(jobs) > len(shown) else None
+    return http.answer(200, {"jobs": shown, "nextCursor": cursor})
 
 
 @router.get("/jobs/<job_id>/events")

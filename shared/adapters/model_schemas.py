@@ -7,9 +7,10 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from shared.domain.errors import DependencyDown, Mistake, NotFound
+from shared.domain.errors import MOST_MISTAKES, DependencyDown, Mistake, NotFound
 from shared.domain.storage_keys import MODEL_SCHEMAS_KEY
 from shared.observability import logger
 from shared.ports import Clock, MediaStore
@@ -62,7 +63,8 @@ def _mistakes(version: str, components: str, parameters: Mapping[str, Any]) -> S
     import referencing.exceptions
 
     try:
-        told = [mistake for error in _validator(components).iter_errors(parameters) for mistake in _told(error)]
+        errors = islice(_validator(components).iter_errors(parameters), MOST_MISTAKES)
+        told = [mistake for error in errors for mistake in _told(error)]
     except (
         jsonschema.exceptions.UnknownType, referencing.exceptions.Unresolvable, re.error,
         AttributeError, RecursionError, TypeError, ValueError,

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from difflib import get_close_matches
+from itertools import islice
 from typing import Any
 
-from shared.domain.errors import InvalidRequest, Mistake, NotFound
+from shared.domain.errors import MOST_MISTAKES, InvalidRequest, Mistake, NotFound
 from shared.domain.json_text import LEAST_INTEGER, MOST_INTEGER, whole_number
 from shared.domain.prices import PRICING_UNITS, Price, PricedBy, PricedUpTo
 from shared.domain.sources import FIRST_FRAME, image_problem
@@ -76,8 +77,7 @@ class Model:
         parameters, wrong_size = self._sized(framed)
         mistakes += wrong_size + [
             Mistake(f"parameters.{name}", unknown_sentence(name, self._known))
-            for name in parameters
-            if name not in self.supported
+            for name in islice((name for name in parameters if name not in self.supported), MOST_MISTAKES)
         ]
         resolved = {**self.defaults, **{name: value for name, value in parameters.items() if value is not None}}
         mistakes += [

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,8 +15,16 @@ class Mistake:
     message: str
 
 
+# An answer is at most 6 MB (Lambda), whatever was sent.
+MOST_MISTAKES = 100
+LONGEST_PATH, LONGEST_MESSAGE = 300, 2000
+
+
 class ProductError(Exception):
-    """Base of all errors with a stable code; `http.py` maps the class to a status once."""
+    """Base of all errors with a stable code; `http.py` maps the class to a status once.
+
+    `details` are the first 100 mistakes, their texts cut to what fits an answer.
+    """
 
     code = "internal"
 
@@ -24,14 +33,18 @@ class ProductError(Exception):
         sentence: str,
         *,
         code: str | None = None,
-        details: Sequence[Mistake] = (),
+        details: Iterable[Mistake] = (),
         retry_after_seconds: int | None = None,
     ) -> None:
         super().__init__(sentence)
         self.sentence = sentence
         self.code = code or type(self).code
-        self.details = tuple(details)
+        self.details = tuple(_bounded(mistake) for mistake in islice(details, MOST_MISTAKES))
         self.retry_after_seconds = retry_after_seconds
+
+
+def _bounded(mistake: Mistake) -> Mistake:
+    return Mistake(mistake.path[:LONGEST_PATH], mistake.message[:LONGEST_MESSAGE])
 
 
 class MalformedRequest(ProductError):

@@ -171,7 +171,7 @@ class Transaction(Erasures, Fetches, Protocol):
         """The account's script."""
 
     def scripts(self, account_id: UUID, before: int | None, limit: int) -> Sequence[Script]:
-        """A page of scripts, newest first."""
+        """A page of scripts without their contents, newest first."""
 
     def set_compiled(self, account_id: UUID, script_id: int, key: str, job_id: UUID) -> None:
         """Notes the script's film."""

@@ -179,10 +179,14 @@ def present_video(video: SectionVideo, media: MediaStore) -> dict[str, Any]:
 
 def present_script(script: Script, media: MediaStore) -> dict[str, Any]:
     """A script as callers see it."""
+    return {**present_listed_script(script, media), "scriptContent": script.script_content}
+
+
+def present_listed_script(script: Script, media: MediaStore) -> dict[str, Any]:
+    """A script as lists have it: its content may be megabytes, and is read with the script alone."""
     return {
         "scriptId": script.id,
         "sectionId": script.section_id,
-        "scriptContent": script.script_content,
         "compiledVideoUrl": media.signed_url(script.compiled_key) if script.compiled_key else None,
         "compiledAt": iso(script.compiled_at),
         "createdAt": iso(script.created_at),

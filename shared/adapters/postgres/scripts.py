@@ -11,6 +11,7 @@ from shared.domain.scripts import Script, SectionVideo
 
 _SCRIPTS = "vsl_frontend.section_detailed_scripts"
 _VIDEOS = "vsl_frontend.section_videos"
+_LISTED = "id, account_id, section_id, NULL AS script_content, compiled_video_url, compiled_at, created_at, updated_at"
 _VIDEO_STATUS_OF_JOB = {
     "pending": "pending", "generating": "generating", "processing": "generating", "completed": "completed",
     "failed": "failed", "timeout": "failed", "cancelled": "cancelled",
@@ -37,8 +38,9 @@ class ScriptRows(Rows):
         return to_script(row) if row else None
 
     def scripts(self, account_id: UUID, before: int | None, limit: int) -> Sequence[Script]:
+        # Without their contents, which may be megabytes each.
         rows = self.all(
-            f"SELECT * FROM {_SCRIPTS} WHERE account_id = %(account)s "
+            f"SELECT {_LISTED} FROM {_SCRIPTS} WHERE account_id = %(account)s "
             "AND (%(before)s::integer IS NULL OR id < %(before)s) ORDER BY id DESC LIMIT %(limit)s",
             {"account": account_id, "before": before, "limit": limit},
         )
