@@ -142,7 +142,8 @@ def _accept_api(service: ServiceStack) -> None:
     for method in api.methods:
         resource: aws_apigateway.IResource = method.resource
         _accept(method, METHOD)
-        if (method.http_method, resource.path) in public:
+        # HEAD of a route is its GET without a body.
+        if (method.http_method.replace("HEAD", "GET"), resource.path) in public:
             _accept(method, PUBLIC_METHOD)
 
 

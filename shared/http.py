@@ -56,6 +56,9 @@ def api_handler(router: Router, cors_origins: Callable[[], str]) -> Callable[[An
         if not built:
             built.append(_resolver(router, cors_origins()))
         logger.set_correlation_id(event.get("requestContext", {}).get("requestId"))
+        if event.get("httpMethod") == "HEAD":
+            # As GET, whose answer without its body it is (RFC 9110 section 9.3.2).
+            return {**built[0].resolve({**event, "httpMethod": "GET"}, context), "body": ""}
         return built[0].resolve(event, context)
 
     return handle
@@ -89,7 +92,8 @@ def body_of(
 
 
 def _json_object(router: Router) -> dict[str, Any]:
-    text = router.current_event.decoded_body or "{}"
+    # Some editors and tools begin a file with a byte order mark; a reader may pass over it (RFC 8259 section 8.1).
+    text = (router.current_event.decoded_body or "").removeprefix("\ufeff") or "{}"
     if len(text.encode()) > BODY_LIMIT_BYTES:
         raise TooLarge("The body is over 1 MB: upload media with POST /api/uploads and name it by s3Key.")
     try:

@@ -19,6 +19,49 @@ from shared.domain.json_text import LEAST_INTEGER, MOST_INTEGER
 # Python, PostgreSQL and providers each have a limit of their own to how deep a value may be; this is below all of them.
 DEEPEST_NESTING = 64
 _LOOKED_AT = (str, float, list, dict)
+NOT_TAKEN = "is not what this field takes"
+WORDS: Mapping[str, str] = {
+    "missing": "is required",
+    "string_type": "must be text",
+    "string_sub_type": "must be text",
+    "string_unicode": "must be text of Unicode characters",
+    "string_too_short": "must have at least {min_length} characters",
+    "string_too_long": "must have at most {max_length} characters",
+    "string_pattern_mismatch": "must match {pattern}",
+    "int_type": "must be a valid integer",
+    "int_parsing": "must be a valid integer",
+    "int_parsing_size": "must be an integer of fewer digits",
+    "int_from_float": "must be a valid integer",
+    "float_type": "must be a valid number",
+    "float_parsing": "must be a valid number",
+    "finite_number": "must be a finite number",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "greater_than": "must be greater than {gt}",
+    "greater_than_equal": "must be greater than or equal to {ge}",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be less than or equal to {le}",
+    "multiple_of": "must be a multiple of {multiple_of}",
+    "too_short": "must have at least {min_length} items",
+    "too_long": "must have at most {max_length} items",
+    "dict_too_short": "must have at least {min_length} fields",
+    "dict_too_long": "must have at most {max_length} fields",
+    "literal_error": "must be {expected}",
+    "list_type": "must be a list",
+    "tuple_type": "must be a list",
+    "dict_type": "must be an object",
+    "model_type": "must be an object",
+    "model_attributes_type": "must be an object",
+    "none_required": "must be null",
+    "datetime_type": "must be a time, as 2026-01-31T12:00:00Z",
+    "datetime_parsing": "must be a time, as 2026-01-31T12:00:00Z",
+    "datetime_object_invalid": "must be a time, as 2026-01-31T12:00:00Z",
+    "datetime_from_date_parsing": "must be a time, as 2026-01-31T12:00:00Z",
+    "timezone_naive": "must be a time, as 2026-01-31T12:00:00Z",
+    "uuid_type": "must be an id",
+    "uuid_parsing": "must be an id",
+}
+"""What a field must be, by pydantic's name for the objection: its own sentences are about Python."""
 M = TypeVar("M", bound=BaseModel)
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 MAX_SERIAL = 2**31 - 1
@@ -82,7 +125,7 @@ def validated(
     try:
         value = model.model_validate(given)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False)
+        found = error.errors(include_url=False)
         mistakes += [_mistake(model, e) for e in found[:MOST_MISTAKES]] + list(further(given))
     if mistakes:
         told = {mistake.path: mistake for mistake in reversed(mistakes)}
@@ -97,7 +140,18 @@ def _mistake(model: type[BaseModel], error: Any) -> Mistake:
     path = _MEMBER_OF_UNION.sub("", path)
     if error["type"] == "int_type" and _is_integral(error["input"]):
         return Mistake(path, f"must be an integer between {LEAST_INTEGER} and {MOST_INTEGER}")
-    return Mistake(path, error["msg"].removeprefix("Value error, ").replace("Input should", "must"))
+    return Mistake(path, _words(error["type"], error.get("ctx") or {}, error["input"]))
+
+
+def _words(kind: str, context: Mapping[str, Any], given: Any) -> str:
+    """What a field must be, by pydantic's name of the objection (pydantic.dev, "Validation errors")."""
+    if kind == "value_error":
+        # Ours begin like all of these; Python's own, as of an ill-formed URL, say nothing to a caller.
+        said = str(context["error"])
+        return said if said[:1].islower() else NOT_TAKEN
+    if kind in ("too_short", "too_long") and isinstance(given, dict):
+        kind = f"dict_{kind}"
+    return WORDS.get(kind, NOT_TAKEN).format(**context)
 
 
 def _is_integral(value: Any) -> bool:

@@ -85,9 +85,9 @@ class ProductApi(Construct):
         for method, path, name in (*PUBLIC_ROUTES, *KEYED_ROUTES):
             keyed = (method, path, name) in KEYED_ROUTES
             integration = integrations.setdefault(name, _integration(functions[name]))
-            self.api.root.resource_for_path(path).add_method(
-                method, integration, authorizer=authorizer if keyed else None, api_key_required=keyed
-            )
+            resource = self.api.root.resource_for_path(path)
+            for verb in (method, "HEAD") if method == "GET" else (method,):
+                resource.add_method(verb, integration, authorizer=authorizer if keyed else None, api_key_required=keyed)
         _responses(self.api, stage)
         plan = self.api.add_usage_plan(
             "plan", name=f"vsl-{stage.name}",

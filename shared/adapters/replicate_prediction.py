@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from shared.domain.json_text import parse_json
 from shared.ports import Prediction
 
 ENDS = frozenset(("succeeded", "failed", "canceled", "aborted"))
@@ -38,7 +39,7 @@ def to_prediction(body: Mapping[str, Any]) -> Prediction:
     provider_id, status = body.get("id"), body.get("status")
     if not isinstance(provider_id, str) or not provider_id or not isinstance(status, str) or not status:
         raise ValueError("a prediction without id or status")
-    outputs, text = outputs_and_text(body.get("output"))
+    outputs, text, caption = outputs_and_text(body.get("output"))
     told = body.get("metrics")
     metrics: Mapping[str, Any] = told if isinstance(told, dict) else {}
     return Prediction(
@@ -47,6 +48,7 @@ def to_prediction(body: Mapping[str, Any]) -> Prediction:
         provider_status=_storable(status)[:LONGEST_STATUS],
         outputs=outputs,
         text=None if text is None else _storable(text),
+        caption=None if caption is None else _storable(caption),
         error=_error(body.get("error")),
         progress=_progress(body.get("logs")),
         predict_seconds=_seconds(metrics, "predict_time"),
@@ -100,20 +102,49 @@ def _compared(given: Any, sent: Mapping[str, Any]) -> Any:
     }
 
 
-def outputs_and_text(output: Any) -> tuple[tuple[str, ...], str | None]:
-    """The addresses and the text of an output.
+def outputs_and_text(output: Any) -> tuple[tuple[str, ...], str | None, str | None]:
+    """The addresses in an output, its text as a language model wrote it, and the text beside its addresses.
 
-    A list is media when all its strings are addresses; otherwise they are pieces of one text, which may well
-    hold an address. The values of an object are looked at one by one.
+    A list of strings that are all addresses is media. Any other string is text that a model may have written, so it is
+    kept whole in the second; addresses that stand alone in a list, or in a string that is JSON, count as media too, for
+    a model that makes media says a caption or its answer's JSON in this way. The values of an object are looked at one
+    by one. The third has no addresses: it is what a media job keeps of the text.
     """
     addresses: list[str] = []
     texts: list[str] = []
+    captions: list[str] = []
     for strings in _groups(output, 0):
-        if all(_ADDRESS.fullmatch(string) for string in strings):
-            addresses.extend(strings)
-        else:
+        found, others = _addresses_among(strings)
+        addresses.extend(found)
+        if others:
             texts.append("".join(strings))
-    return tuple(addresses), "\n".join(texts) or None
+            captions.append(("\n" if found else "").join(filter(None, others)))
+    return tuple(addresses), "\n".join(texts) or None, "\n".join(filter(None, captions)) or None
+
+
+def _addresses_among(strings: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Addresses of strings that belong together, and the strings that are none; one that is JSON is looked into."""
+    addresses: list[str] = []
+    others: list[str] = []
+    for string in strings:
+        if _ADDRESS.fullmatch(string.strip()):
+            addresses.append(string.strip())
+        else:
+            within = _addresses_in_json(string)
+            addresses += within
+            others += [""] if within else [string]
+    return addresses, others
+
+
+def _addresses_in_json(text: str) -> list[str]:
+    if text.lstrip()[:1] not in ("{", "["):
+        return []
+    try:
+        value = parse_json(text)
+    except (ValueError, RecursionError):
+        return []
+    strings = [string.strip() for group in _groups(value, 0) for string in group]
+    return [string for string in strings if _ADDRESS.fullmatch(string)]
 
 
 def _groups(output: Any, depth: int) -> Iterator[Sequence[str]]:

@@ -152,6 +152,7 @@ class ModelSchemas(Protocol):
 class Prediction:
     """What a provider says of one call. `status` is one of running, succeeded, failed, canceled, aborted.
 
+    `text` is all that is not media alone, as it was written, `caption` what of it stands beside `outputs`.
     `retryable` says of one that failed whether the same call may succeed later; `logs` is their end, redacted;
     `tokens`, `images` and `media_seconds` are what the provider says it billed. `rate_*`: of its limit, how many calls
     are left until it is filled up again, and in how many seconds that is.
@@ -162,6 +163,7 @@ class Prediction:
     provider_status: str
     outputs: Sequence[str] = ()
     text: str | None = None
+    caption: str | None = None
     error: str | None = None
     progress: int | None = None
     predict_seconds: float | None = None

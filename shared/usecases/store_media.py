@@ -80,6 +80,8 @@ def _look(
         return _seen(message, prediction)
     if claim.get("mediaType") == "text":
         prediction = _as_text(prediction)
+    elif prediction.outputs:
+        prediction = replace(prediction, text=prediction.caption)
     if prediction.removed or not (prediction.outputs or prediction.text):
         sentence = "The provider has deleted the output before it could be fetched; POST /jobs/{jobId}/retry."
         return _failed(message, prediction, "output_expired", sentence, final=True)

@@ -42,6 +42,8 @@ KEYED = {
     ("GET", "/api/budgets"): "account",
     ("PUT", "/api/budgets"): "account",
 }
+for routes in (PUBLIC, KEYED):
+    routes |= {("HEAD", path): function for (method, path), function in routes.items() if method == "GET"}
 ERROR_FIELDS = {"success", "error", "code", "details", "requestId"}
 # Trying again helps, and only then does the header stand there.
 WAITS = {

@@ -186,7 +186,9 @@ def storing(media_type: str, **facts: Any) -> Outside:
 
 
 def test_all_outputs_are_put_in_order_with_what_was_billed() -> None:
-    outside = storing("image", outputs=(URL, URL + "2"), text="note", images=2, predict_seconds=1.5)
+    outside = storing(
+        "image", outputs=(URL, URL + "2"), text=f"{URL}note", caption="note", images=2, predict_seconds=1.5
+    )
 
     report = outside.store()
 
@@ -201,6 +203,13 @@ def test_an_answer_that_is_an_address_is_text_where_text_was_asked_for() -> None
 
     assert isinstance(report, MediaStored)
     assert (report.outputs, report.text, report.tokens) == ((), URL + "https://example.com/b", 9)
+
+
+def test_a_text_that_holds_addresses_is_kept_whole_where_text_was_asked_for() -> None:
+    report = storing("text", outputs=(URL,), text=f"See {URL}.", caption="See .").store()
+
+    assert isinstance(report, MediaStored)
+    assert (report.outputs, report.text) == ((), f"See {URL}.")
 
 
 def test_a_text_too_long_for_a_message_is_put_like_media() -> None:

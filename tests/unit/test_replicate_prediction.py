@@ -43,7 +43,6 @@ def test_without_id_or_status_it_is_no_prediction(body: dict[str, Any]) -> None:
         ({"video": A, "thumbnail": [B]}, (A, B), None),
         ({"video": A, "caption": "A cat."}, (A,), "A cat."),
         (["Once", " upon", " a time"], (), "Once upon a time"),
-        (["See ", A, "."], (), f"See {A}."),
         ("A cat.", (), "A cat."),
         ([{"image": A}, {"image": B}], (A, B), None),
         ([[A], [B]], (A, B), None),
@@ -54,7 +53,40 @@ def test_without_id_or_status_it_is_no_prediction(body: dict[str, Any]) -> None:
     ],
 )
 def test_outputs_of_every_shape(output: Any, addresses: tuple[str, ...], text: str | None) -> None:
-    assert outputs_and_text(output) == (addresses, text)
+    assert outputs_and_text(output) == (addresses, text, text)
+
+
+JSON = '{"video": "' + A + '", "seed": 7}'
+
+
+@pytest.mark.parametrize(
+    ("output", "addresses", "text", "caption"),
+    [
+        (["See ", A, "."], (A,), f"See {A}.", "See \n."),
+        ([A, "A cat."], (A,), f"{A}A cat.", "A cat."),
+        (["A cat.", A, B], (A, B), f"A cat.{A}{B}", "A cat."),
+        ({"files": [A, "A cat."]}, (A,), f"{A}A cat.", "A cat."),
+        (A + "\n", (A,), None, None),
+        ([f" {A}", f"{B}\r\n"], (A, B), None, None),
+        (JSON, (A,), JSON, None),
+        (f"\n{JSON}\n", (A,), f"\n{JSON}\n", None),
+        (f'["{A}", "{B}"]', (A, B), f'["{A}", "{B}"]', None),
+        ([JSON, "A cat."], (A,), JSON + "A cat.", "A cat."),
+        ('{"answer": "A cat."}', (), '{"answer": "A cat."}', '{"answer": "A cat."}'),
+        (
+            '{"answer": "see ' + A + ' there"}',
+            (),
+            '{"answer": "see ' + A + ' there"}',
+            '{"answer": "see ' + A + ' there"}',
+        ),
+        ("[" * 5000, (), "[" * 5000, "[" * 5000),
+        ("{not JSON " + A, (), "{not JSON " + A, "{not JSON " + A),
+    ],
+)
+def test_media_beside_text_or_in_it_is_found_and_the_text_is_kept(
+    output: Any, addresses: tuple[str, ...], text: str | None, caption: str | None
+) -> None:
+    assert outputs_and_text(output) == (addresses, text, caption)
 
 
 def test_a_very_deep_output_is_cut_off() -> None:
@@ -62,7 +94,7 @@ def test_a_very_deep_output_is_cut_off() -> None:
     for _ in range(500):
         deep = {"inner": deep}
 
-    assert outputs_and_text(deep) == ((), None)
+    assert outputs_and_text(deep) == ((), None, None)
 
 
 @pytest.mark.parametrize(
