@@ -17,6 +17,8 @@ from shared.usecases.generate_media import new_attempt
 from shared.usecases.pace import THROTTLED
 
 MOST_RETRIES = 3
+# Of a 429 that does not say how long to wait; the claim has the last word.
+THROTTLED_SECONDS = 10
 MODEL_UNAVAILABLE = "model_unavailable"
 
 
@@ -41,13 +43,15 @@ def after_failure(tx: Transaction, job: Job, attempt: Attempt, failure: Failure,
     except OverBudget as error:
         return fail_job(tx, job, error.code, error.sentence, clock=clock)
     tx.insert_attempt(again)
-    delay_seconds = failure.retry_after_seconds or 2**attempt.number
+    # A call that was throttled costs nothing, no try either: it neither counts nor lengthens the waits between tries.
+    throttled = failure.code == THROTTLED
+    delay_seconds = failure.retry_after_seconds or (THROTTLED_SECONDS if throttled else 2 ** (job.retry_count + 1))
     tx.announce(job, "calls", body_of(ProviderCall(str(job.id), str(again.id), provider=again.provider)), delay_seconds)
     # Whoever found the failure holds the lease; the next attempt's media are for somebody else to fetch.
     free: dict[str, Any] = {"lease_owner": None, "lease_until": None}
     if plan["modelId"] == job.model_id:
         tx.add_event(job, "call.retried", {"code": failure.code, "delaySeconds": delay_seconds})
-        return tx.touch_job(job, retry_count=job.retry_count + 1, **free)
+        return tx.touch_job(job, retry_count=job.retry_count + (not throttled), **free)
     tx.add_event(job, "call.fell_back", {"code": failure.code, "from": job.model_id, "to": plan["modelId"]})
     patience = timedelta(seconds=plan["patienceSeconds"])
     return tx.touch_job(

@@ -46,11 +46,18 @@ def ask(world: World, catalog: Catalog, request: GenerateRequest) -> UUID:
     return job.id
 
 
-def fail(world: World, job_id: UUID, code: str = "provider_busy", *, retryable: bool = True) -> None:
+def fail(
+    world: World,
+    job_id: UUID,
+    code: str = "provider_busy",
+    *,
+    retryable: bool = True,
+    retry_after_seconds: int = 1,
+) -> None:
     """The open attempt of the job is claimed and refused."""
     attempt_id = open_attempt(world, job_id)
     world.settler.claim_call(job_id, attempt_id)
-    world.settler.take(CallRejected(str(job_id), str(attempt_id), code, "No.", retryable, 1))
+    world.settler.take(CallRejected(str(job_id), str(attempt_id), code, "No.", retryable, retry_after_seconds))
 
 
 def open_attempt(world: World, job_id: UUID) -> UUID:
