@@ -16,16 +16,20 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 REQUIREMENTS = HERE.parent / "requirements.txt"
+DEPENDENCY_REQUIREMENTS = HERE / "requirements-dependencies.txt"
 FFMPEG_REQUIREMENTS = HERE / "requirements-ffmpeg.txt"
 DEPENDENCIES, SLIM, FFMPEG = "dependencies", "dependencies-slim", "ffmpeg"
 LAYERS = (DEPENDENCIES, SLIM, FFMPEG)
-# What functions with FFmpeg import: beside its binary there is no room for everything.
-SLIM_PACKAGES = ("aws_lambda_powertools", "psycopg[binary]", "pydantic", "redis")
+# Packages of functions with FFmpeg, and what these need: beside its binary there is no room for everything.
+SLIM_PACKAGES = frozenset(
+    {"aws_lambda_powertools", "jmespath", "psycopg", "psycopg-binary", "pydantic", "annotated-types", "pydantic_core"}
+    | {"redis", "typing-inspection", "typing_extensions"}
+)
 MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
 PYTHON = "3.13"
 # A function with all its layers, unpacked (AWS Lambda quotas); code takes less than one megabyte of it.
@@ -47,7 +51,7 @@ def build_layer(name: str, architecture: str, folder: Path) -> None:
 
 def recipe_hash() -> str:
     """Changes whenever a layer could."""
-    files = (Path(__file__), REQUIREMENTS, FFMPEG_REQUIREMENTS)
+    files = (Path(__file__), DEPENDENCY_REQUIREMENTS, FFMPEG_REQUIREMENTS)
     content = b"\0".join(file.read_bytes() for file in files) + (_compiler() or "").encode()
     return hashlib.sha256(content).hexdigest()
 
@@ -59,11 +63,10 @@ def size_bytes(folder: Path) -> int:
 
 def _packages(architecture: str, folder: Path, *, all_of_them: bool) -> None:
     with tempfile.TemporaryDirectory() as scratch:
-        # Constraints may not name extras, requirements may.
-        pins = Path(scratch) / "constraints.txt"
-        pins.write_text(re.sub(r"\[\w+\]", "", REQUIREMENTS.read_text("utf8")))
-        wanted = ["-r", str(REQUIREMENTS)] if all_of_them else [*SLIM_PACKAGES, "-c", str(pins)]
-        _pip("install", "--target", str(folder), "--no-compile", *_platform(architecture), *wanted)
+        wanted = Path(scratch) / "requirements.txt"
+        wanted.write_text(_locked(None if all_of_them else SLIM_PACKAGES), "utf8")
+        options = ("--target", str(folder), "--no-compile", "--require-hashes", *platform_options(architecture))
+        pip("install", *options, "-r", str(wanted))
     shutil.rmtree(folder / "bin", ignore_errors=True)
     compiler = _compiler()
     if compiler:
@@ -76,8 +79,8 @@ def _packages(architecture: str, folder: Path, *, all_of_them: bool) -> None:
 def _ffmpeg(architecture: str, folder: Path) -> None:
     """`bin/ffmpeg`, which Lambda mounts as /opt/bin/ffmpeg and has on its PATH."""
     with tempfile.TemporaryDirectory() as scratch:
-        _pip(
-            "download", "--dest", scratch, "--no-deps", "--require-hashes", *_platform(architecture),
+        pip(
+            "download", "--dest", scratch, "--no-deps", "--require-hashes", *platform_options(architecture),
             "-r", str(FFMPEG_REQUIREMENTS),
         )  # fmt: skip
         (wheel,) = Path(scratch).glob("*.whl")
@@ -90,7 +93,15 @@ def _ffmpeg(architecture: str, folder: Path) -> None:
     program.chmod(0o755)
 
 
-def _platform(architecture: str) -> list[str]:
+def _locked(packages: Collection[str] | None) -> str:
+    """The pins of these packages with their hashes, or all of them. pip refuses what a package needs beyond them."""
+    wanted = None if packages is None else {name.replace("_", "-") for name in packages}
+    pins = re.findall(r"^\S+==.*(?:\n +--hash.*)+", DEPENDENCY_REQUIREMENTS.read_text("utf8"), re.MULTILINE)
+    return "\n".join(pin for pin in pins if wanted is None or pin.partition("==")[0].replace("_", "-") in wanted)
+
+
+def platform_options(architecture: str) -> list[str]:
+    """pip's options for wheels that Lambda can load."""
     machine = MACHINES[architecture]
     return [
         "--platform", f"manylinux2014_{machine}", "--platform", f"manylinux_2_28_{machine}",
@@ -98,7 +109,8 @@ def _platform(architecture: str) -> list[str]:
     ]  # fmt: skip
 
 
-def _pip(command: str, *arguments: str) -> None:
+def pip(command: str, *arguments: str) -> None:
+    """Runs pip. Raises LayerFailed with the end of what it said."""
     done = subprocess.run(
         [sys.executable, "-m", "pip", command, "--quiet", "--disable-pip-version-check", "--no-input", *arguments],
         capture_output=True, text=True,
