@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("shared", "functions", "infra", "local", "operate", "bench", "tests")
 LONGEST_FUNCTION_LINES = 45
-LONGEST_FILE_LINES = 299
+LONGEST_FILE_LINES = 400
 DEEPEST_NESTING = 2
 EMPTY_NAMES = {"utils", "util", "common", "commons", "helpers", "helper", "manager", "misc"}
 
