@@ -19,7 +19,7 @@ _CREATE_RULESET_VERSION = 1
 _ACCESS_NET_CONNECT_TCP = 1 << 1
 _RULE_NET_PORT = 2
 _NETWORK_ABI = 4
-_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 1, 36, 38
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 1, 4, 36, 38
 
 
 class _RulesetAttr(ctypes.Structure):
@@ -60,6 +60,11 @@ def die_with_parent(parent_pid: int, by: signal.Signals = signal.SIGKILL) -> Non
     _prctl(_PR_SET_PDEATHSIG, by)
     if os.getppid() != parent_pid:
         sys.exit(0)
+
+
+def hide_environment() -> None:
+    """Keeps descendants of the same user from reading this process through /proc."""
+    _prctl(_PR_SET_DUMPABLE, 0)
 
 
 def adopt_orphans() -> None:

@@ -17,6 +17,7 @@ from typing import IO
 
 from shared.adapters.ffmpeg_pipes import Pipes, Stall
 from shared.adapters.ffmpeg_remedies import ENDED_BY, cut_off, remedy
+from shared.adapters.hardening import hide_from_children
 from shared.domain.errors import BadMedia, Conflict, DependencyDown, OutOfTime
 from shared.media import commands
 from shared.media.conform import ClipChanges, Timing, conform_command, has_changed
@@ -152,6 +153,7 @@ class FfmpegEncoder:
             told = _Told(folder / "told.progress", tell)
             stream = None if isinstance(source, Path) else source
             takes = None if isinstance(result, Path) else result
+            hide_from_children()
             process = subprocess.Popen(
                 [self._ffmpeg, *told.arguments, *arguments], stdin=subprocess.PIPE if stream else subprocess.DEVNULL,
                 stdout=subprocess.PIPE if takes else out, stderr=log, cwd=folder, env={}, start_new_session=True,

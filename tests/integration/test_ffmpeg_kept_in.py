@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import stat
+import subprocess
+import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -13,6 +16,8 @@ import pytest
 from shared.adapters.ffmpeg import FfmpegEncoder
 from shared.domain.errors import BadMedia, Conflict
 from tests.footage import clip, encoder
+
+ROOT = Path(__file__).parents[2]
 
 
 def pretender(tmp_path: Path, body: str) -> str:
@@ -67,6 +72,35 @@ def test_nothing_of_our_environment_reaches_it(tmp_path: Path, monkeypatch: pyte
     program = pretender(tmp_path, f"tr '\\0' '\\n' < /proc/$$/environ > {seen}; umask >> {seen}")
     FfmpegEncoder(program, should_stop=lambda: False, seconds_left=lambda: 60).thumbnail(seen, seen)
     assert seen.read_text().split() == ["0077"]
+
+
+# As an ordinary user, as whom Lambda runs functions: root reads every process. Changing the user hides a process as
+# well, which is undone first (PR_SET_DUMPABLE is 4).
+AS_AN_ORDINARY_USER = """
+import ctypes, encodings.latin_1, os, sys
+from pathlib import Path
+from shared.adapters.ffmpeg import FfmpegEncoder
+if os.getuid() == 0:
+    os.setgroups([]), os.setgid(65534), os.setuid(65534)
+ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)
+encoder = FfmpegEncoder(sys.argv[1], should_stop=lambda: False, seconds_left=lambda: 60)
+encoder.thumbnail(Path(sys.argv[2]), Path(sys.argv[2]))
+"""
+
+
+def test_it_cannot_read_its_parents_environment_nor_gain_privileges() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        seen = Path(folder, "seen")
+        program = pretender(Path(folder), f"(cat /proc/$PPID/environ; cat /proc/self/status) > {seen} 2>&1")
+        for path in (folder, program) if os.getuid() == 0 else ():
+            os.chown(path, 65534, 65534)
+        environment = {"AWS_SECRET_ACCESS_KEY": "not-for-children", "PYTHONPATH": str(ROOT)}
+        subprocess.run([sys.executable, "-c", AS_AN_ORDINARY_USER, program, seen], env=environment, check=True)
+        text = seen.read_text()
+
+    assert "not-for-children" not in text
+    assert "Permission denied" in text
+    assert "NoNewPrivs:\t1" in text
 
 
 def test_it_works_in_a_private_folder_only(tmp_path: Path) -> None:
