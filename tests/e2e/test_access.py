@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import http.client
 import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
@@ -64,28 +62,6 @@ def test_no_key_and_an_unknown_key_are_401(api: Api, method: str, path: str, not
         answers = [asked(Api(api.base_url, key), method, path) for key in (None, f"vsl_{uuid4().hex}")]
 
     assert all("X-API-Key" in answer.refuses(401, "unauthorized") for answer in answers)
-
-
-def test_two_keys_are_401_however_they_are_sent(api: Api, stranger: Api) -> None:
-    # So that the gateway remembers both.
-    assert [one.get("/models").status for one in (api, stranger)] == [200, 200]
-
-    for second in ("X-API-Key", "x-api-key"):
-        for keys in ((api.key, stranger.key), (api.key, "unknown"), ("unknown", api.key)):
-            assert status_of(api.base_url, ("X-API-Key", keys[0]), (second, keys[1])) == 401
-
-
-def status_of(base_url: str, *headers: tuple[str, str | None]) -> int:
-    """Of GET /models with these headers as they are, which urllib would make one."""
-    address = urlsplit(base_url)
-    connection = http.client.HTTPConnection(address.netloc, timeout=60)
-    connection.putrequest("GET", f"{address.path}/models")
-    for name, value in headers:
-        connection.putheader(name, str(value))
-    connection.endheaders()
-    status = connection.getresponse().status
-    connection.close()
-    return status
 
 
 def test_a_revoked_key_is_401(api: Api, accounts: Accounts, account_id: str, nothing_made: Watch, words: str) -> None:
