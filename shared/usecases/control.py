@@ -30,6 +30,7 @@ def cancel_job(
         cancelled = tx.job(caller.account_id, job_id) if repeated else None
         set_made(tx, caller, once, job_id)
         if cancelled is not None:
+            caller.require(SCOPE_OF_KIND[cancelled.kind])
             refuse_erased(cancelled)
             return cancelled, _charge(tx, cancelled)
         if tx.job(caller.account_id, job_id) is None:
@@ -68,6 +69,7 @@ def retry_job(
         if earlier is not None:
             # The same job is the same body: what that job asked for never changes.
             refuse_other_body(str(earlier.retry_of), str(job_id))
+            caller.require(SCOPE_OF_KIND[earlier.kind])
             return earlier
         job = tx.job(caller.account_id, job_id)
     if job is None:

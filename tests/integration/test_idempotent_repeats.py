@@ -10,8 +10,8 @@ import pytest
 
 from shared.adapters.clock import SystemClock
 from shared.domain.catalog import parse_catalog
-from shared.domain.errors import Conflict, NotFound
-from shared.domain.jobs import Job
+from shared.domain.errors import Conflict, Forbidden, NotFound
+from shared.domain.jobs import Caller, Job
 from shared.domain.uploads import UploadFile
 from shared.usecases.compile_request import ClipSource, CompileRequest
 from shared.usecases.compile_videos import request_compile
@@ -147,6 +147,29 @@ def test_a_cancel_is_the_same_answer_with_what_is_known_of_its_charge_now(world:
 
     assert [(job.id, charge) for job, charge in (first, again)] == [(job_id, "pending")] * 2
     assert cancelled()[1] == "none"
+
+
+def test_a_repeat_asks_for_the_scope_of_the_work_as_the_first_call_did(world: World) -> None:
+    _, job_id, _ = world.generate()
+    compiles_only = replace(world.caller, scopes=frozenset({"compile"}))
+
+    def cancelled(caller: Caller) -> Job:
+        options: Any = {"records": world.records, "clock": world.clock, "aftermath": world.aftermath, "key": "once"}
+        return cancel_job(job_id, caller, **options)[0]
+
+    def retried(caller: Caller) -> Job:
+        return retry_job(
+            job_id,
+            caller,
+            records=world.records,
+            again=lambda old: generated(world, replace(KEYED, retry_of=old.id)),
+            key="once",
+        )
+
+    for act in (cancelled, retried):
+        act(world.caller)
+        with pytest.raises(Forbidden):
+            act(compiles_only)
 
 
 def test_keys_are_forgotten_after_a_week_and_not_before(world: World) -> None:
