@@ -10,7 +10,7 @@ import pytest
 
 from infra.stacks.api import KEYED_ROUTES, PUBLIC_ROUTES
 from tests.e2e.client import Answer, Api, a_text
-from tests.e2e.conftest import Clips
+from tests.e2e.conftest import Clips, make_clips
 
 # Repeats of these have no second effect whatever key they come with.
 REPEATABLE = {
@@ -100,6 +100,12 @@ CALLS: dict[str, Callable[[Api, str, Clips], Repeat]] = {
     "DELETE /api/videos/{jobId}": lambda api, words, clips: _erasing("/api/videos", api, words),
     "DELETE /api/users/{userId}": lambda api, words, clips: _erasing("/api/users", api, words),
 }
+
+
+@pytest.fixture(scope="module")
+def clips(api: Api) -> Clips:
+    """Of this module's own: they are approved, rejected and made anew here."""
+    return make_clips(api, ("a first", "a second", "a third"))
 
 
 @pytest.fixture(scope="module")
