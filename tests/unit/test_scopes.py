@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
-from uuid import uuid4
+from uuid import UUID
 
 import pytest
 
@@ -20,9 +20,9 @@ from shared import bootstrap
 from shared.domain.jobs import Job
 from shared.usecases.manage_accounts import SCOPES
 
-ACCOUNT, ANY_ID = uuid4(), str(uuid4())
+ACCOUNT, ANY_ID = UUID(int=7), str(UUID(int=7))
 FUNCTION_OF = {(method, path): function for method, path, function in KEYED_ROUTES}
-JOB = Job(uuid4(), ACCOUNT, "user", "generate", "route", {}, "hash", datetime.now(UTC), datetime.now(UTC))
+JOB = Job(UUID(int=7), ACCOUNT, "user", "generate", "route", {}, "hash", datetime.now(UTC), datetime.now(UTC))
 FOREIGN = {"url": "https://example.com/a.mp4"}
 READ, GENERATE, COMPILE, REVIEW, ADMIN = {"read"}, {"generate"}, {"compile"}, {"review"}, {"admin"}
 EITHER = GENERATE | COMPILE
