@@ -41,6 +41,8 @@ _CONTAINERS = {".mp4": ["-movflags", "+faststart", "-f", "mp4"], ".webm": ["-f",
 _NAMELESS = ["-map_metadata", "-1", "-map_metadata:s", "-1", "-map_chapters", "-1"]
 # Packets whose times go back a little, as where broadcasts were joined, are listed all the same.
 _IN_ORDER = r"setts=dts=if(gt(PREV_OUTDTS\,DTS)\,PREV_OUTDTS\,DTS)"
+# AVI tells no times but those of decoding.
+_SOME_TIME = r"if(eq(PTS\,NOPTS)\,DTS\,PTS)"
 _LISTED_IN_ORDER = ["-bsf:v", _IN_ORDER, "-bsf:a", _IN_ORDER]
 
 
@@ -151,7 +153,7 @@ def _retimed(video: VideoFacts, held: Fraction | None) -> str:
     if video.variable_rate or video.fps <= 0:
         late = f"round({held or 0}/TB)"
         pts, dts = (f"{begin}+{name}-STARTPTS+{late}*not(not(N))" for name in ("PTS", "DTS"))
-        return f"setts=pts={pts}:dts={dts}:duration=DURATION+{late}*not(N)"
+        return f"setts=pts={_SOME_TIME}:dts=DTS,setts=pts={pts}:dts={dts}:duration=DURATION+{late}*not(N)"
     base = video.fps.numerator * max(EVEN_TICKS // video.fps.numerator, 1)
     step = base // video.fps.numerator * video.fps.denominator
     return _on_grid(step, base, begin, late=round((held or 0) * base))
@@ -161,7 +163,7 @@ def _on_grid(step: int, base: int, begin: str, *, late: int = 0) -> str:
     """Every packet lasts `step` ticks of 1/`base` s, the first `late` longer: some containers round times to
     milliseconds."""
     pts, dts = (f"{begin}+round(({name}-STARTPTS)/{step})*{step}+{late}*not(not(N))" for name in ("PTS", "DTS"))
-    return f"setts=pts=PTS:dts=DTS:time_base=1/{base},setts=pts={pts}:dts={dts}:duration={step}+{late}*not(N)"
+    return f"setts=pts={_SOME_TIME}:dts=DTS:time_base=1/{base},setts=pts={pts}:dts={dts}:duration={step}+{late}*not(N)"
 
 
 def sound_command(piece: SoundPiece, samples: int, sample_rate: int, channels: int) -> list[str]:

@@ -15,7 +15,7 @@ from shared.media.streams import MediaInput, MediaResult
 from shared.media.target import Target
 
 LEAST_TIMESCALE = 10_000
-NEARLY = Fraction(49, 50)
+NEAR_RATE = Fraction(1, 100)
 _PROFILES = {"Constrained Baseline": "baseline", "Baseline": "baseline", "Main": "main", "High": "high"}
 _SDR_TAGS = {"bt709", "smpte170m", "bt470bg"}
 # The native decoders leave a WebM's transparency out.
@@ -45,9 +45,9 @@ def conform_command(
         raise ValueError("a clip without a picture cannot be conformed")
     (timing,) = [timing] if timing is not None else conformed_timings([(facts, False)], target)
     seconds, held = shown_seconds(facts) if timing.own else timing.frames / target.fps, held_seconds(facts)
-    # Not quite: frames half a frame off, as of clips at the film's own rate, would fall on either side.
-    late = timing.late_seconds * NEARLY
-    begin, sound = f"PTS+round({held - video.start_seconds - late}/TB)", []
+    begin, sound = f"PTS+round({held - video.start_seconds - timing.late_seconds}/TB)", []
+    if timing.one_by_one and not changing:
+        begin = f"round((N+{timing.frames - video.frames})/({target.fps})/TB)"
     if timing.own:
         graphs = _with_own_times(video, target, model, begin, timing.frames)
     else:
@@ -78,12 +78,14 @@ class Timing:
     """How many frames an encoded clip gets: its own, each at its own time, or as many of an even rate as it lasts.
 
     `late_seconds`: how much later the clip begins in the film than it should, by what was rounded before; half a frame
-    at most.
+    at most. `one_by_one`: the clip is even at the film's own rate, so that each frame takes the next place, whatever
+    its container rounds its time to; the first one takes those that are more than the clip has.
     """
 
     frames: int
     own: bool
     late_seconds: Fraction = Fraction(0)
+    one_by_one: bool = False
 
 
 def conformed_timings(encoded: Iterable[tuple[MediaFacts, bool]], target: Target) -> list[Timing]:
@@ -99,10 +101,23 @@ def conformed_timings(encoded: Iterable[tuple[MediaFacts, bool]], target: Target
             timings.append(Timing(facts.video.frames, True))
             continue
         late, carried = -carried, carried + shown_seconds(facts)
-        frames = max(round(carried * target.fps), 1)
+        frames, one_by_one = max(round(carried * target.fps), 1), _is_even_at(facts, target.fps)
+        if one_by_one and facts.video is not None:
+            frames = max(frames, facts.video.frames) if held_seconds(facts) else facts.video.frames
         carried -= frames / target.fps
-        timings.append(Timing(frames, False, late))
+        timings.append(Timing(frames, False, late if _is_far(facts, target.fps) else Fraction(0), one_by_one))
     return timings
+
+
+def _is_even_at(facts: MediaFacts, rate: Fraction) -> bool:
+    return facts.video is not None and facts.video.fps == rate and not facts.video.variable_rate
+
+
+def _is_far(facts: MediaFacts, rate: Fraction) -> bool:
+    """Whether a clip's rate is another one: frames of about the film's rate, half a frame off, would fall on either
+    side of a border by the least jitter.
+    """
+    return facts.video is not None and abs(facts.video.fps / rate - 1) > NEAR_RATE
 
 
 def shown_seconds(facts: MediaFacts) -> Fraction:

@@ -231,7 +231,7 @@ def _smart(found: _Found, why_not_copied: tuple[str, ...]) -> CompilePlan:
 
 def _encode(found: _Found, refused: Refused) -> CompilePlan:
     model, everything = majority(found.facts), tuple(range(len(found.probes)))
-    target = target_of(found.facts, found.wishes, model)
+    target = target_of(found.facts, found.wishes, model, square=True)
     uneven = (number for number in everything if (video := found.facts[number].video) and video.variable_rate)
     own_times = tuple(number for number in uneven if not found.wishes.reencode and _keeps_times(found, number))
     return CompilePlan(ENCODE_ALL, model, target, everything, found.mismatches, refused, own_times=own_times)

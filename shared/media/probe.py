@@ -92,6 +92,12 @@ class VideoFacts:
         across = (self.width, self.height)
         return across[::-1] if abs(self.rotation) % 180 == 90 else across
 
+    @property
+    def square_size(self) -> tuple[int, int]:
+        """Width and height as shown, in square pixels: as many down as the frame has lines."""
+        across = (round(self.width * self.sar), self.height)
+        return across[::-1] if abs(self.rotation) % 180 == 90 else across
+
 
 @dataclass(frozen=True, slots=True)
 class AudioFacts:

@@ -57,7 +57,8 @@ def one_pass(source: ByteSource, read: Clip | BadMedia) -> tuple[Piece, ...] | N
     if not (_are_in_order(read) and _is_interleaved(read)):
         return None
     plain = read.file.moov_first or needs_plain_index(read)
-    return as_presented(source, read) if plain else _index_first(source, read)
+    pieces = as_presented(source, read) if plain else _index_first(source, read)
+    return _ended(source, pieces) if pieces is not None else None
 
 
 def as_presented(source: ByteSource, read: Clip | BadMedia) -> tuple[Piece, ...]:
@@ -76,6 +77,33 @@ def as_presented(source: ByteSource, read: Clip | BadMedia) -> tuple[Piece, ...]
         CopiedRange(0, index.end, whole[0].length - index.end),
     )
     return tuple(piece for piece in ranges if piece.length)
+
+
+def _ended(source: ByteSource, pieces: tuple[Piece, ...]) -> tuple[Piece, ...]:
+    """With a length for a last box that says it has none, or more than there is: in a pipe FFmpeg takes that for a cut.
+
+    Whether a sample is missing is seen sample by sample.
+    """
+    last = list(top_boxes(Window(source), source.size_bytes))[-1]
+    says = int.from_bytes(source.read(last.start, 4), "big")
+    length = last.end - last.start
+    if says == 1 or (says != 0 and not last.past_end) or length > LARGEST_32:
+        return pieces
+    return tuple(part for piece in pieces for part in _with_length(piece, last.start, length))
+
+
+def _with_length(piece: Piece, at: int, length: int) -> Iterator[Piece]:
+    """The piece with four bytes of the file changed, where they are its own."""
+    if isinstance(piece, Made) or not piece.offset <= at <= piece.offset + piece.length - 4:
+        yield piece
+        return
+    before = at - piece.offset
+    parts = (
+        CopiedRange(0, piece.offset, before),
+        Made(length.to_bytes(4, "big")),
+        CopiedRange(0, at + 4, piece.length - before - 4),
+    )
+    yield from (part for part in parts if part.length)
 
 
 def needs_another_index(clip: Clip) -> bool:

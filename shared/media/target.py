@@ -46,12 +46,17 @@ class Target:
     channels: int
 
 
-def target_of(facts: Sequence[MediaFacts], wishes: Wishes = Wishes(), model: int | None = None) -> Target:
-    """What clips are brought to: what is wished for, else the format of the model or of most of the film."""
+def target_of(
+    facts: Sequence[MediaFacts], wishes: Wishes = Wishes(), model: int | None = None, *, square: bool = False
+) -> Target:
+    """What clips are brought to: what is wished for, else the format of the model or of most of the film.
+
+    `square`: in square pixels, as wide as the model is shown.
+    """
     model = majority(facts) if model is None else model
     video = facts[model].video
     assert video is not None
-    width, height = wishes.size or _under_ceiling(video.shown_size, wishes.quality)
+    width, height = wishes.size or _under_ceiling(video.square_size if square else video.shown_size, wishes.quality)
     sounds = [clip.audio for clip in facts if clip.audio is not None]
     model_sound = facts[model].audio or (sounds[0] if sounds else None)
     return Target(
