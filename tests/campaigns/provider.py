@@ -54,8 +54,8 @@ class MemoryProvider:
 class _Encoder:
     """Takes every file for a picture of one pixel."""
 
-    def verify(self, path: Path) -> Any:
-        return SimpleNamespace(video=None, duration_seconds=0)
+    def verify(self, path: Path, streams: Any = None) -> Any:
+        return SimpleNamespace(video=None, audio=None, decoded=None, duration_seconds=0)
 
 
 @contextmanager

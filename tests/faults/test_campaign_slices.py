@@ -31,7 +31,7 @@ def test_hostile_urls_reach_nothing() -> None:
 def test_the_state_machine_of_a_jobs_life_breaks_no_promise(stack: dict[str, Any]) -> None:
     database_url = lifecycle_run.new_database(stack["databaseUrl"], f"slice_{uuid4().hex[:8]}")
 
-    steps, violations = lifecycle_run.run(database_url, 0, 1000)
+    steps, violations = lifecycle_run.run(database_url, 0, 400)
 
     assert steps > 200
     assert violations == 0
