@@ -16,6 +16,7 @@ ENDED_BY: dict[int, str] = {
     signal.SIGXCPU: "The media takes more computing time than it may: use shorter or smaller media.",
     signal.SIGKILL: "The media takes more computing time or memory than it may: use shorter or smaller media.",
 }
+_NOT_ACCEPTED = "This kind of file is not accepted as media: bring MP4, MOV, WebM, Matroska, AVI, FLV or MPEG-TS."
 _REMEDIES = (
     *((mark, f"The file is cut off: {AGAIN}") for mark in _CUT_OFF),
     ("moov atom not found", f"The file is cut off or no media, its index is missing: {AGAIN}"),
@@ -24,8 +25,8 @@ _REMEDIES = (
     ("Invalid data found", f"The file is damaged or no media that can be read: {AGAIN}"),
     ("does not contain any stream", "The file holds neither picture nor sound: upload a video."),
     ("matches no streams", "The file holds no picture: upload a video."),
-    ("not in allowed", "This kind of file is not accepted as media."),
-    ("whitelist", "This kind of file is not accepted as media."),
+    ("not in allowed", _NOT_ACCEPTED),
+    ("whitelist", _NOT_ACCEPTED),
     ("File too large", "The file or its result is too large: use fewer or shorter clips."),
 )
 _OTHERWISE = f"FFmpeg cannot work on the media: {ANEW}"

@@ -156,6 +156,11 @@ def presented_parts(track: Track, movie_timescale: int) -> list[Part] | None:
     ]
 
 
+def asks_for_speed(track: Track) -> bool:
+    """Whether an edit list shows a part faster, slower or backwards; 0, which means to dwell, is met by mistake too."""
+    return any(not edit.is_empty and edit.rate not in (0, _NORMAL_RATE) for edit in track.edits)
+
+
 def plain_edits(track: Track, movie_timescale: int, *, fragmented: bool = False) -> list[Edit] | None:
     """What the edit list says in the fewest entries: nothing for a while, then one part of a length that is said.
 

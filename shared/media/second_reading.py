@@ -14,7 +14,7 @@ from math import ceil
 from typing import Any
 
 from shared.media.clip import Clip, Picture
-from shared.media.presentation import Part, presented_parts
+from shared.media.presentation import Part, asks_for_speed, presented_parts
 from shared.media.probe import MediaFacts
 from shared.media.timeline import PictureTimes, shown_at
 
@@ -122,9 +122,15 @@ def with_length(facts: MediaFacts, times: PictureTimes) -> MediaFacts:
 
 def disagreement(clip: Clip, theirs: Shown | None) -> str | None:
     """In what FFmpeg reads the clip otherwise than its index does, as half a sentence; None where they agree."""
-    ours = shown_by_index(clip)
-    if ours is None or theirs is None:
+    if theirs is None:
         return None
+    if any(asks_for_speed(part.track) for part in (clip.picture, clip.sound) if part is not None):
+        return "FFmpeg plays it at its usual speed where its edit list asks for another"
+    ours = shown_by_index(clip)
+    return _apart_in(clip, ours, theirs) if ours is not None else None
+
+
+def _apart_in(clip: Clip, ours: Shown, theirs: Shown) -> str | None:
     if ours.frames != theirs.frames:
         return f"FFmpeg shows {theirs.frames} frames of it where its index presents {ours.frames}"
     if _apart(ours.span_seconds, theirs.span_seconds, SPAN_TOLERANCE_SECONDS):

@@ -31,7 +31,11 @@ def failed_create(answer: Answer, error: type[ProductError], **changes: Any) -> 
 
 
 def test_a_count_with_a_point_is_counted() -> None:
-    told = {**MADE, "status": "succeeded", "metrics": {"image_output_count": 2.0, "token_input_count": 3.0, "token_output_count": 4e0}}
+    told = {
+        **MADE,
+        "status": "succeeded",
+        "metrics": {"image_output_count": 2.0, "token_input_count": 3.0, "token_output_count": 4e0},
+    }
     with scripted(always(json_reply(201, told))) as server:
         made = create(server.origin)
 

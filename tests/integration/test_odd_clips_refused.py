@@ -96,3 +96,16 @@ def test_parameter_sets_in_the_samples_alone_are_enough(tmp_path: Path) -> None:
     assert frames(path) == frames(plain) + frames(clip(tone=550))
     assert bare("-xerror", "-i", path, "-f", "null", "-").returncode == 0
     assert len(packets(path)) == 24
+
+
+@pytest.mark.parametrize("rate", [0x8000, 0x20000, -0x10000])
+def test_an_edit_list_that_asks_for_another_speed_is_refused(tmp_path: Path, rate: int) -> None:
+    def at_speed(moov: list) -> None:
+        row = bytearray(mp4.at(video(moov), b"edts", b"elst")[1])
+        row[16:20] = (rate % 2**32).to_bytes(4, "big")
+        mp4.at(video(moov), b"edts", b"elst")[1] = bytes(row)
+
+    odd = mp4.changed(clip(sound=None), tmp_path / "odd.mp4", at_speed)
+    with pytest.raises(BadMedia, match="where its edit list asks for another") as refused:
+        film_of([clip(tone=550), odd], tmp_path)
+    assert refused.value.code == "odd_edits"

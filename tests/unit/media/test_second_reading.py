@@ -97,7 +97,12 @@ ROWS: dict[str, tuple[Clip, Shown | None, str | None]] = {
     "several parts as one": (IN_PARTS, AGREED, "FFmpeg shows 48 frames of it where its index presents 36"),
     "parts of another length": (IN_PARTS, replace(PARTS, seconds=1.54), "FFmpeg shows it for 1.540 s"),
     "parts a frame's rounding longer": (IN_PARTS, replace(PARTS, seconds=1.529), None),
-    "another speed": (clip_of(picture(edits=edits((1000, 0, 0x20000))), None), AGREED, None),
+    "another speed": (
+        clip_of(picture(edits=edits((1000, 0, 0x20000))), None),
+        AGREED,
+        "FFmpeg plays it at its usual speed where its edit list asks for another",
+    ),
+    "a speed of nothing": (clip_of(picture(edits=edits((1000, 0, 0))), None), AGREED, None),
     "audio in parts": (
         clip_of(picture(edits=TWO_PARTS), sound(edits=AUDIO_IN_PARTS)),
         replace(PARTS, audio_seconds=1.5),
