@@ -16,7 +16,7 @@ from shared.media.mp4.entries import VisualEntry
 from shared.media.mp4.movie import PICTURE, SOUND, Edit, Track
 
 # Of tracks that might be the clip's, one that lasts so much of the longest is no scrap beside it.
-LONG_ENOUGH = Fraction(1, 2)
+LONG_ENOUGH = Fraction(1, 4)
 # An edit may begin so far inside a frame and still show it: times in other units are rounded.
 ROUNDING_SECONDS = Fraction(1, 1000)
 # A clip whose frames begin later than its audio shows its first frame until then. What is this early is cut instead: it

@@ -141,8 +141,8 @@ def _apart_in(clip: Clip, ours: Shown, theirs: Shown) -> str | None:
     if not clip.file.fragmented and _apart(ours.audio_late_seconds, theirs.audio_late_seconds, _tolerance(clip)):
         ours_late, theirs_late = ours.audio_late_seconds, theirs.audio_late_seconds
         return f"FFmpeg hears it {theirs_late:.3f} s late where its index says {ours_late:.3f} s"
-    if _is_cut_coarsely(clip):
-        return "FFmpeg cuts its audio at whole packets, which are long"
+    if _is_heard_in_parts(clip):
+        return "FFmpeg does not cut its audio where its edit list does"
     if _apart(ours.audio_seconds, theirs.audio_seconds, AUDIO_LENGTH_TOLERANCE_SECONDS):
         return f"FFmpeg hears it for {theirs.audio_seconds:.3f} s where its index says {ours.audio_seconds:.3f} s"
     return None
@@ -152,16 +152,10 @@ def _apart(one: float | None, other: float | None, tolerance: float) -> bool:
     return one is not None and other is not None and abs(one - other) > tolerance
 
 
-def _is_cut_coarsely(clip: Clip) -> bool:
-    """Whether its audio is heard in parts, which FFmpeg cuts at packets of more than AUDIO_TOLERANCE_SECONDS; how long
-    packets of other codecs than AAC are, it decides itself.
-    """
-    sound = clip.sound
-    if sound is None or sound.times is None or not sound.times.odd_edits:
-        return False
-    if sound.entry.aac is None:
-        return True
-    return sound.times.samples > AUDIO_TOLERANCE_SECONDS * sound.times.timescale * sound.times.packets
+def _is_heard_in_parts(clip: Clip) -> bool:
+    """Whether an edit list presents several parts of its audio: FFmpeg cuts them at packets and loses their places."""
+    times = clip.sound.times if clip.sound is not None else None
+    return times is not None and times.odd_edits
 
 
 def _tolerance(clip: Clip) -> float:
