@@ -11,6 +11,7 @@ from fractions import Fraction
 from shared.media.clip import Clip
 from shared.media.probe import AudioFacts, MediaFacts, VideoFacts
 from shared.media.second_reading import Shown, disagreement, shown_by_ffmpeg
+from shared.media.splice.payload import used_range
 from shared.media.splice.refusals import Refusal, refusals
 
 # What a mismatch costs: its clip is encoded anew, all sound is, or nothing.
@@ -57,6 +58,11 @@ class ProbedClip:
         if self.facts is None or self.clip is not None or self.facts.audio is not None:
             return False
         return self.facts.is_image
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether its index names media behind the end of the file."""
+        return self.clip is not None and used_range(self.clip)[1] > self.clip.file.size_bytes
 
     @property
     def shows_parts(self) -> bool:

@@ -24,7 +24,7 @@ from shared.media.splice.payload import used_range
 def needs_plain_index(clip: Clip) -> bool:
     """Whether FFmpeg would misread the file's own."""
     parts = _parts(clip)
-    if not parts or any(not _is_plain(part, clip) for part in parts) or used_range(clip)[1] > clip.file.size_bytes:
+    if not parts or any(not _is_plain(part, clip) for part in parts):
         return False
     times = clip.picture.times if clip.picture else None
     hidden = times is not None and times.shown < times.pictures

@@ -18,7 +18,7 @@ FILM_NOTES = {FIRST_FRAME_HELD}
 
 
 def check(probes: Sequence[ProbedClip]) -> None:
-    """Raises BadMedia for a clip without a picture, a still image, or a film that is too long."""
+    """Raises BadMedia for a clip without a picture, a still image, a clip that was cut off, or a film too long."""
     seconds = Fraction(0)
     for number, probe in enumerate(probes):
         if probe.facts is not None:
@@ -32,6 +32,11 @@ def check(probes: Sequence[ProbedClip]) -> None:
                 f"Clip {number + 1} is a still image, which has no duration: make a video of it with an image-to-video "
                 "model (POST /generate-media), or leave it out.",
                 code="still_needs_duration",
+            )
+        if probe.is_cut_off:
+            raise BadMedia(
+                f"Clip {number + 1} was cut off: its index names media behind its end. Upload it whole.",
+                code="mp4_cut_off",
             )
         if probe.shows_parts and probe.disagreement:
             raise BadMedia(

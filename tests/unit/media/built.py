@@ -177,7 +177,7 @@ def clip_of(video: Picture | None, audio: Sound | None, *, fragmented: bool = Fa
     """An MP4 of these tracks whose media lie in one payload."""
     tracks = tuple(part.track for part in (video, audio) if part is not None)
     movie = Movie(MOVIE_TIMESCALE, 0, fragmented, tracks)
-    file = Mp4File(1_000_000, "isom", movie, ((100, 10**9),), True, fragmented, ())
+    file = Mp4File(10**9, "isom", movie, ((100, 10**9),), True, fragmented, ())
     return Clip(file, video, audio, ())
 
 

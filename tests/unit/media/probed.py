@@ -83,6 +83,12 @@ def changed(probe: ProbedClip, **of_picture: Any) -> ProbedClip:
     return replace(probe, clip=replace(probe.clip, picture=replace(probe.clip.picture, **of_picture)))
 
 
+def cut_off(probe: ProbedClip) -> ProbedClip:
+    """The clip whose file ends before its last samples."""
+    assert probe.clip is not None
+    return replace(probe, clip=replace(probe.clip, file=replace(probe.clip.file, size_bytes=1000)))
+
+
 def with_edits(*rows: tuple[int, int] | tuple[int, int, int], frames: int, hidden: int = 0) -> ProbedClip:
     """Frames of 640x360 behind an edit list, of which FFmpeg shows so many."""
     video = picture(edits=edits(*rows))
