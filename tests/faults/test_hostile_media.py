@@ -133,7 +133,10 @@ def test_a_playlist_reads_another_file(tmp_path: Path) -> None:
     playlist = tmp_path / "clip.m3u8"
     playlist.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile://{tmp_path}/secret.ts\n#EXT-X-ENDLIST\n")
     assert bare("-i", playlist, "-c", "copy", tmp_path / "out.mp4").returncode == 0
-    assert refused(playlist) == "This kind of file is not accepted as media: bring MP4, MOV, WebM, Matroska, AVI, FLV or MPEG-TS."
+    assert (
+        refused(playlist)
+        == "This kind of file is not accepted as media: bring MP4, MOV, WebM, Matroska, AVI, FLV or MPEG-TS."
+    )
 
 
 def test_a_file_name_is_no_protocol_and_no_option(tmp_path: Path) -> None:
