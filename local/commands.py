@@ -15,6 +15,7 @@ from typing import Any
 
 from local.keeper import explain, running_keeper
 from local.layout import MARK_VARIABLE, STATE_VARIABLE, Layout, read_json
+from local.media_provider import REPLICATE, SETTING, STAND_IN, BadProviderSetting, price_list, provider_setting
 from local.ports import USERS_OWN, Ports, is_free
 from local.processes import marked, send, wait_until
 from local.synth import synthesize
@@ -32,10 +33,21 @@ def up(layout: Layout, *, with_parent: bool = False) -> int:
 
     `with_parent` ties its life to this process.
     """
+    try:
+        provider = provider_setting(os.environ)
+    except BadProviderSetting as wrong:
+        print(wrong, file=sys.stderr)
+        return 1
     if running_keeper(layout):
         if not _wait_for_stack(layout, None):
             return 1
         print("The local stack runs already.")
+        if os.environ.get(SETTING) and _provider_of(layout) != provider:
+            print(
+                f"It talks to {_provider_of(layout)}: `make down` first, then start it with {SETTING}={provider}.",
+                file=sys.stderr,
+            )
+            return 1
     else:
         started = time.monotonic()
         keeper = _start_keeper(layout, with_parent)
@@ -96,8 +108,16 @@ def status(layout: Layout) -> int:
 
 def demo(layout: Layout, arguments: Sequence[str]) -> int:
     """Runs the demo on the stack; stops the stack afterwards unless it ran before or KEEP=1."""
+    if os.environ.get(SETTING) == REPLICATE:
+        print(f"The demo pays no provider: run it without {SETTING}={REPLICATE}.", file=sys.stderr)
+        return 1
     ran_before = running_keeper(layout) is not None
     if up(layout) != 0:
+        return 1
+    if _provider_of(layout) != STAND_IN:
+        print(
+            "The demo pays no provider, and the stack that runs talks to Replicate: `make down` first.", file=sys.stderr
+        )
         return 1
     done = subprocess.run([sys.executable, "-m", "local.demo", *arguments], cwd=layout.root)
     if ran_before or os.environ.get("KEEP") == "1":
@@ -191,6 +211,14 @@ def _print_addresses(layout: Layout) -> None:
     if stack.get("worldEnforcement") == "python-only":
         print("  This kernel has no Landlock: what functions' child processes connect to is not restricted.")
     print(f"  more in {_short(layout.stack_file)}; `make logs`, `make down`")
+    if _provider_of(layout) == REPLICATE:
+        print("  Replicate itself makes what is asked for, and CHARGES the account of your token:")
+        print("\n".join(f"    {line}" for line in price_list(layout.root / "config" / "models.json")))
+
+
+def _provider_of(layout: Layout) -> str:
+    """Which provider the running stack talks to."""
+    return str(read_json(layout.stack_file).get("provider", STAND_IN))
 
 
 def _left_behind(layout: Layout) -> list[str]:

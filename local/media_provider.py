@@ -1,4 +1,4 @@
-"""Which Replicate the functions talk to: the stand-in, or the real one when REPLICATE_API_TOKEN is set."""
+"""Which Replicate the functions talk to: the stand-in, or the real one where PROVIDER=replicate asks for it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,16 @@ import json
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 REAL_BASE_URL = "https://api.replicate.com/v1"
 REAL_OUTPUT_ORIGINS = "https://replicate.delivery,https://pbxt.replicate.delivery,https://tjzk.replicate.delivery"
 TOKEN_VARIABLE = "REPLICATE_API_TOKEN"
+SETTING, STAND_IN, REPLICATE = "PROVIDER", "stand-in", "replicate"
+
+
+class BadProviderSetting(Exception):
+    """PROVIDER or the token it needs is not as it must be; its text names the remedy."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +41,35 @@ def stand_in(port: int) -> MediaProvider:
     return MediaProvider(base_url=f"{address}/v1", token="r8_local-stand-in", output_origins=address)
 
 
-def chosen_provider(port: int, environment: Mapping[str, str]) -> MediaProvider:
-    """The real service costs money, so only the environment variable chooses it.
+def provider_setting(environment: Mapping[str, str]) -> str:
+    """`stand-in` or `replicate`. Raises BadProviderSetting.
 
-    Its webhooks cannot reach a loopback address; the sweep asks for the outcome instead, minutes later.
+    A token alone chooses nothing: many shells export one, and the real service costs money.
     """
-    token = environment.get(TOKEN_VARIABLE)
-    if not token:
+    setting = environment.get(SETTING) or STAND_IN
+    if setting not in (STAND_IN, REPLICATE):
+        raise BadProviderSetting(f"PROVIDER is '{setting}': it must be {STAND_IN} or {REPLICATE}.")
+    if setting == REPLICATE and not environment.get(TOKEN_VARIABLE):
+        raise BadProviderSetting(f"PROVIDER={REPLICATE} needs a token: export {TOKEN_VARIABLE}=r8_…")
+    return setting
+
+
+def chosen_provider(port: int, environment: Mapping[str, str]) -> MediaProvider:
+    """As `provider_setting` says.
+
+    The real one's webhooks cannot reach a loopback address; the sweep asks for the outcome instead, minutes later.
+    """
+    if provider_setting(environment) == STAND_IN:
         return stand_in(port)
-    return MediaProvider(base_url=REAL_BASE_URL, token=token, output_origins=REAL_OUTPUT_ORIGINS)
+    return MediaProvider(base_url=REAL_BASE_URL, token=environment[TOKEN_VARIABLE], output_origins=REAL_OUTPUT_ORIGINS)
+
+
+def price_list(models_file: Path) -> list[str]:
+    """A line for each model of Replicate's: its price in USD and for what."""
+    kinds = json.loads(models_file.read_text())
+    models = [(name, model) for kind in kinds.values() for name, model in kind.items()]
+    return [
+        f"{name:<28} {model['pricing']:>9g} USD per {model['pricingUnit']}"
+        for name, model in models
+        if model.get("provider", REPLICATE) == REPLICATE
+    ]

@@ -17,7 +17,7 @@ from typing import Any
 
 from local.deploy import Services, connect_services
 from local.layout import Layout, read_json, write_json
-from local.media_provider import chosen_provider, stand_in
+from local.media_provider import chosen_provider, provider_setting, stand_in
 from local.ministack import ACCESS_KEY_ID, REGION, Ministack, bucket_names, function_names
 from local.ports import Ports, choose_ports
 from local.postgres import Postgres, prepare_postgres
@@ -239,6 +239,7 @@ def describe(stack: Stack, postgres: Postgres, redis: Cache, keys: Mapping[str, 
         "apiKey": keys["demo"],
         "secondApiKey": keys["other"],
         "adminApiKey": keys["admin"],
+        "provider": provider_setting(os.environ),
         "providerUrl": stack.provider_url,
         "sourcesUrl": stack.ports.sources_url,
         "s3Endpoint": stack.storage.url,

@@ -12,7 +12,7 @@ from typing import Any
 
 from local import commands
 from local.layout import Layout, find_layout, read_json
-from local.media_provider import TOKEN_VARIABLE
+from local.media_provider import SETTING, TOKEN_VARIABLE
 
 
 @contextmanager
@@ -21,7 +21,8 @@ def temporary_stack(prefix: str) -> Iterator[tuple[Layout, dict[str, Any]]]:
 
     A Replicate token of the environment is not used: no run of many may spend money at the real provider.
     """
-    os.environ.pop(TOKEN_VARIABLE, None)
+    for name in (SETTING, TOKEN_VARIABLE):
+        os.environ.pop(name, None)
     state = Path(tempfile.mkdtemp(prefix=prefix))
     state.chmod(0o711)  # PostgreSQL's user must reach its data
     layout = Layout(root=find_layout().root, state=state)

@@ -15,7 +15,7 @@ from xdist.scheduler import LoadFileScheduling
 
 from local import commands
 from local.layout import Layout, find_layout, read_json
-from local.media_provider import TOKEN_VARIABLE
+from local.media_provider import SETTING, TOKEN_VARIABLE
 from tests.sample_media import PRESENT, SHELF
 
 collect_ignore_glob = [] if PRESENT else ["**/test_*sample_media.py"]
@@ -51,7 +51,8 @@ def stack(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
     state = Path(tempfile.mkdtemp(prefix="vsl-test-"))
     state.chmod(0o711)  # PostgreSQL's user must reach its data
     layout = Layout(root=find_layout().root, state=state)
-    os.environ.pop(TOKEN_VARIABLE, None)  # no test may spend money at the real provider
+    for name in (SETTING, TOKEN_VARIABLE):
+        os.environ.pop(name, None)  # no test may spend money at the real provider
     if commands.up(layout, with_parent=True) != 0:
         pytest.exit(f"the local stack did not come up; its logs are in {layout.logs}", returncode=1)
     yield {**read_json(layout.stack_file), "stateDir": str(state)}
