@@ -19,6 +19,9 @@ from shared.media.mp4.writing import NewTrack, ftyp, mdat_header, moov
 from shared.media.presentation import Streams, presented_span
 from shared.media.splice.film import CopiedRange, Made, Piece
 from shared.media.splice.payload import used_range
+from shared.media.timeline import shown_at
+
+HIGHEST_TIMESCALE = 1_000_000
 
 
 def needs_plain_index(clip: Clip) -> bool:
@@ -43,8 +46,10 @@ def streams_of(clip: Clip) -> Streams:
 def plain_index(clip: Clip) -> tuple[Piece, ...]:
     """The file's parts: a new head, and the bytes that hold the clip's samples as they are."""
     begin, end = used_range(clip)
-    units = clip.file.movie.timescale
-    tracks = [_track(number, part, units) for number, part in enumerate(_parts(clip), start=1)]
+    units = _movie_timescale(clip)
+    tracks = [
+        _track(number, part, clip.file.movie.timescale, units) for number, part in enumerate(_parts(clip), start=1)
+    ]
     tracks = [replace(one, chunk_offsets=array("Q", (at - begin for at in one.chunk_offsets))) for one in tracks]
     brand, header = ftyp("mp42"), mdat_header(end - begin)
     head = len(brand) + len(moov(units, tracks, 0, long_offsets=True)) + len(header)
@@ -64,21 +69,29 @@ def _is_plain(part: Picture | Sound, clip: Clip) -> bool:
     return known and one_coding and presented_span(track, clip.file.movie.timescale) is not None
 
 
-def _track(number: int, part: Picture | Sound, units: int) -> NewTrack:
+def _movie_timescale(clip: Clip) -> int:
+    """The frames' own, which counts their ticks exactly, where it is finer than the file's and an hour fits 32 bits."""
+    own, of_frames = clip.file.movie.timescale, clip.picture.track.timescale if clip.picture else 0
+    return of_frames if own < of_frames <= HIGHEST_TIMESCALE else own
+
+
+def _track(number: int, part: Picture | Sound, own_units: int, units: int) -> NewTrack:
     track, tables = part.track, part.track.tables
     assert tables is not None
     if isinstance(part, Picture) and part.tables.sizes.count == tables.sizes.count:
         tables = replace(tables, sync=part.tables.sync)
-    span = presented_span(track, units)
+    span = presented_span(track, own_units)
     assert span is not None
     lift = max(0, -min(tables.shifts.values, default=0)) if tables.shifts else 0
-    begin = span.begin if span.begin is not None else tables.first_decoded
+    asked = span.begin if span.begin is not None else tables.first_decoded
+    # FFmpeg moves what an edit list begins with to its beginning: frames that begin later need the time before written.
+    begin = max(asked, tables.first_decoded + min(shown_at(tables)))
     end = span.end if span.end is not None else Fraction(_last(tables) + tables.first_decoded)
     return NewTrack(
         id=number,
         handler=track.handler,
         timescale=track.timescale,
-        edit_start=max(begin - tables.first_decoded, 0) + lift,
+        edit_start=begin - tables.first_decoded + lift,
         shown=max(ceil((end - begin) * units / track.timescale), 1),
         matrix=track.matrix,
         width=int(track.width) if track.handler == PICTURE else 0,
@@ -91,7 +104,7 @@ def _track(number: int, part: Picture | Sound, units: int) -> NewTrack:
         sizes=tables.sizes.expanded(),
         chunk_offsets=tables.chunk_offsets,
         chunk_samples=tables.chunk_samples,
-        delay=int(span.delay_seconds * units) + max(ceil((tables.first_decoded - begin) * units / track.timescale), 0),
+        delay=int(span.delay_seconds * units) + ceil((begin - asked) * units / track.timescale),
     )
 
 

@@ -56,7 +56,11 @@ def problems(film: Made, truths: Sequence[Truth]) -> list[str]:
     if [clip for clip, _ in groups] != [truth.clip for truth in truths]:
         order = [clip for clip, _ in groups]
         return [*found, f"clips {order} are shown, wanted {[truth.clip for truth in truths]}"]
-    parts = [placed(frames, truth) for (_, frames), truth in zip(groups, truths, strict=True)]
+    rounded = film.watched.usual_seconds
+    parts = [
+        placed(frames, truth, rounded if place in film.encoded else Fraction(0))
+        for place, ((_, frames), truth) in enumerate(zip(groups, truths, strict=True))
+    ]
     return [
         *found,
         *_clip_problems(film, parts),

@@ -32,10 +32,11 @@ class Placed:
         return seen.begin - self.at + self.begin
 
 
-def placed(frames: Sequence[tuple[int, Seen]], truth: Truth) -> Placed:
+def placed(frames: Sequence[tuple[int, Seen]], truth: Truth, slack: Fraction) -> Placed:
     """Of the begins a clip may have, the one that its second frame tells; also that of its first frame.
 
-    The last is wrong where audio begins before it, and then `time_problems` says so.
+    The last is wrong where audio begins before it, and then `time_problems` says so. Frames may be off by `slack`: a
+    begin that is that near to one the clip may have is told by its audio alone, which is held against the latter.
     """
     begins = {frame.number: frame.begin for frame in truth.frames}
     later = next(((number, seen) for number, seen in frames if number != frames[0][0] and number in begins), None)
@@ -43,7 +44,10 @@ def placed(frames: Sequence[tuple[int, Seen]], truth: Truth) -> Placed:
         return Placed(truth, frames, truth.begins[0])
     number, seen = later
     told = begins[number] - (seen.begin - frames[0][1].begin)
-    begin = min((*truth.begins, truth.frames[0].begin), key=lambda begin: abs(begin - told))
+    may_be = min(truth.begins, key=lambda begin: abs(begin - told))
+    begin = min((may_be, truth.frames[0].begin), key=lambda begin: abs(begin - told))
+    if abs(may_be - told) <= slack:
+        begin = may_be
     return Placed(truth, frames, begin)
 
 
