@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from shared.media.sound import held_seconds
 from shared.media.target import Wishes
-from tests.footage import compiled, encoder, made, packets, picture, pixel
+from tests.footage import bare, compiled, encoder, made, packets, picture, pixel
 
 # A tone with a pause, by which its place in a film is seen.
 PAUSED = "sine=440:r=44100:d=2,volume=0:enable='between(t\\,1\\,1.5)'"
@@ -80,3 +81,20 @@ def test_audio_that_was_cut_off_before_the_beginning_holds_nothing(tmp_path: Pat
     assert facts.audio.start_seconds < -0.4
     film, _ = compiled([odd], tmp_path, Wishes(reencode=True))
     assert film.seconds == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("kind", "strategy"), [("mp4", "splice"), ("mkv", "copy")])
+def test_audio_behind_a_clip_s_video_is_not_heard_in_a_clip_whose_audio_is_late(
+    tmp_path: Path, kind: str, strategy: str
+) -> None:
+    video = ("-f", "lavfi", "-i", "testsrc=s=160x90:r=24:d=1")
+    coded = ("-c:v", "libx264", "-pix_fmt", "yuv420p", "-c:a", "aac", "-ar", "48000", "-ac", "2")
+    long = made(*video, "-f", "lavfi", "-i", "sine=440:d=1.6", *coded, tmp_path / f"long.{kind}")
+    late = made(*video, "-itsoffset", "0.7", "-f", "lavfi", "-i", "sine=880:d=0.3", *coded, tmp_path / f"late.{kind}")
+
+    film, path = compiled([long, late], tmp_path)
+
+    said = bare("-v", "info", "-i", path, "-af", "silencedetect=n=-40dB:d=0.2", "-f", "null", "-").stderr
+    begin, end = (float(re.findall(rf"silence_{edge}: ([0-9.]+)", said)[0]) for edge in ("start", "end"))
+    assert film.plan.strategy == strategy
+    assert (begin, end) == pytest.approx((1.0, 1.7), abs=0.05)

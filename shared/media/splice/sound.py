@@ -68,6 +68,8 @@ def plan_sound(sounds: Sequence[ClipSound | None], starts: Sequence[Fraction], s
     offsets: list[float | None] = []
     for clip, sound in enumerate(sounds):
         begin = edit_start + starts[clip] * sample_rate
+        # What the clip before still has to say is not heard in this one, also where this one's sound begins late.
+        grid.cut(round(begin / FRAME))
         target = begin
         first = 0
         if sound is not None:
@@ -132,10 +134,14 @@ class _Grid:
             self.stretches.append(stretch)
             self.packets += stretch.packets
 
-    def move_to(self, packet: int, clip: int) -> None:
-        """Leaves out packets from the end, or fills up with silence, until the next one is number `packet`."""
-        self.add(Stretch(clip, None, self.packets, packet - self.packets))
+    def cut(self, packet: int) -> None:
+        """Leaves out packets from the end until the next one is number `packet` at most."""
         while self.packets > max(packet, 0):
             last = self.stretches.pop()
             self.packets -= last.packets
             self.add(Stretch(last.clip, last.source, last.first, min(last.packets, max(packet, 0) - self.packets)))
+
+    def move_to(self, packet: int, clip: int) -> None:
+        """Leaves out packets from the end, or fills up with silence, until the next one is number `packet`."""
+        self.add(Stretch(clip, None, self.packets, packet - self.packets))
+        self.cut(packet)

@@ -102,6 +102,13 @@ def test_sound_that_begins_late_stays_late() -> None:
     assert first.packets * FRAME - plan.edit_start == RATE / 10
 
 
+@pytest.mark.parametrize("late", [Fraction(1, 10), Fraction(1, 2), Fraction(1), Fraction(2)])
+def test_a_clip_s_packets_are_not_heard_in_the_next_one_whose_sound_is_late(late: Fraction) -> None:
+    plan = plan_sound([sound(90), sound(40, late=late)], begins("0", "1", "2"), RATE)
+    own = sum(one.packets for one in plan.stretches if one.source == 0)
+    assert abs(own * FRAME - plan.edit_start - RATE) <= FRAME / 2
+
+
 @pytest.mark.parametrize("late", [Fraction(10**9), Fraction(-(10**9))])
 def test_sound_that_is_never_heard_with_its_pictures_makes_no_endless_silence(late: Fraction) -> None:
     for clips in ([sound(30, late=late), sound(40)], [sound(40), sound(30, late=late), None]):
