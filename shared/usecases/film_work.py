@@ -99,7 +99,8 @@ class FilmWork:
             raise of_clip(number, error) from error
         read = inputs.read(number)
         times = read.picture.times if isinstance(read, Clip) and read.picture else None
-        stored = times.shown if times is not None else 0
+        # Of an edit list of several parts FFmpeg leaves frames out: that is told of the list, not of the file.
+        stored = times.shown if times is not None and not times.odd_edits else 0
         if facts.video is not None and facts.video.frames + facts.video.hidden < stored:
             raise BadMedia(f"Clip {number + 1}: The file is cut off: upload or generate it again.")
         return facts if times is None else with_length(facts, times)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from shared.usecases.inspect_media import Place
 from shared.usecases.object_source import ObjectSource, open_object
 from shared.usecases.splicing import read_clips
 from shared.usecases.transfers import ObjectStream, write_stream
-from tests.footage import FFMPEG, bare, clip, encoder, made, picture
+from tests.footage import FFMPEG, bare, clip, encoder, made, picture, tone
 from tests.memory_media import MemoryMedia
 
 
@@ -69,6 +70,19 @@ def test_fragments_are_seen_as_the_clip_in_one_piece(tmp_path: Path, flags: str)
     assert whole.decoded is not None
     begin = seen.decoded.pictures[0]
     assert [at - begin for at in seen.decoded.pictures] == pytest.approx(whole.decoded.pictures, abs=0.001)
+
+
+def test_frames_of_fragments_that_no_edit_list_brings_forward_stay_late(tmp_path: Path) -> None:
+    one = clip(tmp_path / "clip.mp4", seconds=2, coded=("-bf", "2"))
+    plain = made("-i", one, "-c", "copy", "-use_editlist", "0", tmp_path / "plain.mp4")
+    odd = made("-i", one, "-c", "copy", "-use_editlist", "0", "-movflags", "frag_keyframe+empty_moov",
+               tmp_path / "odd.mp4")  # fmt: skip
+
+    seen, whole = encoder().probe(Stored(odd, tmp_path).input()), encoder().probe(plain)
+
+    late = picture(whole).start_seconds - max(tone(whole).start_seconds, 0)
+    assert late >= Fraction(1, 24)
+    assert picture(seen).start_seconds - max(tone(seen).start_seconds, 0) == pytest.approx(late, abs=0.001)
 
 
 def test_sound_far_from_its_picture_is_read_as_a_file(tmp_path: Path) -> None:
