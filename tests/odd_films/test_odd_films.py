@@ -12,7 +12,7 @@ from tests.odd_films.running import REFUSED, WRONG, judged
 FILMS = 20
 # Films of the campaign that were wrong once, or refused for a reason that was none.
 FOUND = {
-    "3-87": "a longer second video was chosen",
+    "3-87": "the second audio was chosen",
     "6-11": "fragments that were cut off had no reason",
     "6-25": "audio in several parts was cut coarsely",
     "16-24": "an edit list of parts was taken for a file that is cut off",
