@@ -1,7 +1,7 @@
 """Ports of the stack: free ones, chosen once and kept, since addresses outlive a crash.
 
 A provider that outlived a crash still calls the webhook address it was given. A kept port is given up only
-when a stranger has taken it.
+when a stranger has taken it, or another stack that starts now means to.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import random
 import socket
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
 
 from local.layout import Layout, read_json, write_json
 
@@ -19,6 +20,8 @@ LOWEST, HIGHEST = 20_000, 32_000
 CLUSTER_BUS_OFFSET = 10_000
 # Reserved for whoever uses the stack.
 USERS_OWN = "sources"
+_claims: dict[int, tuple[Path, socket.socket]] = {}
+"""By port, the state directory that it was chosen for, and what keeps other processes from choosing it."""
 
 
 @dataclass(frozen=True)
@@ -54,13 +57,18 @@ class Ports:
 
 
 def choose_ports(layout: Layout) -> Ports:
-    """The kept ports, with a new one for each that something else now listens on."""
+    """The kept ports, with a new one for each that something else now listens on.
+
+    Seconds pass until all of them are listened on: until then other stacks keep off by this process's claims.
+    """
     kept = read_json(layout.ports_file)
     chosen: dict[str, int] = {}
     for field in fields(Ports):
         port = kept.get(field.name)
-        usable = isinstance(port, int) and port not in chosen.values() and is_usable(field.name, port)
-        chosen[field.name] = port if isinstance(port, int) and usable else _pick(field.name, chosen.values())
+        stays = isinstance(port, int) and port not in chosen.values() and is_usable(field.name, port)
+        if not (stays and _claim(port, layout.state)):
+            port = _pick(field.name, chosen.values(), layout.state)
+        chosen[field.name] = port
     ports = Ports(**chosen)
     if asdict(ports) != kept:
         write_json(layout.ports_file, asdict(ports))
@@ -85,10 +93,27 @@ def is_free(port: int) -> bool:
     return True
 
 
-def _pick(part: str, taken: Iterable[int]) -> int:
+def _claim(port: int, state: Path) -> bool:
+    """Whether the port is this state directory's from now until the process ends.
+
+    A name without a file (unix(7), "abstract") goes when its process does, and is of the same network as the port.
+    """
+    if port in _claims:
+        return _claims[port][0] == state
+    claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        claim.bind(f"\0vsl-media-port-{port}")
+    except OSError:
+        claim.close()
+        return False
+    _claims[port] = (state, claim)
+    return True
+
+
+def _pick(part: str, taken: Iterable[int], state: Path) -> int:
     avoid = set(taken)
-    candidates = random.sample(range(LOWEST, HIGHEST), k=500)
+    candidates = random.sample(range(LOWEST, HIGHEST), k=min(500, HIGHEST - LOWEST))
     for port in candidates:
-        if port not in avoid and is_free(port) and is_usable(part, port):
+        if port not in avoid and is_free(port) and is_usable(part, port) and _claim(port, state):
             return port
     raise RuntimeError(f"no free port for {part} between {LOWEST} and {HIGHEST}")

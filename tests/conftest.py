@@ -54,7 +54,7 @@ def stack(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
     for name in (SETTING, TOKEN_VARIABLE):
         os.environ.pop(name, None)  # no test may spend money at the real provider
     if commands.up(layout, with_parent=True) != 0:
-        pytest.exit(f"the local stack did not come up; its logs are in {layout.logs}", returncode=1)
+        pytest.fail(f"the local stack did not come up; its logs are in {layout.logs}", pytrace=False)
     yield {**read_json(layout.stack_file), "stateDir": str(state)}
     failed = request.session.testsfailed > 0
     assert (commands.down if failed else commands.clean)(layout) == 0

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -100,6 +101,33 @@ def test_ports_are_kept_until_a_stranger_takes_one(layout: Layout) -> None:
 
     assert second.gateway != first.gateway
     assert second.postgres == first.postgres
+
+
+CHOOSING = """
+import sys
+from pathlib import Path
+from local import ports
+from local.layout import Layout
+ports.LOWEST, ports.HIGHEST = (int(number) for number in sys.argv[2:])
+print(*vars(ports.choose_ports(Layout(root=Path(), state=Path(sys.argv[1])))).values(), flush=True)
+sys.stdin.read()
+"""
+
+
+def test_stacks_that_start_at_once_choose_no_port_twice(tmp_path: Path) -> None:
+    """Nothing listens yet when the others choose, and each needs 16 of the 60 ports."""
+    starting = []
+    for name in ("one", "two", "three"):
+        (tmp_path / name).mkdir()
+        command = [sys.executable, "-c", CHOOSING, str(tmp_path / name), "31000", "31060"]
+        starting.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+
+    chosen = [process.stdout.readline().split() for process in starting if process.stdout]
+    for process in starting:
+        process.communicate()
+
+    assert [len(ports) for ports in chosen] == [16, 16, 16]
+    assert len({port for ports in chosen for port in ports}) == 48
 
 
 def test_committed_rows_survive_a_kill_of_postgres(layout: Layout, supervisor: Supervisor) -> None:
