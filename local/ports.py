@@ -61,12 +61,12 @@ def choose_ports(layout: Layout) -> Ports:
 
     Seconds pass until all of them are listened on: until then other stacks keep off by this process's claims.
     """
-    kept = read_json(layout.ports_file)
+    kept: dict[str, int] = read_json(layout.ports_file)
     chosen: dict[str, int] = {}
     for field in fields(Ports):
         port = kept.get(field.name)
-        stays = isinstance(port, int) and port not in chosen.values() and is_usable(field.name, port)
-        if not (stays and _claim(port, layout.state)):
+        stays = port is not None and port not in chosen.values() and is_usable(field.name, port)
+        if port is None or not (stays and _claim(port, layout.state)):
             port = _pick(field.name, chosen.values(), layout.state)
         chosen[field.name] = port
     ports = Ports(**chosen)
