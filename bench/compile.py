@@ -28,6 +28,9 @@ from botocore.config import Config
 
 from bench.results import Row, keep, line_of
 from local.s3.config import ServerConfig
+from shared.adapters.ffmpeg import FfmpegEncoder
+from shared.domain.row_limits import bounded_record
+from shared.usecases.inspect_media import look_through
 
 BUCKET = "bench"
 RESULTS = Path("docs/benchmarks/compile.jsonl")
@@ -138,7 +141,7 @@ def measure(case: Case, store: Store, folder: Path) -> Iterator[Row]:
     job = {
         "keys": keys, "etags": etags, "bucket": BUCKET, "film": "film.mp4", "client": dict(store.client),
         "ffmpeg": imageio_ffmpeg.get_ffmpeg_exe(), "runs": case.runs, "out": str(out),
-        "files": [str(clip)] * case.clips, "sizeBytes": clip.stat().st_size,
+        "files": [str(clip)] * case.clips, "sizeBytes": clip.stat().st_size, "record": record_of(clip),
     }  # fmt: skip
     pictures = case.clips * frames_of(clip)
     for name, settings in (("as it is", {}), ("latency", SLOW)):
@@ -153,6 +156,12 @@ def measure(case: Case, store: Store, folder: Path) -> Iterator[Row]:
     for way in ("concat demuxer", "concat filter", "MoviePy") if case.megabytes < 10 else ():
         yield from rows_of(case, "files", way, list(joined(way, {**job, "runs": 2})), frames_of(out) == pictures)
     store.boto().delete_objects(Bucket=BUCKET, Delete={"Objects": [{"Key": key} for key in keys]})
+
+
+def record_of(clip: Path) -> Mapping[str, Any] | None:
+    """What was found when the clip came in and was decoded, as its job's row keeps it: no part of a compile."""
+    encoder = FfmpegEncoder(imageio_ffmpeg.get_ffmpeg_exe(), seconds_left=lambda: 600.0, should_stop=lambda: False)
+    return bounded_record(look_through(encoder, clip).record)
 
 
 def joined(way: str, job: Mapping[str, Any]) -> Iterator[Row]:

@@ -51,18 +51,16 @@ def engine(job: Job) -> Callable[[], int]:
     from shared.media.target import Wishes
     from shared.usecases.film import Work
     from shared.usecases.film_work import FilmWork
-    from shared.usecases.inspect_media import Place, look_through
+    from shared.usecases.inspect_media import Place
 
     media = S3MediaStore(bucket_client(job), job["bucket"])
     encoder = FfmpegEncoder(job["ffmpeg"], seconds_left=lambda: 600.0, should_stop=lambda: False)
-    # As the inspector keeps it of each clip that came in; these are all alike.
-    record = look_through(encoder, Path(job["files"][0])).record
     sources = [
         {
             "key": key,
             "thumbnailKey": "thumbnail.jpg",
             "sizeBytes": job["sizeBytes"],
-            "decoded": {"etag": etag, **record},
+            "decoded": {"etag": etag, **job["record"]},
         }
         for key, etag in zip(job["keys"], job["etags"], strict=True)
     ]
