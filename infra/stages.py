@@ -21,6 +21,11 @@ class QueueNumbers:
     max_receive_count: int = 5
     max_concurrency: int = 10
 
+    @property
+    def share_of_account(self) -> int:
+        """The most of the reader's environments that work for one account at once."""
+        return max(self.max_concurrency // 2, 1)
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -49,6 +54,10 @@ class Stage:
     throttle_per_second: int = 100
     throttle_burst: int = 200
     quota_per_day: int = 1_000_000
+    # Callers who wait for a job, each of whom holds an execution environment. An account of AWS has 1000 by default,
+    # the local stack ten a function.
+    waiters_of_account: int = 20
+    waiters_of_stage: int = 100
     log_days: int = 30
     database_min_capacity: float = 0.5
     database_max_capacity: float = 4
@@ -91,7 +100,8 @@ STAGES = {
     "local": replace(
         _DEV, name="local", cors_origins=("http://localhost:3000", "http://127.0.0.1:3000"), is_local=True,
         # Far over what a laptop answers: a benchmark is to measure the stack, not its plan.
-        throttle_per_second=10_000, throttle_burst=20_000, queues=_LOCAL_QUEUES,
+        throttle_per_second=10_000, throttle_burst=20_000, queues=_LOCAL_QUEUES, waiters_of_account=4,
+        waiters_of_stage=8,
     ),
 }  # fmt: skip
 

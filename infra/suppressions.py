@@ -64,7 +64,7 @@ PUBLIC_METHOD = {
 # What grant_read, grant_put, grant_delete and grant_invoke of the CDK ask for.
 READS, WRITES, DELETES = ("s3:GetObject*", "s3:GetBucket*", "s3:List*"), ("s3:Abort*",), ("s3:DeleteObject*",)
 MEDIA_ACTIONS = {
-    "generate_media": READS,
+    "generate_media": READS + WRITES,
     "status": READS,
     "review": READS + WRITES,
     "retention": READS + DELETES,
@@ -76,7 +76,7 @@ MEDIA_ACTIONS = {
     "provider_catalog": READS + WRITES,
 }
 MEDIA_PREFIXES = {
-    "generate_media": ("*",),
+    "generate_media": ("*", "uploads/*"),
     "status": ("*",),
     "review": ("*", "uploads/*", "reference-frames/*"),
     "retention": ("*",),

@@ -12,6 +12,8 @@ Found in its source, version 1.5.33:
   runner keeps inside functions from the network.
 - A function's VpcConfig in a template is dropped, though the Lambda API keeps one; `vpc_functions` names what
   the deployment must set by the API. Custom resources call functions, so they are deployed after that.
+- It asks for a permission `sqs:SendMessageBatch`, which AWS does not have: there `sqs:SendMessage` is enough
+  (Amazon SQS Developer Guide, API permissions). `mended` adds the one to the other.
 - Functions named in MINISTACK_LAMBDA_PROXY_<name> are invoked by HTTP instead of being run.
 """
 
@@ -157,4 +159,11 @@ def _rewrite(node: Any, blocks: Mapping[str, str]) -> Any:
     match node.get("Fn::GetAtt"):
         case [str(logical), "CidrBlock"] if logical in blocks:
             return blocks[logical]
+    if "Action" in node and "Effect" in node:
+        node = {**node, "Action": _with_batches(node["Action"])}
     return {key: _rewrite(value, blocks) for key, value in node.items()}
+
+
+def _with_batches(action: Any) -> Any:
+    actions = action if isinstance(action, list) else [action]
+    return [*actions, "sqs:SendMessageBatch"] if "sqs:SendMessage" in actions else action

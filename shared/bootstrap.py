@@ -19,6 +19,8 @@ from shared.adapters.clock import SystemClock
 from shared.adapters.heartbeat import heartbeat as heartbeat
 from shared.adapters.secrets import provider_token
 from shared.adapters.secrets import value_of as value_of
+from shared.domain.jobs import Lane
+from shared.domain.messages import TOPICS
 from shared.ports import Clock, Encoder, ModelSchemas, ModelSource
 
 if TYPE_CHECKING:
@@ -30,17 +32,16 @@ if TYPE_CHECKING:
     from shared.usecases.aftermath import Aftermath
     from shared.usecases.inspect_media import Place
     from shared.usecases.orphans import Orphans
+    from shared.usecases.read_health import HealthReader
     from shared.usecases.read_status import StatusReader
+    from shared.usecases.turns import Turns
 
 T = TypeVar("T")
 LEASE_SECONDS = 60
 STOP_CHECK_SECONDS = 1.5
 # Work that an invocation cannot finish any more ends itself, so that nothing is left half done.
 LAST_SECONDS = 5.0
-TOPICS = ("calls", "store", "inspect", "compile", "fetch")
 SOURCE_ROOT = Path(__file__).resolve().parent.parent
-# Each holds an execution environment: of 1000 an account of AWS has by default, these may stand still.
-MOST_WAITERS_OF_ACCOUNT, MOST_WAITERS_OF_STAGE = 20, 100
 
 
 @cache
@@ -156,10 +157,26 @@ def status_reader() -> StatusReader:
     from shared.adapters.redis_cache import RedisWaiters
     from shared.usecases.read_status import StatusReader
 
-    waiters = RedisWaiters(redis(), most_of_account=MOST_WAITERS_OF_ACCOUNT, most_of_stage=MOST_WAITERS_OF_STAGE)
+    # Each holds an execution environment.
+    of_account, of_stage = int(os.environ["WAITERS_OF_ACCOUNT"]), int(os.environ["WAITERS_OF_STAGE"])
+    waiters = RedisWaiters(redis(), most_of_account=of_account, most_of_stage=of_stage)
     return StatusReader(
         records=records(), live=live_view(), cache=status_cache(), aftermath=aftermath(), waiters=waiters, clock=clock()
     )
+
+
+@cache
+def turns(lane: Lane) -> Turns:
+    from shared.usecases.turns import Turns
+
+    return Turns(lane, int(os.environ[f"{lane.upper()}_SHARE"]))
+
+
+@cache
+def health_reader() -> HealthReader:
+    from shared.usecases.read_health import HealthReader
+
+    return HealthReader(records=records(), cache=status_cache(), clock=clock())
 
 
 @cache
@@ -240,12 +257,20 @@ def workplace(job_id: UUID, owner: str) -> Iterator[Place]:
 
 
 @contextmanager
-def open_workplace() -> Iterator[Place]:
-    """A place for looking at media that no job owns: nothing can stop it but the invocation's end."""
+def open_workplace(account_id: UUID) -> Iterator[Place]:
+    """A place for looking at media that no job owns: nothing can stop it but the invocation's end.
+
+    Raises OutOfTime when the account has as many open as its share of workers allows: a job takes its turn.
+    """
+    from shared.domain.errors import OutOfTime
     from shared.usecases.inspect_media import Place
 
-    with tempfile.TemporaryDirectory(prefix="work-", ignore_cleanup_errors=True) as folder:
-        yield Place(Path(folder), _encoder(lambda: False), lambda: _go_on(False))
+    share = turns("compile").share
+    with records().slot(account_id, "look", share) as free:
+        if not free:
+            raise OutOfTime
+        with tempfile.TemporaryDirectory(prefix="work-", ignore_cleanup_errors=True) as folder:
+            yield Place(Path(folder), _encoder(lambda: False), lambda: _go_on(False))
 
 
 def _go_on(stopped: bool) -> None:

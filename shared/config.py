@@ -32,6 +32,8 @@ class LiveStores(Inside):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerateMedia(LiveStores):
+    waiters_of_account: str
+    waiters_of_stage: str
     calls_queue_url: str
     compile_queue_url: str
     fetch_queue_url: str
@@ -41,6 +43,8 @@ class GenerateMedia(LiveStores):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status(LiveStores):
+    waiters_of_account: str
+    waiters_of_stage: str
     cors_origins: str = ""
 
 
@@ -53,15 +57,19 @@ class Review(LiveStores):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompileVideos(LiveStores):
+    waiters_of_account: str
+    waiters_of_stage: str
     compile_queue_url: str
     fetch_queue_url: str
+    compile_share: str
     cors_origins: str = ""
     source_origins: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InspectMedia(LiveStores):
-    pass
+    inspect_queue_url: str
+    inspect_share: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +89,8 @@ class Reconcile(LiveStores):
     inspect_queue_url: str
     compile_queue_url: str
     fetch_queue_url: str
+    compile_share: str
+    inspect_share: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

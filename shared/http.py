@@ -16,6 +16,7 @@ from shared.domain.api_keys import keys_sent
 from shared.domain.errors import InvalidRequest, MalformedRequest, Mistake, NotFound, TooLarge, Unauthorized
 from shared.domain.jobs import Caller
 from shared.domain.json_text import parse_json
+from shared.domain.row_limits import USER_AGENT_CHARACTERS
 from shared.observability import logger
 from shared.wire import DEEPEST_NESTING, M, serial_of, validated
 
@@ -76,7 +77,8 @@ def caller_of(router: Router, *scopes: str) -> Caller:
     said = context.get("authorizer") or {}
     granted = frozenset(str(said.get("scopes", "")).split())
     identity = context.get("identity") or {}
-    caller = Caller(UUID(said["accountId"]), granted, identity.get("sourceIp"), identity.get("userAgent"))
+    agent = str(identity.get("userAgent") or "")[:USER_AGENT_CHARACTERS]
+    caller = Caller(UUID(said["accountId"]), granted, identity.get("sourceIp"), agent or None)
     caller.require(*scopes)
     return caller
 

@@ -15,6 +15,7 @@ PROCESSING_TIME = "ProcessingTime"
 WEBHOOK_LATENCY = "WebhookLatency"
 CACHE_HIT_RATE = "CacheHitRate"
 COMPILE_STRATEGY = "CompileStrategy"
+SWEEP_FAILURES = "SweepFailures"
 
 logger = Logger(service="vsl", use_rfc3339=True, utc=True)
 metrics = Metrics(namespace=NAMESPACE, service="vsl")

@@ -95,12 +95,13 @@ class MemoryQueue:
         self.down = False
         self.topics: tuple[str, ...] = ("calls", "store", "inspect", "compile", "fetch")
 
-    def send(self, topic: str, body: Mapping[str, Any], delay_seconds: int = 0) -> None:
+    def send(self, topic: str, messages: Sequence[tuple[Mapping[str, Any], int]]) -> Sequence[int]:
         if self.down:
             raise DependencyDown("The queue does not answer.")
         if topic not in self.topics:
             raise KeyError(topic)
-        self.sent.append((topic, body))
+        self.sent += [(topic, body) for body, _ in messages]
+        return range(len(messages))
 
     def carries(self, topic: str) -> bool:
         return topic in self.topics

@@ -28,7 +28,7 @@ from shared.usecases.compile_videos import INLINE_LIMIT_SECONDS, may_run_inline,
 from shared.usecases.ending import refuse_ended
 from shared.usecases.idempotency import keep_key, refuse_used_key
 from shared.usecases.plan_compile import Planner
-from shared.usecases.read_status import present
+from shared.usecases.read_status import details_of, present
 
 router = Router()  # type: ignore[no-untyped-call]
 # API Gateway waits 29 s for an answer.
@@ -115,13 +115,13 @@ def _told(request: CompileRequest, caller: Caller, tell: Callable[[Any], dict[st
     refuse_used_key(once, caller, records=bootstrap.records())
     if not request.at_home(bootstrap.media()).needs_fetching:
         # What takes longer than a request may is told by a job.
-        with suppress(OutOfTime), bootstrap.open_workplace() as place:
+        with suppress(OutOfTime), bootstrap.open_workplace(caller.account_id) as place:
             told = tell(place)
             keep_key(once, caller, records=bootstrap.records())
             return http.answer(200, {"success": True, "data": told})
     job = _waited_for(_requested(request, caller), caller)
     if job.status is JobStatus.COMPLETED:
-        return http.answer(200, {"success": True, "data": dict(job.result)})
+        return http.answer(200, {"success": True, "data": details_of(job.result, bootstrap.media())})
     return _under_way(job)
 
 
@@ -258,7 +258,7 @@ def _film_maker() -> FilmMaker:
     return FilmMaker(
         records=bootstrap.records(), media=bootstrap.media(), clock=bootstrap.records().clock,
         aftermath=bootstrap.aftermath(), workplace=bootstrap.workplace, lease_seconds=bootstrap.LEASE_SECONDS,
-        memory_mb=int(os.environ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"]),
+        memory_mb=int(os.environ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"]), turns=bootstrap.turns("compile"),
     )  # fmt: skip
 
 

@@ -107,8 +107,10 @@ def _again(old: Job, caller: Caller, key: str | None) -> Job:
         raise Conflict(
             "A file is not sent again by us: ask for a new form with POST /api/uploads.", code="not_generated"
         )
+    with bootstrap.records().transaction() as tx:
+        urls = tx.fetch_urls(old.id)
     return request_compile(
-        CompileRequest.of_stored(asked, old, key), caller, records=bootstrap.records(), media=bootstrap.media(),
+        CompileRequest.of_stored(old, urls, key), caller, records=bootstrap.records(), media=bootstrap.media(),
         clock=bootstrap.records().clock, aftermath=bootstrap.aftermath(),
     )  # fmt: skip
 

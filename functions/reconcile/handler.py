@@ -16,7 +16,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     bootstrap.settings(config.Reconcile)
     if event.get("action") == "rebuild":
         return _rebuild(event.get("after"))
-    found = Sweep(bootstrap.records(), bootstrap.records().clock, bootstrap.aftermath()).run()
+    turns = [bootstrap.turns("compile"), bootstrap.turns("inspect")]
+    found = Sweep(bootstrap.records(), bootstrap.records().clock, bootstrap.aftermath(), turns).run()
     found["keys"] = restore_keys(bootstrap.records(), bootstrap.key_directory())
     logger.info("swept", extra={"action": "reconcile", **found})
     return found

@@ -12,12 +12,12 @@ from shared.domain.erasure import Erasure, receipt
 from shared.domain.errors import NotFound
 from shared.observability import logger
 from shared.usecases.erase import Eraser
-from shared.usecases.idempotency import forget_keys
+from shared.usecases.prune import prune
 
 router = Router()  # type: ignore[no-untyped-call]
 # Under the gateway's 29 s, and under the function's own two minutes.
 CALL_SECONDS = 20.0
-SWEEP_SECONDS = 75.0
+SWEEP_SECONDS, PRUNE_SECONDS = 75.0, 10.0
 
 
 @router.delete("/api/videos/<job_id>")
@@ -70,6 +70,6 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         return _api(event, context)
     bootstrap.settings(config.Retention)
     found = {"erasures": _eraser().resume(SWEEP_SECONDS), **bootstrap.orphans().remove()}
-    found["keys"] = forget_keys(bootstrap.records())
-    logger.info("retained", extra={"action": "retention", **found})
-    return found
+    pruned = prune(bootstrap.records(), bootstrap.records().clock, PRUNE_SECONDS)
+    logger.info("retained", extra={"action": "retention", **found, **pruned})
+    return {**found, **pruned}

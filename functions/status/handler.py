@@ -13,7 +13,6 @@ from aws_lambda_powertools.event_handler.api_gateway import Router
 from pydantic import BeforeValidator, Field
 
 from shared import bootstrap, config, http, wire
-from shared.domain.errors import DependencyDown
 from shared.domain.jobs import Job, JobFilter, snapshot
 from shared.usecases.read_status import etag, job_events, list_jobs, present
 
@@ -71,7 +70,9 @@ def get_jobs() -> Response[str]:
         created_to=asked.created_to, before=asked.cursor, limit=asked.limit + 1,
     )  # fmt: skip
     jobs = list_jobs(caller, narrow, records=bootstrap.records())
-    listed = [present(snapshot(job), bootstrap.media(), bootstrap.clock().now()) for job in jobs[: asked.limit]]
+    listed = [
+        present(snapshot(job), bootstrap.media(), bootstrap.clock().now(), in_list=True) for job in jobs[: asked.limit]
+    ]
     shown = http.page_of(listed)
     cursor = _after(jobs[len(shown) - 1]) if len(jobs) > len(shown) else None
     return http.answer(200, {"jobs": shown, "nextCursor": cursor})
@@ -86,11 +87,10 @@ def get_events(job_id: str) -> Response[str]:
 
 @router.get("/health")
 def get_health() -> Response[str]:
-    try:
-        bootstrap.records().ping()
-    except DependencyDown:
-        return http.answer(503, {"status": "down"}, {"Retry-After": "5"})
-    return http.answer(200, {"status": "ok" if bootstrap.status_cache().ping() else "degraded"})
+    health = bootstrap.health_reader().read()
+    if health == "down":
+        return http.answer(503, {"status": health}, {"Retry-After": "10"})
+    return http.answer(200, {"status": health})
 
 
 handler = http.api_handler(router, lambda: bootstrap.settings(config.Status).cors_origins)

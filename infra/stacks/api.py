@@ -16,6 +16,9 @@ PUBLIC_ROUTES = (
     ("POST", "/webhook/replicate", "webhook"),
     ("GET", "/health", "status"),
 )
+# Calls a second. No usage plan counts calls without a key, and the account's limit is shared by all that it runs.
+# Replicate sends a few webhooks for each of 600 calls a minute.
+PUBLIC_THROTTLES = (("POST", "/webhook", 200), ("POST", "/webhook/replicate", 200), ("GET", "/health", 20))
 KEYED_ROUTES = (
     ("POST", "/generate-media", "generate_media"),
     ("GET", "/models", "generate_media"),
@@ -121,6 +124,12 @@ def _options(scope: Construct, stage: Stage) -> aws_apigateway.StageOptions:
         stage_name=stage.name, tracing_enabled=True, metrics_enabled=True,
         access_log_destination=aws_apigateway.LogGroupLogDestination(logs),
         access_log_format=aws_apigateway.AccessLogFormat.custom(json.dumps(fields)),
+        method_options={
+            f"{path}/{method}": aws_apigateway.MethodDeploymentOptions(
+                throttling_rate_limit=rate, throttling_burst_limit=2 * rate
+            )
+            for method, path, rate in PUBLIC_THROTTLES
+        },
     )  # fmt: skip
 
 

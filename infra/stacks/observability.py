@@ -26,6 +26,8 @@ class ObservabilityStack(Stack):
         dashboard.add_widgets(aws_cloudwatch.GraphWidget(title="Jobs", left=jobs, width=24))
         for name, function in service.functions.items():
             self._alarm(f"{name}-errors", function.metric_errors(period=Duration.minutes(5)), 5)
+        sweep = aws_cloudwatch.Metric(namespace=NAMESPACE, metric_name="SweepFailures", statistic="Sum")
+        self._alarm("sweep-failures", sweep.with_(period=Duration.minutes(5)), 1)
         for topic, queue in service.queues.items():
             assert queue.dead_letter_queue is not None
             dead = queue.dead_letter_queue.queue

@@ -63,18 +63,21 @@ class ServiceStack(Stack):
         stage = self.stage
         origins = {"CORS_ORIGINS": ",".join(stage.cors_origins)}
         for_calls = (stage.api_timeout_seconds, stage.api_memory_mb)
-        self._live("generate_media", ("calls", "compile", "fetch"), origins, *for_calls)
-        self._live("status", (), origins, *for_calls)
+        waiters = {"WAITERS_OF_ACCOUNT": str(stage.waiters_of_account), "WAITERS_OF_STAGE": str(stage.waiters_of_stage)}
+        self._live("generate_media", ("calls", "compile", "fetch"), origins | waiters, *for_calls)
+        self._live("status", (), origins | waiters, *for_calls)
         self._live("review", ("calls",), origins, *for_calls)
         worker = (stage.worker_timeout_seconds, stage.worker_memory_mb)
         self._live("retention", ("calls",), origins, *worker)
         all_topics = ("calls", "store", "inspect", "compile", "fetch")
         self._live("settle", all_topics, {}, *worker)
         keys = {"API_KEYS_TABLE": self.data.api_keys.table_name}
-        self._live("reconcile", all_topics, keys, *worker)
+        compiles, inspections = self._share("compile"), self._share("inspect")
+        self._live("reconcile", all_topics, keys | compiles | inspections, *worker)
         encoder = (stage.encoder_timeout_seconds, stage.encoder_memory_mb)
-        self._live("compile_videos", ("compile", "fetch"), origins | self._source_origins(), *encoder, encodes=True)
-        self._live("inspect_media", (), {}, *encoder, encodes=True)
+        of_compile = origins | waiters | self._source_origins() | compiles
+        self._live("compile_videos", ("compile", "fetch"), of_compile, *encoder, encodes=True)
+        self._live("inspect_media", ("inspect",), inspections, *encoder, encodes=True)
         for name, environment in (("migrate", {}), ("account", keys | origins)):
             made = self._function(
                 name, World.INSIDE, {"DATABASE_URL": self._address("database-url"), **environment},
@@ -102,6 +105,8 @@ class ServiceStack(Stack):
             bucket.grant_delete(made["compile_videos"], prefix)
         for prefix in ("uploads/*", "reference-frames/*"):
             bucket.grant_put(made["review"], prefix)
+        # Images that come inside a request.
+        bucket.grant_put(made["generate_media"], "uploads/*")
         for prefix in ("incoming/*", "uploads/*"):
             bucket.grant_read(made["inspect_media"], prefix)
             bucket.grant_delete(made["inspect_media"], prefix)
@@ -178,6 +183,10 @@ class ServiceStack(Stack):
         )  # fmt: skip
         self.media.bucket.grant_put(fetcher, "fetched/*")
         self.media.bucket.grant_read(fetcher, "fetched/*")
+
+    def _share(self, topic: str) -> dict[str, str]:
+        """How many of a queue's workers one account may have."""
+        return {f"{topic.upper()}_SHARE": str(self.stage.queues[topic].share_of_account)}
 
     def _source_origins(self) -> dict[str, str]:
         """Where sources may lie that callers name by URL, besides every public https address."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -13,15 +13,19 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from shared.domain.errors import DependencyDown
 from shared.domain.messages import Report, body_of
+from shared.observability import logger
 from shared.ports import Clock
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
 
 KEPT_AFTER_END = timedelta(days=7)
 LONGEST_DELAY_SECONDS = 900
+# SQS takes ten messages a call (SendMessageBatch).
+MOST_IN_A_BATCH = 10
 # Items are limited to 400 KB (DynamoDB quotas): of what is larger the version alone is kept, the truth has the rest.
 LARGEST_SNAPSHOT_BYTES = 390_000
 _NONE = {"S": "null"}
@@ -175,18 +179,32 @@ class SqsQueue:
     def __init__(self, client: SQSClient, urls: Mapping[str, str]) -> None:
         self._client, self._urls = client, dict(urls)
 
-    def send(self, topic: str, body: Mapping[str, Any], delay_seconds: int = 0) -> None:
+    def send(self, topic: str, messages: Sequence[tuple[Mapping[str, Any], int]]) -> Sequence[int]:
+        entries = [_entry(number, *message) for number, message in enumerate(messages)]
+        batches = [entries[start : start + MOST_IN_A_BATCH] for start in range(0, len(entries), MOST_IN_A_BATCH)]
+        taken = [number for batch in batches for number in self._taken(topic, batch)]
+        if messages and not taken:
+            raise _down("The queue")
+        return taken
+
+    def _taken(self, topic: str, batch: Sequence[SendMessageBatchRequestEntryTypeDef]) -> list[int]:
         try:
-            self._client.send_message(
-                QueueUrl=self._urls[topic],
-                MessageBody=json.dumps(body, default=_plain),
-                DelaySeconds=min(max(delay_seconds, 0), LONGEST_DELAY_SECONDS),
-            )
+            answer = self._client.send_message_batch(QueueUrl=self._urls[topic], Entries=batch)
         except _DOWN as error:
-            raise _down("The queue") from error
+            logger.warning("queue_unavailable", extra={"topic": topic, "reason": type(error).__name__})
+            return []
+        return [int(one["Id"]) for one in answer.get("Successful", ())]
 
     def carries(self, topic: str) -> bool:
         return topic in self._urls
+
+
+def _entry(number: int, body: Mapping[str, Any], delay_seconds: int) -> SendMessageBatchRequestEntryTypeDef:
+    return {
+        "Id": str(number),
+        "MessageBody": json.dumps(body, default=_plain),
+        "DelaySeconds": min(max(delay_seconds, 0), LONGEST_DELAY_SECONDS),
+    }
 
 
 class SqsReports:
@@ -196,7 +214,7 @@ class SqsReports:
         self._queue = SqsQueue(client, {"reports": url})
 
     def send(self, report: Report) -> None:
-        self._queue.send("reports", body_of(report))
+        self._queue.send("reports", [(body_of(report), 0)])
 
 
 class SettleFunction:

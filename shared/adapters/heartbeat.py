@@ -13,7 +13,7 @@ BEAT_SECONDS = 20.0
 
 @contextmanager
 def heartbeat(renew: Callable[[], bool], beat_seconds: float = BEAT_SECONDS) -> Iterator[threading.Event]:
-    """Renews a lease from a thread of its own; the event is set once the lease is lost."""
+    """Renew a lease from a thread of its own; the event is set once the lease is lost or can be renewed no more."""
     from shared.observability import logger
 
     lost, over = threading.Event(), threading.Event()
@@ -22,9 +22,13 @@ def heartbeat(renew: Callable[[], bool], beat_seconds: float = BEAT_SECONDS) -> 
         try:
             return renew()
         except DependencyDown as error:
-            # Nobody else can take the lease either while the truth is down.
+            # No other worker can take the lease either while the database is down.
             logger.warning("heartbeat_missed", extra={"reason": error.code})
             return True
+        except Exception:  # noqa: BLE001 - logged; the work is told to stop
+            # Without this thread the lease runs out unseen, and a second worker starts beside this one.
+            logger.exception("heartbeat_ended")
+            return False
 
     def beat() -> None:
         while not over.wait(beat_seconds):

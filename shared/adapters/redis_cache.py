@@ -36,13 +36,14 @@ return 1
 """
 
 
-# Expired places are cleared by whoever asks next, so a killed waiter gives his back too.
+# Expired places are cleared by the next caller, so a killed waiter gives its place back too. The key outlives the
+# longest wait: a short one must not end the others' places.
 _SIT = """
 local now = tonumber(redis.call('TIME')[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
 if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[1]) then return 0 end
 redis.call('ZADD', KEYS[1], now + tonumber(ARGV[2]), ARGV[3])
-redis.call('EXPIRE', KEYS[1], ARGV[2])
+if redis.call('TTL', KEYS[1]) < tonumber(ARGV[2]) then redis.call('EXPIRE', KEYS[1], ARGV[2]) end
 return 1
 """
 

@@ -9,7 +9,14 @@ from typing import Any
 from uuid import UUID
 
 from shared.domain.jobs import OF_CLIPS, Job, iso
-from shared.domain.storage_keys import USER_ROOTS, compiled_folder, fetched_folder, generated_folder, incoming_folder
+from shared.domain.storage_keys import (
+    USER_ROOTS,
+    compiled_folder,
+    fetched_folder,
+    generated_folder,
+    incoming_folder,
+    upload_folder,
+)
 
 WHOLE_USER = "user"
 STORES = (
@@ -64,8 +71,11 @@ class Erasure:
         if self.subject == WHOLE_USER:
             return [incoming_folder(job.id)]
         uploaded = [str(job.request["key"])] if job.kind == "upload" and "key" in job.request else []
-        made = generated_folder(job.account_id, self.user_id or job.user_id, job.created_at, job.id)
-        return [incoming_folder(job.id), f"{made}/", *uploaded]
+        user_id = self.user_id or job.user_id
+        made = generated_folder(job.account_id, user_id, job.created_at, job.id)
+        # Images that came inside the job's request.
+        sent = upload_folder(job.account_id, user_id, job.id)
+        return [incoming_folder(job.id), f"{made}/", f"{sent}/", *uploaded]
 
     def plus(self, counts: Mapping[str, int]) -> Erasure:
         """With more found in this round."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 from uuid import UUID
 
 from shared.domain.errors import Forbidden
@@ -16,11 +16,18 @@ SNAPSHOT_FORMAT = 1
 # Kinds of jobs that look at clips, and of these the ones that make nothing and tell.
 TOLD = frozenset({"plan", "probe"})
 OF_CLIPS = TOLD | {"compile"}
+# Queues whose work takes a processor for seconds or minutes: an account has a share of their workers.
+Lane = Literal["compile", "inspect"]
 
 # As the database has them.
 JobStep = Literal[
     "pending", "estimating", "generating", "downloading", "processing", "uploading", "storing", "awaiting_approval"
 ]
+
+
+def lane_of(kind: str) -> Lane:
+    """The queue in which a job of this kind has its long work done."""
+    return "compile" if kind in OF_CLIPS else "inspect"
 
 
 class JobStatus(StrEnum):
@@ -168,6 +175,30 @@ class Job:
     completed_at: datetime | None = None
     updated_at: datetime | None = None
     erased_at: datetime | None = None
+
+
+class JobRef(Protocol):
+    """What a row that belongs to a job needs to know of it."""
+
+    @property
+    def id(self) -> UUID: ...
+
+    @property
+    def account_id(self) -> UUID: ...
+
+    @property
+    def status(self) -> JobStatus: ...
+
+
+@dataclass(frozen=True, slots=True)
+class LeanJob:
+    """A job without its documents, for steps that go through many: they may be large."""
+
+    id: UUID
+    account_id: UUID
+    kind: str
+    status: JobStatus
+    has_incoming: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,9 @@ from uuid import UUID
 
 from shared.domain.storage_keys import job_of_upload
 
+# The queues that announcements go to, besides events.
+TOPICS = ("calls", "store", "inspect", "compile", "fetch")
+
 
 @dataclass(frozen=True, slots=True)
 class ProviderCall:

@@ -1,4 +1,4 @@
-"""Pictures a request starts from, as a caller may name them: a URL, a small `data:` URI, or what is stored here."""
+"""Images a request starts from, as a caller may name them: a URL, a small `data:` URI, or what is stored here."""
 
 from __future__ import annotations
 
@@ -39,6 +39,17 @@ def plain_data_uri(value: str) -> str:
     match = _DATA_URI.match(value[:_LONGEST_DATA_PREFIX])
     assert match is not None, "refused by image_problem"
     return f"data:{match[1].lower()};base64,{value[match.end() :]}"
+
+
+def image_of(data_uri: str) -> tuple[str, bytes]:
+    """Content type and bytes of a `data:` URI without `image_problem`."""
+    kind, _, encoded = data_uri.removeprefix("data:").partition(";base64,")
+    return kind, base64.b64decode(encoded)
+
+
+def data_uri_of(content_type: str, image: bytes) -> str:
+    """The image as a `data:` URI."""
+    return f"data:{content_type};base64,{base64.b64encode(image).decode()}"
 
 
 def _stored_problem(value: Mapping[str, Any]) -> str | None:

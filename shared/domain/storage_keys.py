@@ -17,6 +17,7 @@ EXTENSIONS = {
 }  # fmt: skip
 
 _ATTEMPT_AND_OUTPUT = re.compile(r"[0-9]{1,9}/[0-9]{1,9}", re.ASCII)
+_INLINE = "inline-"
 # Of UTF-8 (Amazon S3 User Guide, object key names).
 LONGEST_KEY_BYTES = 1024
 # What the providers say of their models; written from outside, read inside.
@@ -67,6 +68,17 @@ def compiled_folder(account_id: UUID, script_id: int | None, job_id: UUID) -> st
 def upload_folder(account_id: UUID, user_id: str, upload_id: UUID) -> str:
     """Folder of files that were uploaded together, with no slash at its end."""
     return f"uploads/{account_id}/{user_id}/{upload_id}"
+
+
+def inline_image_key(account_id: UUID, user_id: str, job_id: UUID, sha256: str) -> str:
+    """Where an image lies that came inside the request for a job. Small enough to be sent on inside one."""
+    return f"{upload_folder(account_id, user_id, job_id)}/{_INLINE}{sha256}"
+
+
+def is_inline_image(key: str) -> bool:
+    """Whether a key is one that `inline_image_key` makes."""
+    parts = key.split("/")
+    return len(parts) == 5 and parts[0] == "uploads" and parts[4].startswith(_INLINE)
 
 
 def frames_folder(account_id: UUID, user_id: str, created_at: datetime, upload_id: UUID) -> str:

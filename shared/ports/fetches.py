@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import Protocol
 from uuid import UUID
 
@@ -21,6 +21,9 @@ class Fetches(Protocol):
     def open_fetches(self, job_id: UUID) -> Sequence[SourceFetch]:
         """The job's that have not ended, by number."""
 
+    def fetch_urls(self, job_id: UUID) -> Mapping[int, str]:
+        """The URLs of all the job's fetches, by number."""
+
     def held_fetches(self, account_id: UUID) -> int:
         """How many workers are at, of the account's unfinished jobs."""
 
@@ -35,9 +38,6 @@ class Fetches(Protocol):
 
     def end_fetch(self, fetch: SourceFetch, state: FetchState) -> None:
         """It was brought, or never will be."""
-
-    def due_fetches(self, limit: int) -> Sequence[SourceFetch]:
-        """Those the sweep should ask for, longest due first."""
 
     def keys_awaited(self, keys: Sequence[str]) -> Set[str]:
         """Those of the keys that an unfinished job's source has or is to have."""

@@ -10,7 +10,17 @@ from decimal import Decimal
 from typing import Any, Protocol
 from uuid import UUID
 
-from shared.domain.jobs import Attempt, AttemptState, Job, JobFilter, JobStatus, KeptKey
+from shared.domain.jobs import (
+    Attempt,
+    AttemptState,
+    Job,
+    JobFilter,
+    JobRef,
+    JobStatus,
+    KeptKey,
+    Lane,
+    LeanJob,
+)
 from shared.domain.pace import Pace
 from shared.domain.scripts import Script, SectionVideo
 from shared.domain.uploads import Upload
@@ -47,17 +57,22 @@ class Transaction(Erasures, Fetches, Protocol):
     def kept_key(self, account_id: UUID, route: str, key: str) -> KeptKey | None:
         """What was made under a key that was taken."""
 
-    def forget_keys(self, kept_for: timedelta) -> int:
-        """Forgets keys that were taken longer ago; how many."""
+    def prune(self, table: str, kept_for: timedelta, limit: int) -> int:
+        """Removes rows of a technical table that are older, so many at most; how many."""
 
     def job(self, account_id: UUID, job_id: UUID) -> Job | None:
         """The account's job."""
 
+    def decoded_of(self, account_id: UUID, job_ids: Sequence[UUID]) -> Mapping[UUID, Mapping[str, Any] | None]:
+        """What was found when the clips of these jobs of the account were decoded."""
+
     def compile_runs(self, strategy: str, limit: int) -> Sequence[tuple[float, float]]:
         """Seconds reckoned and seconds taken of the stage's last compiles, newest first."""
 
-    def lock_job(self, job_id: UUID) -> Job | None:
-        """The job of any account, locked until the end; for workers, never for callers."""
+    def lock_job(self, job_id: UUID, *, wait: bool = True) -> Job | None:
+        """The job of any account, locked until the end; for workers, never for callers. Without waiting, None also
+        when another transaction has it.
+        """
 
     def jobs(self, account_id: UUID, narrow: JobFilter) -> Sequence[Job]:
         """A page of the account's jobs, newest first."""
@@ -77,7 +92,7 @@ class Transaction(Erasures, Fetches, Protocol):
     def renew_lease(self, job_id: UUID, owner: str, seconds: int) -> bool:
         """Prolongs the owner's lease; False when it was lost or the job has finished."""
 
-    def add_event(self, job: Job, name: str, details: Mapping[str, Any] | None = None) -> None:
+    def add_event(self, job: JobRef, name: str, details: Mapping[str, Any] | None = None) -> None:
         """Adds to the job's history."""
 
     def events(self, account_id: UUID, job_id: UUID) -> Sequence[Mapping[str, Any]]:
@@ -100,11 +115,16 @@ class Transaction(Erasures, Fetches, Protocol):
         """Sets an attempt's state and columns."""
 
     # outbox and inbox
-    def announce(self, job: Job, topic: str, body: Mapping[str, Any], delay_seconds: int = 0) -> None:
+    def announce(self, job: JobRef, topic: str, body: Mapping[str, Any], delay_seconds: int = 0) -> None:
         """Writes an outbox row: it goes out after the commit, or with the sweep."""
 
-    def unsent(self, job_id: UUID | None, limit: int) -> Sequence[Announcement]:
-        """Rows that are due and unsent, of one job or of all, locked and skipping those others hold."""
+    def claim_unsent(self, job_id: UUID | None, topics: Sequence[str], limit: int) -> Sequence[Announcement]:
+        """Rows of these topics that are due and unsent, of one job or of all, oldest first. For half a minute they
+        are the caller's to send: nobody else is given them, and no transaction need stay open for it.
+        """
+
+    def release_unsent(self, ids: Sequence[int]) -> None:
+        """Claimed rows that could not be sent are anybody's to send again."""
 
     def mark_sent(self, ids: Sequence[int]) -> None:
         """The rows have been handed to their queues."""
@@ -210,6 +230,9 @@ class Transaction(Erasures, Fetches, Protocol):
     def insert_upload(self, upload: Upload) -> bool:
         """Writes forms that are given out; False when their idempotency key is taken in this account."""
 
+    def open_uploads(self, account_id: UUID, now: datetime) -> tuple[int, int, datetime | None]:
+        """How many files and bytes the account's forms that are still good take, and when the first of them expires."""
+
     def upload_by_key(self, account_id: UUID, key: str) -> Upload | None:
         """The forms that took this idempotency key."""
 
@@ -229,18 +252,59 @@ class Transaction(Erasures, Fetches, Protocol):
     def accounts(self) -> Sequence[Mapping[str, Any]]:
         """All accounts, oldest first."""
 
+    # turns
+    def lock_account(self, account_id: UUID) -> None:
+        """Until the end nobody else makes a job or gives out a form in the account; after the locks of jobs and
+        budgets."""
+
+    def lock_turns(self, account_id: UUID, lane: Lane) -> None:
+        """Until the end nobody else takes or leaves a turn of the account; after the locks of jobs and budgets."""
+
+    def at_work(self, account_id: UUID, lane: Lane) -> int:
+        """How many jobs of the account a worker of this lane has under a live lease."""
+
+    def wait_for_turn(self, job: JobRef, lane: Lane) -> None:
+        """The job waits in its row, without a message, until `next_in_turn`."""
+
+    def next_in_turn(self, account_id: UUID, lane: Lane, limit: int) -> Sequence[LeanJob]:
+        """The account's jobs that have waited longest, which wait no more."""
+
+    def accounts_waiting(self, lane: Lane) -> Sequence[UUID]:
+        """Accounts with jobs that wait for their turn."""
+
     # sweeps
-    def lapsed(self, limit: int) -> Sequence[Job]:
-        """Unfinished jobs whose lease has run out, locked."""
+    def savepoint(self) -> AbstractContextManager[None]:
+        """What is done inside is undone alone when it raises."""
 
-    def overdue(self, limit: int) -> Sequence[Job]:
-        """Unfinished jobs past their deadline, locked."""
+    def due_jobs(self, limit: int) -> Sequence[UUID]:
+        """Unfinished jobs whose lease has expired, or whose message may be lost."""
 
-    def attempts_to_check(self, limit: int) -> Sequence[Attempt]:
-        """Attempts whose next check is due, locked."""
+    def lock_due_job(self, job_id: UUID) -> LeanJob | None:
+        """One of them, locked; None when it is not due any more, or another sweep holds it."""
 
-    def unpublished(self, limit: int) -> Sequence[Job]:
+    def requeue(self, job_id: UUID) -> None:
+        """Takes the lease away; the sweep looks again, each time twice as late."""
+
+    def overdue(self, limit: int) -> Sequence[UUID]:
+        """Unfinished jobs past their deadline."""
+
+    def lock_overdue(self, job_id: UUID) -> Job | None:
+        """One of them, locked; None when it is no more, or another sweep holds it."""
+
+    def set_back(self, row_id: str, seconds: int) -> None:
+        """The sweep finds the row no more for so long; nothing of the row itself is changed."""
+
+    def attempts_to_check(self, limit: int) -> Sequence[tuple[UUID, UUID]]:
+        """Jobs and their attempts whose next check is due."""
+
+    def due_fetches(self, limit: int) -> Sequence[tuple[UUID, int]]:
+        """Jobs and the numbers of their fetches that the sweep should ask for, longest due first."""
+
+    def unpublished(self, limit: int) -> Sequence[UUID]:
         """Jobs whose live view is behind by more than a few seconds."""
+
+    def job_of_any_account(self, job_id: UUID) -> Job | None:
+        """The job, unlocked; for workers, never for callers."""
 
     def mark_published(self, job_id: UUID, version: int) -> None:
         """The live view holds this version."""
@@ -280,6 +344,12 @@ class Records(Protocol):
 
     def transaction(self) -> AbstractContextManager[Transaction]:
         """Opens a transaction; commits when left without an error. Raises DependencyDown."""
+
+    def slot(self, account_id: UUID, name: str, most: int) -> AbstractContextManager[bool]:
+        """Whether the account had fewer than so many slots of this name taken; while open, one more is.
+
+        A slot goes with the process that took it. Raises DependencyDown.
+        """
 
     def ping(self) -> None:
         """Raises DependencyDown when the truth does not answer."""

@@ -39,8 +39,11 @@ class Clock(Protocol):
 class Queue(Protocol):
     """The queues by topic. At least once, in no order."""
 
-    def send(self, topic: str, body: Mapping[str, Any], delay_seconds: int = 0) -> None:
-        """Sends one message, at most 900 s late. Raises DependencyDown."""
+    def send(self, topic: str, messages: Sequence[tuple[Mapping[str, Any], int]]) -> Sequence[int]:
+        """Sends bodies, each so many seconds late (at most 900); the places of those that were taken, from 0.
+
+        Raises DependencyDown when none was.
+        """
 
     def carries(self, topic: str) -> bool:
         """Whether this function may send to the topic."""
@@ -72,6 +75,9 @@ class LiveView(Protocol):
     def replace(self, snapshot: Mapping[str, Any]) -> bool:
         """Writes over whatever is held; whether that was something else. Raises DependencyDown."""
 
+    def ping(self) -> bool:
+        """Whether the cache answers."""
+
     def page(self, after: str | None, limit: int) -> tuple[Mapping[UUID, int], str | None]:
         """Versions of snapshots by job, in no order, and where to go on, None at the end. Raises DependencyDown."""
 
@@ -90,6 +96,9 @@ class StatusCache(Protocol):
 
     def replace(self, snapshot: Mapping[str, Any]) -> bool:
         """Writes over whatever is held; whether that was something else. Raises DependencyDown."""
+
+    def ping(self) -> bool:
+        """Whether the cache answers."""
 
 
 class Waiters(Protocol):

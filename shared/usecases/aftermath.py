@@ -5,10 +5,13 @@ None of it is needed for the truth: what fails here is done by the minute sweep.
 
 from __future__ import annotations
 
+from itertools import groupby
+from operator import attrgetter
 from uuid import UUID
 
 from shared.domain.errors import DependencyDown
 from shared.domain.jobs import Job, snapshot
+from shared.domain.messages import TOPICS
 from shared.observability import job_fields, logger
 from shared.ports import LiveView, Queue, Records, StatusCache
 
@@ -31,14 +34,31 @@ class Aftermath:
         return job
 
     def send(self, job_id: UUID | None = None) -> int:
-        """Sends due announcements, of one job or of all; how many. Others' topics are left to the sweep."""
+        """Sends due announcements, of one job or of all; how many. Others' topics are left to the sweep.
+
+        A row that was sent and not marked, as the process died between, is sent again by the sweep.
+        """
+        topics = [topic for topic in TOPICS if self._queue.carries(topic)]
         with self._records.transaction() as tx:
-            rows = [row for row in tx.unsent(job_id, BATCH) if self._queue.carries(row.topic)]
-            for row in rows:
-                self._queue.send(row.topic, row.body, row.delay_seconds)
-            if rows:
-                tx.mark_sent([row.id for row in rows])
-        return len(rows)
+            rows = tx.claim_unsent(job_id, topics, BATCH)
+        sent: list[int] = []
+        down: DependencyDown | None = None
+        for topic, group in groupby(sorted(rows, key=attrgetter("topic")), key=attrgetter("topic")):
+            of_topic = list(group)
+            try:
+                taken = self._queue.send(topic, [(row.body, row.delay_seconds) for row in of_topic])
+            except DependencyDown as error:
+                # One queue that does not answer keeps nothing from the others.
+                down = error
+                continue
+            sent += [of_topic[place].id for place in taken]
+        if rows:
+            with self._records.transaction() as tx:
+                tx.mark_sent(sent)
+                tx.release_unsent([row.id for row in rows if row.id not in sent])
+        if down is not None:
+            raise down
+        return len(sent)
 
     def publish(self, job: Job) -> None:
         """Writes the snapshot to the live view and the cache."""

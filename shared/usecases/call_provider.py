@@ -6,8 +6,18 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from shared.domain.errors import PROVIDER_ERROR, AnswerLost, NotFound, ProviderBusy, ProviderRefused
+from shared.domain.errors import (
+    PROVIDER_ERROR,
+    AnswerLost,
+    BadMedia,
+    DependencyDown,
+    NotFound,
+    ProviderBusy,
+    ProviderRefused,
+)
 from shared.domain.messages import CallAccepted, CallRejected, CallUnresolved, PredictionSeen, ProviderCall, Report
+from shared.domain.sources import data_uri_of
+from shared.domain.storage_keys import is_inline_image
 from shared.observability import logger
 from shared.ports import Inside, MediaStore, Prediction, Provider, Reports
 
@@ -31,15 +41,35 @@ def call_provider(
     if claim["verdict"] not in ("go", "resolve"):
         return
     url = webhook_url(message.jobId, message.attemptId)
-    act = _create if claim["verdict"] == "go" else _resolve
-    reports.send(act(message, {**claim, "request": _signed(claim["request"], media)}, provider, url))
+    if claim["verdict"] == "resolve":
+        reports.send(_resolve(message, {**claim, "request": _sent(claim["request"], media)}, provider, url))
+        return
+    try:
+        request = _sent(claim["request"], media)
+    except (DependencyDown, NotFound, BadMedia) as error:
+        # Nothing was called, and the inside is told so: a claimed call without an answer would count as spent.
+        retryable = isinstance(error, DependencyDown)
+        reports.send(CallRejected(message.jobId, message.attemptId, error.code, error.sentence, retryable))
+        return
+    reports.send(_create(message, {**claim, "request": request}, provider, url))
 
 
-def _signed(request: Mapping[str, Any], media: MediaStore) -> Mapping[str, Any]:
-    """The request with addresses for the pictures stored here: signed for this call alone, kept nowhere."""
+def _sent(request: Mapping[str, Any], media: MediaStore) -> Mapping[str, Any]:
+    """The request with the images stored here, as the provider takes them: kept nowhere else.
+
+    Raises DependencyDown, NotFound, BadMedia.
+    """
     given = request["input"]
-    urls = {name: media.signed_url(given[name]["s3Key"]) for name in request.get("stored", ())}
-    return {**request, "input": {**given, **urls}}
+    images = {name: _image(given[name]["s3Key"], media) for name in request.get("stored", ())}
+    return {**request, "input": {**given, **images}}
+
+
+def _image(key: str, media: MediaStore) -> str:
+    """An address signed for this call alone; what came inside a request is sent on inside one."""
+    stored = media.head(key) if is_inline_image(key) else None
+    if stored is None:
+        return media.signed_url(key)
+    return data_uri_of(stored.content_type, media.read(key, 0, stored.size_bytes, stored.etag))
 
 
 def _create(message: ProviderCall, claim: Mapping[str, Any], provider: Provider, url: str) -> Report:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -12,18 +13,20 @@ from uuid import UUID, uuid4
 
 from shared.domain.errors import BadMedia, Conflict, DependencyDown, NotFound, OutOfTime
 from shared.domain.jobs import TOLD, Job, JobStatus, JobStep
-from shared.domain.messages import JobMessage, body_of
+from shared.domain.row_limits import RESULT_BYTES, json_bytes
 from shared.domain.storage_keys import compiled_folder
 from shared.media.estimate import Estimate, estimate
 from shared.media.target import Wishes
 from shared.observability import COMPILE_STRATEGY, count, job_fields, logger
 from shared.ports import Clock, MediaStore, Records, Transaction
 from shared.usecases.aftermath import Aftermath
+from shared.usecases.compile_videos import with_decoded
 from shared.usecases.ending import end_job, fail_job
 from shared.usecases.film import Film, Planned, Work
 from shared.usecases.film_work import FilmWork
 from shared.usecases.inspect_media import Place
 from shared.usecases.shown_plan import notes_of, reasons_of, shown_plan, shown_probe
+from shared.usecases.turns import Turns, announce_work
 
 # Progress is told at most that often.
 TELL_SECONDS = 1.0
@@ -64,6 +67,7 @@ class FilmMaker:
     workplace: Callable[[UUID, str], AbstractContextManager[Place]]
     lease_seconds: int
     memory_mb: int
+    turns: Turns
 
     def compile(self, job_id: UUID, *, limit_seconds: float | None = None) -> None:
         """One message of queue `compile`; nothing when the job has ended or another worker has it.
@@ -93,7 +97,7 @@ class FilmMaker:
         teller = _Teller(self.records, self.aftermath, self.clock, job.id, owner)
         work = FilmWork(self.media, self.clock, place, teller.tell, work_of(job))
         if job.kind in TOLD:
-            self._end(job, owner, progress=100, result=self._told(job, work))
+            self._end(job, owner, progress=100, result=self._kept(job, self._told(job, work)))
             return
         planned = work.plan()
         expected_seconds = 0.0 if limit_seconds is None else self.estimate(planned).seconds
@@ -115,7 +119,7 @@ class FilmMaker:
             if held is not None and held.lease_owner == owner:
                 seconds = held.estimated_seconds if expected_seconds is None else Decimal(str(expected_seconds))
                 tx.touch_job(held, lease_owner=None, lease_until=None, estimated_seconds=seconds)
-                tx.announce(held, "compile", body_of(JobMessage(str(held.id))))
+                announce_work(tx, held, "compile")
         self.aftermath.of(job)
 
     def _begin(self, job_id: UUID, owner: str) -> Job | None:
@@ -123,10 +127,13 @@ class FilmMaker:
             # A message may come before the clips have.
             if tx.open_fetches(job_id):
                 return None
-            leased = tx.take_lease(job_id, owner, self.lease_seconds)
+            leased = self.turns.claim(tx, job_id, owner, self.lease_seconds)
             if leased is None:
                 return None
             moved = tx.move_job(leased, JobStatus.PROCESSING, current_step="downloading")
+            if moved is not None:
+                sources = with_decoded(tx, moved.request["sources"], moved.account_id)
+                moved = replace(moved, request={**moved.request, "sources": sources})
         if moved is not None:
             self.aftermath.of(moved)
         return moved
@@ -137,6 +144,14 @@ class FilmMaker:
             return shown_probe(work.look_closely())
         planned = work.plan()
         return shown_plan(job.request["sources"], planned, self.estimate(planned))
+
+    def _kept(self, job: Job, told: dict[str, Any]) -> dict[str, Any]:
+        """What a job answers as its row keeps it: what is large lies in the bucket."""
+        if json_bytes(told) <= RESULT_BYTES:
+            return told
+        key = f"{compiled_folder(job.account_id, job.script_id, job.id)}/{job.kind}.json"
+        self.media.replace_text(key, json.dumps(told))
+        return {"documentKey": key}
 
     def _complete(self, job: Job, owner: str, film: Film) -> None:
         self._end(
@@ -155,6 +170,9 @@ class FilmMaker:
             ended = end_job(tx, held, JobStatus.COMPLETED, clock=self.clock, actual_cost_usd=Decimal(0), **changes)
             if ended is not None and film is not None:
                 _book(tx, ended, film)
+            elif ended is not None and "documentKey" in ended.result:
+                key = ended.result["documentKey"]
+                tx.log_storage(ended, "upload", key, success=True, size_bytes=None, duration_ms=0)
         if ended is not None:
             self.aftermath.of(ended)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
+from shared.domain.fetches import SourceFetch
 from shared.domain.jobs import Job
 from shared.ports import MediaStore
 from shared.usecases.generate_media import RETRY_ROUTE
@@ -70,14 +71,10 @@ class CompileRequest:
         return replace(self, clips=clips)
 
     @classmethod
-    def of_stored(cls, asked: Mapping[str, Any], job: Job, idempotency_key: str | None) -> CompileRequest:
-        """The request a job's row keeps, to be made again."""
-        clips = [
-            ClipSource(
-                clip["videoId"], UUID(clip["jobId"]) if clip["jobId"] else None, clip.get("s3Key"), clip.get("url")
-            )
-            for clip in asked["clips"]
-        ]
+    def of_stored(cls, job: Job, urls: Mapping[int, str], idempotency_key: str | None) -> CompileRequest:
+        """The request a job's row keeps, to be made again; `urls` by the numbers of its fetches."""
+        asked = job.request
+        clips = [_stored_clip(clip, urls) for clip in asked["clips"]]
         fetched = {
             clip.url: source["key"] for clip, source in zip(clips, asked["sources"], strict=False) if clip.url
         }  # fmt: skip
@@ -98,6 +95,19 @@ def body_asked(request: CompileRequest) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def stored_body(request: CompileRequest, fetches: Sequence[SourceFetch]) -> dict[str, Any]:
+    """The body in the job's row: a URL, which may be long, stands in its fetch and is named by its number."""
+    numbers = {fetch.url: fetch.number for fetch in fetches}
+    body = body_asked(request)
+    body["clips"] = [
+        {**{name: value for name, value in clip.items() if name != "url"}, "fetch": numbers[clip["url"]]}
+        if "url" in clip
+        else clip
+        for clip in body["clips"]
+    ]
+    return body
+
+
 def request_hash(request: CompileRequest) -> str:
     """By which the same request is known again: a dry run of a route is another body than a film by it."""
     dry_run = request.kind == "plan" and request.route not in (PLAN_ROUTE, RETRY_ROUTE)
@@ -112,3 +122,9 @@ def once_of(request: CompileRequest) -> Once:
 def _named(clip: ClipSource) -> dict[str, Any]:
     named = {"videoId": clip.video_id, "jobId": str(clip.job_id) if clip.job_id else None}
     return named | ({"s3Key": clip.s3_key} if clip.s3_key else {}) | ({"url": clip.url} if clip.url else {})
+
+
+def _stored_clip(clip: Mapping[str, Any], urls: Mapping[int, str]) -> ClipSource:
+    # Rows that an earlier release wrote have the URL itself.
+    url = urls[clip["fetch"]] if "fetch" in clip else clip.get("url")
+    return ClipSource(clip["videoId"], UUID(clip["jobId"]) if clip["jobId"] else None, clip.get("s3Key"), url)

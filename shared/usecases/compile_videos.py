@@ -14,20 +14,24 @@ from shared.domain.jobs import Caller, Job
 from shared.domain.messages import JobMessage, body_of
 from shared.domain.scripts import SectionVideo
 from shared.domain.storage_keys import fetched_folder, user_of_own_key
-from shared.ports import Clock, MediaStore, Records, Transaction
+from shared.ports import Clock, MediaStore, Records, StoredObject, Transaction
 from shared.usecases.aftermath import Aftermath
 from shared.usecases.compile_request import (
     MOST_CLIPS,
     ClipSource,
     CompileRequest,
-    body_asked,
     clips_problem,
     request_hash,
+    stored_body,
 )
 from shared.usecases.ending import refuse_erased
 from shared.usecases.idempotency import earlier_job
 from shared.usecases.pace import check_account
 from shared.usecases.source_fetches import begin_fetches
+from shared.usecases.transfers import side_by_side
+
+# By key, what lies there; None where nothing does.
+Files = Mapping[str, StoredObject | None]
 
 INLINE_LIMIT_SECONDS = 20
 DELAY_OF_INLINE_SECONDS = 30
@@ -57,13 +61,15 @@ def request_compile(
     RateLimited.
     """
     request, job_id = request.at_home(media), uuid4()
-    with records.transaction() as tx:
-        asked_before = (caller.account_id, request.route, request.idempotency_key, request_hash(request))
-        earlier = earlier_job(tx, *asked_before)
+    asked_before = (caller.account_id, request.route, request.idempotency_key, request_hash(request))
+    if request.idempotency_key is not None:
+        with records.transaction() as tx:
+            earlier = earlier_job(tx, *asked_before)
         if earlier is not None:
             return earlier
-        sources = sources_of(tx, request, caller, media)
-        sources, fetches = placed(sources, request, caller, job_id, media)
+    files = files_of(request, caller, media)
+    with records.transaction() as tx:
+        sources, fetches = placed(sources_of(tx, request, caller, files), request, caller, job_id, files)
         written = tx.insert_job(_new_job(request, caller, job_id, sources, fetches, clock))
         if written is None:
             # Written by another call since it was looked for.
@@ -72,8 +78,7 @@ def request_compile(
             return earlier
         tx.add_event(written, "job.created", {"clips": len(sources)})
         begin_fetches(tx, written, fetches)
-        if fetches:
-            check_account(tx, written)
+        check_account(tx, written)
         if not tx.open_fetches(job_id):
             inline = may_run_inline(written) and request.retry_of is None
             delay_seconds = DELAY_OF_INLINE_SECONDS if inline else 0
@@ -84,11 +89,21 @@ def request_compile(
 def may_run_inline(job: Job) -> bool:
     """Whether the caller can wait for this job."""
     named = job.request.get("clips", ())
-    quick = (job.estimated_seconds or 0) <= INLINE_LIMIT_SECONDS and not any(clip.get("url") for clip in named)
+    quick = (job.estimated_seconds or 0) <= INLINE_LIMIT_SECONDS and not any("fetch" in clip for clip in named)
     return quick and job.kind == "compile" and not job.status.finished
 
 
-def sources_of(tx: Transaction, request: CompileRequest, caller: Caller, media: MediaStore) -> list[dict[str, Any]]:
+def files_of(request: CompileRequest, caller: Caller, media: MediaStore) -> Files:
+    """What lies under the keys that a request names; asked before its transaction, which must not wait for the bucket.
+
+    Raises DependencyDown.
+    """
+    own = {clip.s3_key for clip in request.clips if clip.s3_key and user_of_own_key(clip.s3_key, caller.account_id)}
+    keys = sorted(own | set(request.fetched.values()))
+    return dict(zip(keys, side_by_side(media.head, keys), strict=True))
+
+
+def sources_of(tx: Transaction, request: CompileRequest, caller: Caller, files: Files) -> list[dict[str, Any]]:
     """The clips that a request names, as a job's row keeps them. Raises NotFound, Conflict, InvalidRequest."""
     if request.script_id is not None:
         return _of_script(tx, request.script_id, caller)
@@ -97,11 +112,21 @@ def sources_of(tx: Transaction, request: CompileRequest, caller: Caller, media: 
         sentence = f"name 1 to {MOST_CLIPS} clips: scriptId, videoIds or clips"
         raise InvalidRequest(f"Nothing to compile: {sentence}.", details=[Mistake("clips", sentence)])
     _refuse_too_many("videoIds" if request.video_ids else "clips", len(clips))
-    return [_of_named(tx, clip, caller, media) for clip in clips]
+    return [_of_named(tx, clip, caller, files) for clip in clips]
+
+
+def with_decoded(tx: Transaction, sources: Sequence[Mapping[str, Any]], account_id: UUID) -> list[dict[str, Any]]:
+    """The sources with what was found when their clips were decoded, which the clips' own rows keep."""
+    jobs = {UUID(source["decodedBy"]) for source in sources if source.get("decodedBy")}
+    found = tx.decoded_of(account_id, sorted(jobs)) if jobs else {}
+    return [
+        {**source, "decoded": found.get(UUID(source["decodedBy"]))} if source.get("decodedBy") else dict(source)
+        for source in sources
+    ]
 
 
 def placed(
-    sources: Sequence[dict[str, Any]], request: CompileRequest, caller: Caller, job_id: UUID, media: MediaStore
+    sources: Sequence[dict[str, Any]], request: CompileRequest, caller: Caller, job_id: UUID, files: Files
 ) -> tuple[list[dict[str, Any]], list[SourceFetch]]:
     """The sources with a key each, and what of them is to be fetched: each URL once, unless it is still there."""
     fetches: dict[str, SourceFetch] = {}
@@ -109,7 +134,7 @@ def placed(
         url = source.get("url")
         if url and url not in fetches:
             kept = request.fetched.get(url)
-            there = kept is not None and media.head(kept) is not None
+            there = kept is not None and files.get(kept) is not None
             key = kept if kept and there else f"{fetched_folder(caller.account_id, job_id)}{number}"
             state: FetchState = "fetched" if there else "waiting"
             fetches[url] = SourceFetch(job_id, caller.account_id, number, url, key, state)
@@ -138,9 +163,9 @@ def _refuse_too_many(field: str, count: int) -> None:
         raise InvalidRequest(f"{field} {problem}.", details=[Mistake(field, problem)])
 
 
-def _of_named(tx: Transaction, clip: ClipSource, caller: Caller, media: MediaStore) -> dict[str, Any]:
+def _of_named(tx: Transaction, clip: ClipSource, caller: Caller, files: Files) -> dict[str, Any]:
     if clip.s3_key is not None:
-        return _of_file(clip.s3_key, caller, media)
+        return _of_file(clip.s3_key, caller, files)
     if clip.url is not None:
         # Its key is known with the job that has it fetched; whose it is nobody says.
         return {"videoId": None, "url": clip.url, "userId": None, "seconds": 10.0, "format": None, "fetched": True}
@@ -168,9 +193,9 @@ def _of_clip(tx: Transaction, clip: ClipSource, caller: Caller) -> dict[str, Any
     return _of_job(job, None)
 
 
-def _of_file(key: str, caller: Caller, media: MediaStore) -> dict[str, Any]:
+def _of_file(key: str, caller: Caller, files: Files) -> dict[str, Any]:
     user_id = user_of_own_key(key, caller.account_id)
-    stored = media.head(key) if user_id is not None else None
+    stored = files.get(key)
     if stored is None:
         raise NotFound(f"There is no file {key[:200]!r} of yours: send the file to the form POST /api/uploads gives.")
     seconds = max(10.0, stored.size_bytes / FILE_BYTES_PER_SECOND)
@@ -193,15 +218,8 @@ def _of_job(job: Job, video_id: int | None) -> dict[str, Any]:
         "format": [job.width, job.height, job.content_type, job.model_id],
         "thumbnailKey": job.thumbnail_key,
         "sizeBytes": job.size_bytes,
-        "decoded": _decoded(job),
+        "decodedBy": str(job.id),
     }
-
-
-def _decoded(job: Job) -> Mapping[str, Any] | None:
-    """What was found when the clip was decoded whole, pinned by its ETag."""
-    outputs = job.result.get("outputs") or [{}]
-    found: Mapping[str, Any] | None = outputs[0].get("decoded")
-    return found
 
 
 def _new_job(
@@ -220,7 +238,7 @@ def _new_job(
         kind=request.kind,
         route=request.route,
         idempotency_key=request.idempotency_key,
-        request={**body_asked(request), "sources": [dict(source) for source in sources]},
+        request={**stored_body(request, fetches), "sources": [dict(source) for source in sources]},
         request_hash=request_hash(request),
         media_type="video",
         script_id=request.script_id,

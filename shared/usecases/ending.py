@@ -27,6 +27,7 @@ from shared.observability import (
     seconds,
 )
 from shared.ports import Clock, Transaction
+from shared.usecases.turns import call_next
 
 # How a call that waited for its job hears of its end. A failure that is not named here lies in the media it was given.
 ENDS: Mapping[tuple[JobStatus, str | None], type[ProductError]] = {
@@ -55,6 +56,7 @@ def end_job(tx: Transaction, job: Job, to: JobStatus, *, clock: Clock, **changes
     tx.follow_job(ended)
     tx.add_event(ended, EVENT_NAMES[to], {"code": ended.error_code} if ended.error_code else None)
     tx.announce(ended, "events", _event(ended, clock))
+    call_next(tx, ended)
     count(JOBS_COMPLETED if to is JobStatus.COMPLETED else JOBS_FAILED, kind=ended.kind)
     seconds(PROCESSING_TIME, float(taken), kind=ended.kind)
     logger.info("job_ended", extra={**job_fields(ended), "action": EVENT_NAMES[to], "duration": float(taken)})

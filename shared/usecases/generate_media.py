@@ -13,6 +13,7 @@ from shared.domain.errors import InvalidRequest, Mistake, NotFound
 from shared.domain.jobs import Attempt, Caller, Job
 from shared.domain.messages import ProviderCall, body_of
 from shared.domain.prices import Price
+from shared.domain.row_limits import METADATA_BYTES, PARAMETERS_BYTES, json_bytes
 from shared.domain.scripts import Script
 from shared.domain.sources import FIRST_FRAME
 from shared.observability import JOBS_STARTED, count, job_fields, logger
@@ -70,10 +71,13 @@ def generate_media(
         return earlier
     model = catalog.model(request.media_type, request.model_id)
     fields = model.image_fields | _fallback(request, model, catalog).image_fields
-    located = locate_images(request.parameters, fields, caller, records=records, media=media)
-    request = replace(request, parameters=located)
+    job_id = uuid4()
+    located = locate_images(request.parameters, fields, job_id, request.user_id, caller, records=records, media=media)
+    request = replace(request, parameters=located.parameters)
+    _refuse_large(request)
     plans = plans_of(request, catalog, schemas)
-    job = _new_job(request, request_hash, model, plans, caller, clock)
+    located.keep(media)
+    job = _new_job(request, job_id, request_hash, model, plans, caller, clock)
     with records.transaction() as tx:
         written = _write(tx, job, request, caller)
         if written is not None:
@@ -86,6 +90,18 @@ def generate_media(
     count(JOBS_STARTED, mediaType=request.media_type)
     logger.info("generation_requested", extra={**job_fields(written), "action": "generation_requested"})
     return aftermath.of(written)
+
+
+def _refuse_large(request: GenerateRequest) -> None:
+    """Raises InvalidRequest naming what is too large for the job's row."""
+    limits = (("parameters", request.parameters, PARAMETERS_BYTES), ("metadata", request.metadata, METADATA_BYTES))
+    mistakes = [
+        Mistake(name, f"has {size} bytes as JSON, and may have {most}: shorten it")
+        for name, value, most in limits
+        if (size := json_bytes(value)) > most
+    ]
+    if mistakes:
+        raise InvalidRequest(f"{mistakes[0].path} {mistakes[0].message}.", details=mistakes)
 
 
 def _write(tx: Transaction, job: Job, request: GenerateRequest, caller: Caller) -> Job | None:
@@ -201,6 +217,7 @@ def _hash_as_asked(request: GenerateRequest, media: MediaStore) -> str:
 
 def _new_job(
     request: GenerateRequest,
+    job_id: UUID,
     request_hash: str,
     model: Model,
     plans: Mapping[str, Any],
@@ -209,7 +226,7 @@ def _new_job(
 ) -> Job:
     now = clock.now()
     return Job(
-        id=uuid4(),
+        id=job_id,
         account_id=caller.account_id,
         user_id=request.user_id,
         kind="generate",

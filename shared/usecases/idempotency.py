@@ -10,15 +10,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from shared.domain.errors import Conflict
 from shared.domain.jobs import Caller, Job
 from shared.ports import Records, Transaction
-
-KEYS_KEPT_FOR = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +80,3 @@ def refuse_other_body(earlier_hash: str, request_hash: str) -> None:
             "This Idempotency-Key was used for another body: send a new key for a new request.",
             code="idempotency_conflict",
         )
-
-
-def forget_keys(records: Records) -> int:
-    """Forgets the keys of calls older than a week; how many."""
-    with records.transaction() as tx:
-        return tx.forget_keys(KEYS_KEPT_FOR)

@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 
 from shared.domain.errors import BadMedia, Conflict, NotFound, OutOfTime
 from shared.domain.jobs import Job, JobStatus
+from shared.domain.row_limits import bounded_record
 from shared.domain.storage_keys import EXTENSIONS, generated_folder, incoming_folder
 from shared.media.clip import Clip, read_clip
 from shared.media.heads import MOST_KEYS_KEPT
@@ -26,6 +27,7 @@ from shared.ports import Clock, Encoder, MediaStore, Records
 from shared.usecases.aftermath import Aftermath
 from shared.usecases.ending import end_job, fail_job
 from shared.usecases.object_source import FileSource
+from shared.usecases.turns import Turns
 
 Workplace = Callable[[UUID, str], AbstractContextManager["Place"]]
 TEXT = "text/plain"
@@ -53,6 +55,7 @@ class Inspector:
     aftermath: Aftermath
     workplace: Workplace
     lease_seconds: int
+    turns: Turns
 
     def inspect(self, job_id: UUID) -> None:
         """One job whose media are there; not while another worker has it. What ended ones left is cleared away."""
@@ -60,7 +63,7 @@ class Inspector:
             return
         owner = f"inspect:{uuid4()}"
         with self.records.transaction() as tx:
-            job = tx.take_lease(job_id, owner, self.lease_seconds)
+            job = self.turns.claim(tx, job_id, owner, self.lease_seconds)
         if job is not None and "incoming" in job.result:
             self._work(job, owner)
         self._clear(job_id)
@@ -134,7 +137,8 @@ class Inspector:
             kept |= {"width": facts.video.width, "height": facts.video.height, "frames": facts.video.frames}
         if not content_type.startswith("image/"):
             kept["duration"] = round(float(facts.duration_seconds), 3)
-            kept["decoded"] = {"etag": self._etag(key), **looked.record}
+            record = bounded_record({"etag": self._etag(key), **looked.record}) if number == 0 else None
+            kept |= {"decoded": record} if record else {}
         return kept
 
     def _etag(self, key: str) -> str | None:

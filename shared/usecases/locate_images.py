@@ -1,31 +1,64 @@
-"""Pictures that a request names: those stored here become keys of the account's own media, URLs stay as they are."""
+"""Images that a request names: those stored here, or sent inside it, become keys of the account's own media; URLs
+stay as they are.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Set
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from shared.domain.errors import Conflict, InvalidRequest, Mistake, NotFound
 from shared.domain.jobs import Caller
-from shared.domain.sources import FIRST_FRAME, image_problem, plain_data_uri
-from shared.domain.storage_keys import is_of_account
+from shared.domain.sources import FIRST_FRAME, image_of, image_problem, plain_data_uri
+from shared.domain.storage_keys import inline_image_key, is_of_account
 from shared.ports import MediaStore, Records
 from shared.usecases.ending import refuse_erased
 
 LARGEST_IMAGE_BYTES = 20 * 1024 * 1024
 
 
+@dataclass(frozen=True, slots=True)
+class Located:
+    """The parameters with `{s3Key}` for each image, and by key the `data:` URIs that are still to be stored."""
+
+    parameters: Mapping[str, Any]
+    inline: Mapping[str, str]
+
+    def keep(self, media: MediaStore) -> None:
+        """Stores what came inside the request: a job's row has no room for it. Raises DependencyDown."""
+        for key, data_uri in self.inline.items():
+            content_type, image = image_of(data_uri)
+            media.put(key, image, content_type)
+
+
 def locate_images(
-    given: Mapping[str, Any], fields: Set[str], caller: Caller, *, records: Records, media: MediaStore
-) -> dict[str, Any]:
-    """The parameters with `{s3Key}` for every picture in `fields` that is stored here; never a signed URL of our own.
+    given: Mapping[str, Any], fields: Set[str], job_id: UUID, user_id: str, caller: Caller, *, records: Records,
+    media: MediaStore,
+) -> Located:  # fmt: skip
+    """The images in `fields` that are stored here or came inside the request; never a signed URL of our own.
 
     Ill-formed ones are left to the registry's check. Raises NotFound, Conflict (a job without a picture),
     OutputGone (erased), InvalidRequest, DependencyDown.
     """
     named = {name: given[name] for name in {FIRST_FRAME, *fields} & given.keys() if image_problem(given[name]) is None}
-    return {**given, **{name: _located(name, value, caller, records, media) for name, value in named.items()}}
+    inline = {name: plain_data_uri(value) for name, value in named.items() if _is_data(value)}
+    keys = {name: _inline_key(data_uri, job_id, user_id, caller) for name, data_uri in inline.items()}
+    located = {name: {"s3Key": key} for name, key in keys.items()}
+    located |= {
+        name: _located(name, value, caller, records, media) for name, value in named.items() if name not in keys
+    }
+    return Located({**given, **located}, {key: inline[name] for name, key in keys.items()})
+
+
+def _is_data(value: Any) -> bool:
+    return isinstance(value, str) and value[:5].lower() == "data:"
+
+
+def _inline_key(data_uri: str, job_id: UUID, user_id: str, caller: Caller) -> str:
+    return inline_image_key(caller.account_id, user_id, job_id, hashlib.sha256(data_uri.encode()).hexdigest())
 
 
 def _located(name: str, value: Any, caller: Caller, records: Records, media: MediaStore) -> Any:
@@ -36,12 +69,12 @@ def _located(name: str, value: Any, caller: Caller, records: Records, media: Med
     if value[:5].lower() == "http:":
         problem = "must be an https URL"
         raise InvalidRequest(f"{name} {problem}.", details=[Mistake(f"parameters.{name}", problem)])
-    return plain_data_uri(value) if value[:5].lower() == "data:" else value
+    return value
 
 
 def _key(value: Any, caller: Caller, records: Records, media: MediaStore) -> str | None:
     if isinstance(value, str):
-        return None if value[:5].lower() == "data:" else media.key_of(value)
+        return media.key_of(value)
     return str(value["s3Key"]) if "s3Key" in value else _key_of_job(UUID(value["jobId"]), caller, records)
 
 

@@ -27,7 +27,11 @@ LONGEST_WAIT_SECONDS = 600
 
 
 def check_account(tx: Transaction, job: Job) -> None:
-    """Raises RateLimited when the account has too much unfinished; its budget's rows are locked by now."""
+    """Raises RateLimited when the account has too much unfinished, the new job with it.
+
+    Comes after the locks of jobs and budgets; until the end nobody else makes a job in the account.
+    """
+    tx.lock_account(job.account_id)
     most = tx.account_setting(job.account_id, "maxUnfinishedJobs") or MOST_UNFINISHED_JOBS
     if tx.unfinished_jobs(job.account_id) > most:
         raise RateLimited(

@@ -11,7 +11,7 @@ from shared.media.target import Wishes
 from shared.ports import Clock, MediaStore, Records
 from shared.usecases.compile_film import FilmMaker, wishes_of
 from shared.usecases.compile_request import CompileRequest, body_asked
-from shared.usecases.compile_videos import sources_of
+from shared.usecases.compile_videos import files_of, sources_of, with_decoded
 from shared.usecases.film import Planned, Work
 from shared.usecases.film_work import FilmWork
 from shared.usecases.inspect_media import Place
@@ -29,19 +29,20 @@ class Planner:
 
     def plan(self, request: CompileRequest, caller: Caller, place: Place) -> dict[str, Any]:
         """The plan as callers see it. Raises NotFound, Conflict, InvalidRequest, BadMedia naming the clip."""
-        request = request.at_home(self.media)
-        with self.records.transaction() as tx:
-            sources = sources_of(tx, request, caller, self.media)
+        sources = self._sources(request.at_home(self.media), caller)
         planned = self._planned(sources, wishes_of(body_asked(request)), place)
         return shown_plan(sources, planned, self.maker.estimate(planned))
 
     def probe(self, request: CompileRequest, caller: Caller, place: Place) -> dict[str, Any]:
         """What one clip is. Raises as `plan` does."""
-        request = request.at_home(self.media)
-        with self.records.transaction() as tx:
-            sources = sources_of(tx, request, caller, self.media)
+        sources = self._sources(request.at_home(self.media), caller)
         work = FilmWork(self.media, self.clock, place, _unheard, Work(sources, Wishes()))
         return shown_probe(work.look_closely())
+
+    def _sources(self, request: CompileRequest, caller: Caller) -> list[dict[str, Any]]:
+        files = files_of(request, caller, self.media)
+        with self.records.transaction() as tx:
+            return with_decoded(tx, sources_of(tx, request, caller, files), caller.account_id)
 
     def _planned(self, sources: Sequence[Mapping[str, Any]], wishes: Wishes, place: Place) -> Planned:
         return FilmWork(self.media, self.clock, place, _unheard, Work(sources, wishes)).plan()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from math import ceil
@@ -115,8 +116,11 @@ def eta_seconds(view: Mapping[str, Any], now: datetime) -> int | None:
     return ceil(left) if left > 0 else None
 
 
-def present(view: Mapping[str, Any], media: MediaStore, now: datetime) -> dict[str, Any]:
-    """A snapshot as callers see it: signed URLs instead of keys, nothing of the inside."""
+def present(view: Mapping[str, Any], media: MediaStore, now: datetime, *, in_list: bool = False) -> dict[str, Any]:
+    """A snapshot as callers see it: signed URLs instead of keys, nothing of the inside.
+
+    A large plan or probe is read from the bucket; in a list there is its URL alone.
+    """
     shown = {
         name: view[name]
         for name in (
@@ -132,7 +136,7 @@ def present(view: Mapping[str, Any], media: MediaStore, now: datetime) -> dict[s
     if "details" in view["result"] and "error" in shown:
         shown["error"] = {**shown["error"], "details": view["result"]["details"]}
     if view["status"] == "completed":
-        shown["result"] = dict(view["result"]) if view["kind"] in TOLD else _result(view, media)
+        shown["result"] = _details(view, media, in_list) if view["kind"] in TOLD else _result(view, media)
         if "breakdown" in view["result"]:
             shown["breakdown"] = view["result"]["breakdown"]
     return shown
@@ -142,6 +146,19 @@ def etag(view: Mapping[str, Any], clock: Clock) -> str:
     """Changes with the row's version and, as URLs in it do, with the signing window."""
     window = int(clock.now().timestamp()) // SIGNING_WINDOW_SECONDS
     return '"' + hashlib.sha256(f"{view['jobId']}:{view['version']}:{window}".encode()).hexdigest()[:32] + '"'
+
+
+def details_of(result: Mapping[str, Any], media: MediaStore) -> dict[str, Any]:
+    """What a plan or probe found, from the job's row or from the bucket. Raises NotFound."""
+    if "documentKey" not in result:
+        return dict(result)
+    found: dict[str, Any] = json.loads(media.read_text(result["documentKey"]))
+    return found
+
+
+def _details(view: Mapping[str, Any], media: MediaStore, in_list: bool) -> dict[str, Any]:
+    key = view["result"].get("documentKey")
+    return {"url": media.signed_url(key)} if key and in_list else details_of(view["result"], media)
 
 
 def _result(view: Mapping[str, Any], media: MediaStore) -> dict[str, Any]:

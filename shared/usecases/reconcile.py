@@ -2,105 +2,224 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
+from itertools import takewhile
+from typing import Generic, TypeVar
+from uuid import UUID
 
 from shared.domain.errors import DependencyDown
-from shared.domain.fetches import SourceFetch
-from shared.domain.jobs import OF_CLIPS, Attempt, AttemptState, Job, JobStatus
-from shared.domain.messages import JobMessage, ProviderCall, StoreMedia, body_of
-from shared.observability import logger
+from shared.domain.jobs import Attempt, AttemptState, Job, JobRef, JobStatus, lane_of
+from shared.domain.messages import ProviderCall, StoreMedia, body_of
+from shared.observability import SWEEP_FAILURES, count, logger
 from shared.ports import Clock, Records, Transaction
 from shared.usecases.aftermath import BATCH as SENT_AT_ONCE
 from shared.usecases.aftermath import Aftermath
 from shared.usecases.announcing import announce_cancel
 from shared.usecases.ending import book_cost, end_job
 from shared.usecases.source_fetches import TRY_AGAIN, ask_for, path_of
+from shared.usecases.turns import Turns, announce_work
 
-BATCH = 200
-MOST_STEPS = 20
+BATCH = 50
+# The next sweep goes on where this one stops.
+SWEEP_SECONDS = 40.0
 CHECK_AGAIN_SECONDS = 60
+# A row that cannot be handled is tried again so much later, and holds up no other meanwhile.
+SET_BACK_SECONDS = 300
 TOO_LATE = "The job did not finish before its deadline; POST /jobs/{jobId}/retry."
 NEVER_CAME = "The file did not come in time: ask for a new form with POST /api/uploads."
+Key = TypeVar("Key", bound=Hashable)
+CallKey = tuple[UUID, UUID]
+FetchKey = tuple[UUID, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows(Generic[Key]):
+    """One kind of rows: how the due ones are found and handled. `handle` returns a job that changed."""
+
+    find: Callable[[Transaction, int], Sequence[Key]]
+    handle: Callable[[Transaction, Key], Job | None]
+    # Rows that one transaction handles: one alone where budgets are locked, or two sweeps would lock them crosswise.
+    at_once: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """One pass; each part is a transaction of its own, so that one that fails does not stop the others."""
+    """One pass over what is due. Neither a row nor a part that fails keeps the others from being done."""
 
     records: Records
     clock: Clock
     aftermath: Aftermath
+    turns: Sequence[Turns]
 
-    def run(self) -> dict[str, int]:
-        """What was taken up, by kind. Raises DependencyDown when the truth does not answer."""
-        found = {
-            "overdue": _until_done(lambda: self._each(lambda tx: tx.overdue(BATCH), self._time_out), BATCH),
-            "lapsed": _until_done(lambda: self._each(lambda tx: tx.lapsed(BATCH), _take_up), BATCH),
-            "checked": _until_done(self._check_attempts, BATCH),
-            "fetches": _until_done(self._check_fetches, BATCH),
-            "sent": _until_done(self.aftermath.send, SENT_AT_ONCE),
+    def run(self, seconds: float = SWEEP_SECONDS) -> dict[str, int]:
+        """How many rows were handled, by part, and how many failed. Raises DependencyDown, once all parts were tried.
+
+        Each part has its share of the time, and what earlier parts have left of theirs.
+        """
+        parts: dict[str, Callable[[_Pass], int]] = {
+            "overdue": partial(self._rows, _Rows(_overdue, self._time_out)),
+            "requeued": partial(self._rows, _Rows(_due_jobs, _requeue, at_once=BATCH)),
+            "turns": self._call_waiting,
+            "checked": partial(self._rows, _Rows(_due_attempts, self._check_attempt)),
+            "fetches": partial(self._rows, _Rows(_due_fetches, _check_fetch)),
+            "sent": self._send,
+            "unpublished": self._publish,
         }
-        # Last, and no error: a live view that is down must not keep work from being taken up.
-        return {**found, "unpublished": self._publish()}
+        began, found, down = self.clock.monotonic_seconds(), dict.fromkeys(parts, 0), None
+        failed = 0
+        for number, (name, part) in enumerate(parts.items(), 1):
+            one = _Pass(name, self.clock, began + seconds * number / len(parts))
+            try:
+                found[name] = part(one)
+            except DependencyDown as error:
+                down = error
+            except Exception:  # noqa: BLE001 - logged and counted; the other parts must go on
+                one.fail("sweep_part_failed")
+            failed += one.failed
+        if down is not None:
+            raise down
+        return {**found, "failed": failed}
 
-    def _each(
-        self,
-        find: Callable[[Transaction], object],
-        act: Callable[[Transaction, Job], Job | None],
-    ) -> int:
+    def _rows(self, rows: _Rows[Key], one: _Pass) -> int:
+        """Goes through the due rows, by their ids and in short transactions."""
+        handled: set[Key] = set()
+        while one.has_time:
+            with self.records.transaction() as tx:
+                keys = [key for key in rows.find(tx, BATCH) if key not in handled]
+            if not keys:
+                break
+            for start in range(0, len(keys), rows.at_once):
+                handled.update(keys[start : start + rows.at_once])
+                self._handle(rows, keys[start : start + rows.at_once], one)
+        return len(handled)
+
+    def _handle(self, rows: _Rows[Key], keys: Sequence[Key], one: _Pass) -> None:
+        changed = []
         with self.records.transaction() as tx:
-            jobs: list[Job] = list(find(tx))  # type: ignore[call-overload]
-            changed = [act(tx, job) for job in jobs]
+            for key in keys:
+                try:
+                    with tx.savepoint():
+                        changed.append(rows.handle(tx, key))
+                except Exception:  # noqa: BLE001 - logged and counted; the other rows must go on
+                    one.fail("sweep_row_failed", key)
+                    tx.set_back(_id_of(key), SET_BACK_SECONDS)
         for job in changed:
             if job is not None:
                 self.aftermath.of(job)
-        return len(jobs)
 
-    def _time_out(self, tx: Transaction, job: Job) -> Job | None:
+    def _time_out(self, tx: Transaction, job_id: UUID) -> Job | None:
+        job = tx.lock_overdue(job_id)
+        if job is None:
+            return None
         for attempt in tx.attempts(job.id):
             job = _close(tx, job, attempt)
         return end_job(
-            tx, job, JobStatus.TIMEOUT, clock=self.clock, error_code="timeout",
-            error_message=_why_late(tx, job),
-        )  # fmt: skip
+            tx, job, JobStatus.TIMEOUT, clock=self.clock, error_code="timeout", error_message=_why_late(tx, job)
+        )
 
-    def _check_attempts(self) -> int:
-        with self.records.transaction() as tx:
-            attempts = tx.attempts_to_check(BATCH)
-            for attempt in attempts:
-                self._check(tx, attempt)
-        return len(attempts)
-
-    def _check(self, tx: Transaction, seen: Attempt) -> None:
+    def _check_attempt(self, tx: Transaction, key: CallKey) -> Job | None:
         # The job before the attempt, as everybody locks them; the attempt may have moved meanwhile.
-        job, attempt = tx.lock_job(seen.job_id), tx.lock_attempt(seen.id)
+        job = tx.lock_job(key[0], wait=False)
+        attempt = tx.lock_attempt(key[1]) if job is not None else None
         if job is None or attempt is None or attempt.state in (AttemptState.REJECTED, AttemptState.FINISHED):
-            return
+            return None
         if job.status.finished and attempt.state is AttemptState.CLAIMED and self.clock.now() >= job.deadline_at:
-            _close(tx, job, attempt)
-            return
+            return _close(tx, job, attempt)
         tx.change_attempt(attempt, attempt.state, check_in_seconds=CHECK_AGAIN_SECONDS)
         _ask_again(tx, job, attempt)
+        return None
 
-    def _check_fetches(self) -> int:
+    def _call_waiting(self, one: _Pass) -> int:
+        """Jobs that wait for a turn which nobody has called: whoever should have was killed."""
         with self.records.transaction() as tx:
-            due = tx.due_fetches(BATCH)
-            for seen in due:
-                _check_fetch(tx, seen)
-        return len(due)
+            waiting = [(turns, account_id) for turns in self.turns for account_id in tx.accounts_waiting(turns.lane)]
+        called = 0
+        for turns, account_id in waiting:
+            if not one.has_time:
+                break
+            with self.records.transaction() as tx:
+                called += turns.fill(tx, account_id)
+        return called
 
-    def _publish(self) -> int:
-        with self.records.transaction() as tx:
-            jobs = list(tx.unpublished(BATCH))
-        for number, job in enumerate(jobs):
-            try:
+    def _send(self, one: _Pass) -> int:
+        sent = 0
+        while one.has_time:
+            sent += (last := self.aftermath.send())
+            if last < SENT_AT_ONCE:
+                break
+        return sent
+
+    def _publish(self, one: _Pass) -> int:
+        """A live view that is down is no error: the next sweep publishes."""
+        published = 0
+        while one.has_time:
+            with self.records.transaction() as tx:
+                job_ids = tx.unpublished(BATCH)
+            done = sum(1 for _ in takewhile(partial(self._publish_one, one), job_ids))
+            published += done
+            if not job_ids or done < len(job_ids):
+                break
+        return published
+
+    def _publish_one(self, one: _Pass, job_id: UUID) -> bool:
+        """False when the live view does not answer."""
+        try:
+            with self.records.transaction() as tx:
+                job = tx.job_of_any_account(job_id)
+            if job is not None:
                 self.aftermath.publish(job)
-            except DependencyDown as error:
-                logger.warning("publishing_left_to_next_sweep", extra={"reason": error.code})
-                return number
-        return len(jobs)
+        except DependencyDown as error:
+            logger.warning("publishing_left_to_next_sweep", extra={"reason": error.code})
+            return False
+        except Exception:  # noqa: BLE001 - logged and counted; the other rows must go on
+            one.fail("sweep_row_failed", job_id)
+            with self.records.transaction() as tx:
+                tx.set_back(_id_of(job_id), SET_BACK_SECONDS)
+        return True
+
+
+@dataclass(slots=True)
+class _Pass:
+    """One part of one sweep: how long it may take, and what failed in it."""
+
+    part: str
+    clock: Clock
+    until: float
+    failed: int = 0
+
+    @property
+    def has_time(self) -> bool:
+        return self.clock.monotonic_seconds() < self.until
+
+    def fail(self, message: str, key: object = None) -> None:
+        """Logs the exception that is being handled, and counts it for the alarm."""
+        self.failed += 1
+        count(SWEEP_FAILURES)
+        logger.exception(message, extra={"part": self.part, "row": str(key)})
+
+
+def _overdue(tx: Transaction, limit: int) -> Sequence[UUID]:
+    return tx.overdue(limit)
+
+
+def _due_jobs(tx: Transaction, limit: int) -> Sequence[UUID]:
+    return tx.due_jobs(limit)
+
+
+def _due_attempts(tx: Transaction, limit: int) -> Sequence[CallKey]:
+    return tx.attempts_to_check(limit)
+
+
+def _due_fetches(tx: Transaction, limit: int) -> Sequence[FetchKey]:
+    return tx.due_fetches(limit)
+
+
+def _id_of(key: Hashable) -> str:
+    """The row's id as `vsl.set_back_rows` has it."""
+    return " ".join(map(str, key)) if isinstance(key, tuple) else str(key)
 
 
 def _why_late(tx: Transaction, job: Job) -> str:
@@ -110,25 +229,16 @@ def _why_late(tx: Transaction, job: Job) -> str:
     return NEVER_CAME if job.kind == "upload" else TOO_LATE
 
 
-def _check_fetch(tx: Transaction, seen: SourceFetch) -> None:
+def _check_fetch(tx: Transaction, key: FetchKey) -> None:
     # The job before the fetch, as everybody locks them; it may have moved meanwhile.
-    job, fetch = tx.lock_job(seen.job_id), tx.lock_fetch(seen.job_id, seen.number)
+    job = tx.lock_job(key[0], wait=False)
+    fetch = tx.lock_fetch(*key) if job is not None else None
     if job is None or fetch is None or fetch.state != "waiting" or fetch.held:
         return
     if job.status.finished:
         tx.end_fetch(fetch, "failed")
     else:
         ask_for(tx, job, fetch)
-
-
-def _until_done(step: Callable[[], int], batch: int) -> int:
-    """Steps until one finds less than a batch; what is left by then is left to the next sweep."""
-    found = 0
-    for _ in range(MOST_STEPS):
-        found += (last := step())
-        if last < batch:
-            break
-    return found
 
 
 def _close(tx: Transaction, job: Job, attempt: Attempt) -> Job:
@@ -144,23 +254,21 @@ def _close(tx: Transaction, job: Job, attempt: Attempt) -> Job:
     return job
 
 
-def _take_up(tx: Transaction, job: Job) -> Job | None:
-    freed = tx.touch_job(job, lease_owner=None, lease_until=None)
-    if freed is None:
-        return None
-    body = body_of(JobMessage(str(job.id)))
-    if job.kind in OF_CLIPS:
-        tx.announce(freed, "compile", body)
-    elif "incoming" in job.result or job.kind == "upload":
-        tx.announce(freed, "inspect", body)
+def _requeue(tx: Transaction, job_id: UUID) -> None:
+    job = tx.lock_due_job(job_id)
+    if job is None:
+        return
+    tx.requeue(job.id)
+    lane = lane_of(job.kind)
+    if lane == "compile" or job.has_incoming or job.kind == "upload":
+        announce_work(tx, job, lane)
     else:
         for attempt in tx.attempts(job.id):
-            _ask_again(tx, freed, attempt)
-    tx.add_event(freed, "job.taken_up")
-    return freed
+            _ask_again(tx, job, attempt)
+    tx.add_event(job, "job.taken_up")
 
 
-def _ask_again(tx: Transaction, job: Job, attempt: Attempt) -> None:
+def _ask_again(tx: Transaction, job: JobRef, attempt: Attempt) -> None:
     if attempt.state in (AttemptState.WRITTEN, AttemptState.CLAIMED):
         call = ProviderCall(str(job.id), str(attempt.id), provider=attempt.provider)
         tx.announce(job, "calls", body_of(call))

@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from shared.domain.errors import BadMedia
+from shared.domain.row_limits import first_sentences
 from shared.media.compare import NOTE, ProbedClip
 from shared.media.estimate import Estimate
 from shared.media.facts import ClipFacts, clip_facts
@@ -112,9 +113,9 @@ def _plain(value: Any) -> Any:
 
 def reasons_of(plan: CompilePlan) -> dict[str, list[str]]:
     """Why cheaper strategies were refused."""
-    return {rung: list(reasons) for rung, reasons in plan.refused}
+    return {rung: first_sentences(reasons) for rung, reasons in plan.refused}
 
 
 def notes_of(plan: CompilePlan) -> list[str]:
     """What a film shows otherwise than its clips' files say, in sentences: where a first frame is held."""
-    return [one.sentence for one in plan.mismatches if one.name in FILM_NOTES]
+    return first_sentences([one.sentence for one in plan.mismatches if one.name in FILM_NOTES])

@@ -22,13 +22,12 @@ from shared.domain.messages import (
     StoreFailed,
     StoreMedia,
 )
+from shared.domain.row_limits import MOST_OUTPUTS, RESULT_BYTES, json_bytes
 from shared.domain.storage_keys import incoming_key
 from shared.observability import logger
 from shared.ports import Downloader, Inside, MediaStore, Prediction, Provider, Reports
 
 TEXT = "text/plain"
-# What a report may carry in its message of 256 KiB; a longer text goes to `incoming/` like media.
-LONGEST_TEXT_BYTES = 64 * 1024
 Heartbeat = Callable[[Callable[[], bool]], AbstractContextManager[object]]
 
 
@@ -104,11 +103,11 @@ def _seen(message: StoreMedia, prediction: Prediction) -> PredictionSeen:
 def _fetch_all(message: StoreMedia, prediction: Prediction, downloader: Downloader, media: MediaStore) -> Report:
     folder = Path(tempfile.mkdtemp(prefix="store-"))
     try:
-        outputs = [
-            _fetch(message, number, url, folder, downloader, media) for number, url in enumerate(prediction.outputs)
-        ]
+        urls = prediction.outputs[:MOST_OUTPUTS]
+        outputs = [_fetch(message, number, url, folder, downloader, media) for number, url in enumerate(urls)]
         text = prediction.text
-        if text is not None and len(text.encode()) > LONGEST_TEXT_BYTES:
+        # A job's row and a message are small: a longer text goes to `incoming/` like media.
+        if text is not None and json_bytes(text) > RESULT_BYTES:
             outputs.append(_put_text(message, len(outputs), text, media))
             text = None
     except (BadMedia, TooLarge, OutputGone) as error:

@@ -8,11 +8,20 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from shared.domain.errors import InvalidRequest, Mistake, NotFound, OutputGone
+from shared.domain.errors import InvalidRequest, Mistake, NotFound, OutputGone, RateLimited
 from shared.domain.jobs import Caller, Job, iso
 from shared.domain.scripts import Script
 from shared.domain.storage_keys import EXTENSIONS, frames_folder, upload_folder
-from shared.domain.uploads import ARRIVAL, FORM_LIFE, Upload, UploadFile, with_known_type, wrong_files
+from shared.domain.uploads import (
+    ARRIVAL,
+    FORM_LIFE,
+    MOST_OPEN_BYTES,
+    MOST_OPEN_FILES,
+    Upload,
+    UploadFile,
+    with_known_type,
+    wrong_files,
+)
 from shared.ports import Clock, MediaStore, Records, Transaction
 from shared.usecases.idempotency import hash_of, refuse_other_body
 from shared.usecases.pace import check_account
@@ -53,6 +62,7 @@ class Uploads:
     def _written(self, tx: Transaction, upload: Upload, request: UploadRequest, caller: Caller) -> Upload:
         """The row of these forms, or of those that another call under the key has given out meanwhile."""
         script = _script(tx, caller, request)
+        self._refuse_too_much(tx, upload)
         if not tx.insert_upload(upload):
             earlier = self._earlier(tx, upload)
             assert earlier is not None
@@ -60,6 +70,20 @@ class Uploads:
         if script is not None:
             _await_files(tx, upload, script, caller)
         return upload
+
+    def _refuse_too_much(self, tx: Transaction, upload: Upload) -> None:
+        """Raises RateLimited when the account's open forms and these may bring more than their limits."""
+        tx.lock_account(upload.account_id)
+        most = tx.account_setting(upload.account_id, "maxOpenUploads") or MOST_OPEN_FILES
+        files, size_bytes, expire_at = tx.open_uploads(upload.account_id, upload.created_at)
+        size_bytes += sum(file.size_bytes for file in upload.files)
+        if files + len(upload.files) > most or size_bytes > MOST_OPEN_BYTES:
+            wait_seconds = int((expire_at - upload.created_at).total_seconds()) + 1 if expire_at else 60
+            raise RateLimited(
+                f"This account's open forms may bring {most} files and {MOST_OPEN_BYTES // 1024**3} GiB in all: "
+                "wait until some have expired, an hour after they were given out.",
+                retry_after_seconds=wait_seconds,
+            )
 
     def _earlier(self, tx: Transaction, upload: Upload) -> Upload | None:
         """What was given out under the same key."""

@@ -19,11 +19,12 @@ from itertools import count
 from typing import Any
 from uuid import uuid4
 
-from tests.campaigns import lifecycle_run, results, stack_faults, tenants, urls, webhooks
+from tests.campaigns import fairness, lifecycle_run, results, stack_faults, sweeping, tenants, urls, webhooks
 from tests.campaigns.results import Slice
 from tests.odd_films import running as odd_films
 
-Run = Callable[["Surroundings", int, int], tuple[int, int]]
+# Cases, violations and, where something is measured, the figure in words.
+Run = Callable[["Surroundings", int, int], tuple[int, int] | tuple[int, int, str]]
 
 
 class Surroundings:
@@ -38,6 +39,16 @@ class Surroundings:
         from local.temporary import temporary_stack
 
         os.environ[FAULTS_VARIABLE] = "1"
+        _, described = self._stack.enter_context(temporary_stack("vsl-campaign-"))
+        return described
+
+    @cached_property
+    def plain_stack(self) -> dict[str, Any]:
+        """A stack without the fault proxy, which would be a part of what is measured."""
+        from local.stack import FAULTS_VARIABLE
+        from local.temporary import temporary_stack
+
+        os.environ.pop(FAULTS_VARIABLE, None)
         _, described = self._stack.enter_context(temporary_stack("vsl-campaign-"))
         return described
 
@@ -83,6 +94,8 @@ CAMPAIGNS = {
         100_000, 3000, lambda on, seed, n: lifecycle_run.run(on.database_url, seed, n), "entries"
     ),
     "odd-films": Campaign(3000, 100, lambda on, seed, n: (n, odd_films.run(seed, n))),
+    "sweep-of-10,000": Campaign(60_000, 10_000, lambda on, seed, n: sweeping.run(on.database_url, seed, n)),
+    "fairness": Campaign(5, 1, lambda on, seed, n: fairness.run(on.plain_stack, seed, n)),
     "two-tenants": Campaign(10_000, 1000, lambda on, seed, n: (n, tenants.run(on.tenants, seed, n))),
     "fault-rows": _on_stack(5 * FAULT_ROWS, FAULT_ROWS, stack_faults.run_rows),
     "triple-faults": _on_stack(100, 10, stack_faults.run_triples),
@@ -121,9 +134,10 @@ def _missing(name: str, on: Surroundings, end: float, target: int, first_seed: i
     while (missing := target - results.totals(LEDGERS)[0][name]) > 0 and time.monotonic() < end:
         seed, began = next(seeds), time.monotonic()
         with quiet():
-            cases, violations = campaign.run(on, seed, min(campaign.slice, missing))
+            cases, violations, *figures = campaign.run(on, seed, min(campaign.slice, missing))
         at = datetime.now(UTC).isoformat(timespec="seconds")
-        done = Slice(name, seed, cases, violations, round(time.monotonic() - began, 1), at, campaign.ledger)
+        seconds = round(time.monotonic() - began, 1)
+        done = Slice(name, seed, cases, violations, seconds, at, campaign.ledger, "; ".join(figures))
         results.append(done)
         yield done
 

@@ -39,7 +39,7 @@ from shared.usecases.settle import Settler
 from tests.campaigns.promises import Promises
 from tests.campaigns.provider import ENDS, Made, MemoryProvider, a_workplace
 from tests.campaigns.virtual_clock import VirtualClock
-from tests.integration.inside import CATALOG
+from tests.integration.inside import CATALOG, INSPECTIONS, TURNS
 from tests.memory import MemoryKeys, MemoryQueue, MemorySchemas, MemoryView
 from tests.memory_media import MemoryMedia
 
@@ -224,7 +224,7 @@ class Lifecycle(RuleBasedStateMachine):
     @rule(n=numbers, keep=st.booleans(), die=st.booleans())
     def inspect(self, n: int, keep: bool, die: bool) -> None:
         message = self._take("inspect", n, keep)
-        inspector = Inspector(self.records, self.media, self.clock, self.aftermath, a_workplace, 60)
+        inspector = Inspector(self.records, self.media, self.clock, self.aftermath, a_workplace, 60, INSPECTIONS)
         with self._dying(die):
             inspector.inspect(UUID(message["jobId"]))
 
@@ -246,7 +246,7 @@ class Lifecycle(RuleBasedStateMachine):
     @rule()
     def sweep(self) -> None:
         with suppress(DependencyDown):
-            Sweep(self.records, self.clock, self.aftermath).run()
+            Sweep(self.records, self.clock, self.aftermath, TURNS).run()
 
     @invariant()
     def promises_hold(self) -> None:

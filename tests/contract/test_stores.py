@@ -159,7 +159,7 @@ def _received(sqs: Any, url: str) -> list[Any]:
 
 def test_a_message_arrives_with_its_body(queue: tuple[Any, Any]) -> None:
     sender, received = queue
-    sender.send("calls", {"jobId": "1"})
+    assert list(sender.send("calls", [({"jobId": "1"}, 0)])) == [0]
     assert received() == [{"jobId": "1"}]
 
 
@@ -188,6 +188,17 @@ def test_an_account_has_so_many_places_and_gives_them_back(waiters: Any) -> None
 def test_a_stage_has_so_many_places(waiters: Any) -> None:
     with waiters.place(uuid4(), 25) as first, waiters.place(uuid4(), 25) as second, waiters.place(uuid4(), 25) as third:
         assert (first, second, third) == (True, True, False)
+
+
+def test_a_short_wait_ends_no_longer_one(stack: dict[str, Any]) -> None:
+    """`wait=1` shortened the life of all places, and with it the cap fell."""
+    redis = RedisConnection(lambda: connect(stack["redisUrl"]), SystemClock())
+    redis.attempt(lambda client: client.delete("waiters:{stage}"))
+    waiters = RedisWaiters(redis, most_of_account=2, most_of_stage=2)
+    account = uuid4()
+    with waiters.place(account, 25), waiters.place(account, 1):
+        for room in (f"waiters:{{{account}}}", "waiters:{stage}"):
+            assert redis.attempt(lambda client, room=room: client.ttl(room)) > 20
 
 
 def test_without_redis_there_is_a_place() -> None:

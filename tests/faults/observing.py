@@ -216,11 +216,13 @@ class Observed:
         """Moves what waits for the clock into the past: checks, delayed announcements, and leases if told to."""
         self.rows("UPDATE vsl.provider_attempts SET next_check_at = now() WHERE job_id = %(job)s "
                   "AND next_check_at IS NOT NULL", job=job_id)  # fmt: skip
-        self.rows("UPDATE vsl.outbox SET due_at = now() WHERE job_id = %(job)s AND sent_at IS NULL", job=job_id)
+        self.rows("UPDATE vsl.outbox SET due_at = now(), claimed_until = NULL WHERE job_id = %(job)s "
+                  "AND sent_at IS NULL", job=job_id)  # fmt: skip
         if leases:
             self.rows("UPDATE vsl.jobs SET lease_until = now() - interval '1 second' WHERE id = %(job)s "
                       "AND lease_until IS NOT NULL", job=job_id)  # fmt: skip
-        self.rows("UPDATE vsl.jobs SET updated_at = now() - interval '2 minutes' WHERE id = %(job)s", job=job_id)
+        self.rows("UPDATE vsl.jobs SET updated_at = now() - interval '2 minutes', check_at = now() "
+                  "WHERE id = %(job)s", job=job_id)  # fmt: skip
 
     def end(self, *job_ids: str) -> list[str]:
         """The jobs' last states; sweeps about every second, with time moved, until all have ended."""

@@ -22,7 +22,7 @@ def test_a_dead_cache_is_a_miss_and_a_cache_that_comes_back_is_used(observed: Ob
         job = observed.generate("no cache")
         assert observed.call("GET", f"/status/{job}")["httpStatus"] == 200
         assert observed.end(job) == ["completed"]
-        assert observed.call("GET", "/health")["status"] == "degraded"
+        wait_for("the loss to be told", lambda: observed.call("GET", "/health")["status"] == "degraded")
     observed.assert_settled(job)
 
     def cached() -> bool:

@@ -19,7 +19,7 @@ from infra.stacks.api import KEYED_ROUTES, PUBLIC_ROUTES
 from tests.campaigns.webhooks import signed
 from tests.e2e.bringing import bring
 from tests.e2e.client import Answer, Api, a_text
-from tests.faults.observing import Observed, fault
+from tests.faults.observing import Observed, fault, wait_for
 from tests.footage import clip
 
 Route = tuple[str, str]
@@ -118,10 +118,12 @@ def test_without_the_database_nothing_is_recorded_and_the_caller_is_told(
     proxied: Observed, ours: Ours, usual: Mapping[Route, int], route: Route
 ) -> None:
     with fault(proxied, "postgres", reset_probability=1, cut_after_bytes=0):
+        if route == ("GET", "/health"):
+            wait_for("the last answer to be ten seconds old", lambda: ours.call(route).status == 503)
         answer = ours.call(route)
 
     if route == ("GET", "/health"):
-        assert (answer.status, answer.body, answer.headers["retry-after"]) == (503, {"status": "down"}, "5")
+        assert (answer.status, answer.body, answer.headers["retry-after"]) == (503, {"status": "down"}, "10")
     elif route in WITHOUT_DATABASE:
         assert answer.status == usual[route], answer.body
     else:

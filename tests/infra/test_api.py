@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from infra.stacks.api import PUBLIC_ROUTES
 from infra.stages import STAGES
 from tests.infra.templates import Properties, Templates
 
@@ -176,3 +177,13 @@ def test_the_access_log_names_the_account_that_called(dev: Templates) -> None:
     logged = json.loads(stage["AccessLogSetting"]["Format"])
 
     assert logged["account"] == "$context.authorizer.accountId"
+
+
+def test_public_routes_have_throttles_of_their_own(dev: Templates) -> None:
+    (stage,) = dev.all("AWS::ApiGateway::Stage").values()
+
+    throttled = {(one["ResourcePath"], one["HttpMethod"]): one for one in stage["MethodSettings"]}
+
+    for method, path, _ in PUBLIC_ROUTES:
+        setting = throttled[(f"/~1{path[1:].replace('/', '~1')}", method)]
+        assert 0 < setting["ThrottlingRateLimit"] <= setting["ThrottlingBurstLimit"] <= 500

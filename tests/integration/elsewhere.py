@@ -23,7 +23,7 @@ from shared.usecases.inspect_media import Place
 from shared.usecases.reconcile import Sweep
 from shared.usecases.source_fetches import SourceFetches
 from tests.footage import encoder
-from tests.integration.inside import World
+from tests.integration.inside import COMPILES, TURNS, World
 
 A, B = "https://example.com/a.mp4?token=secret", "https://example.org/b.mp4"
 
@@ -106,13 +106,13 @@ def states(world: World, job: Job) -> list[str]:
 
 
 def sweep(world: World) -> dict[str, int]:
-    return Sweep(world.records, world.clock, world.aftermath).run()
+    return Sweep(world.records, world.clock, world.aftermath, TURNS).run()
 
 
 def let_time_pass(world: World) -> None:
     world.sql("UPDATE vsl.source_fetches SET due_at = now() - interval '1 second' WHERE due_at IS NOT NULL")
-    world.sql("UPDATE vsl.jobs SET updated_at = now() - interval '2 minutes'")
-    world.sql("UPDATE vsl.outbox SET due_at = now() WHERE sent_at IS NULL")
+    world.sql("UPDATE vsl.jobs SET updated_at = now() - interval '2 minutes', check_at = now()")
+    world.sql("UPDATE vsl.outbox SET due_at = now(), claimed_until = NULL WHERE sent_at IS NULL")
 
 
 def maker(world: World, folder: Path) -> FilmMaker:
@@ -122,14 +122,18 @@ def maker(world: World, folder: Path) -> FilmMaker:
         place.mkdir(mode=0o700)
         yield Place(place, encoder(), lambda: None)
 
-    return FilmMaker(world.records, world.media, world.clock, world.aftermath, workplace, 60, 3008)
+    return FilmMaker(world.records, world.media, world.clock, world.aftermath, workplace, 60, 3008, COMPILES)
+
+
+def urls_of(world: World, job: Job) -> dict[int, str]:
+    return dict(world.sql("SELECT number, url FROM vsl.source_fetches WHERE job_id = %s", job.id))
 
 
 def again(world: World, job: Job) -> Job:
     """A retry of the job."""
     return retry_job(
         job.id, world.caller, records=world.records,
-        again=lambda old: requested(world, CompileRequest.of_stored(old.request, old, None)),
+        again=lambda old: requested(world, CompileRequest.of_stored(old, urls_of(world, old), None)),
     )  # fmt: skip
 
 

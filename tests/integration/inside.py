@@ -25,11 +25,14 @@ from shared.ports import Clock, LiveView
 from shared.usecases.aftermath import Aftermath
 from shared.usecases.generate_media import GenerateRequest, generate_media
 from shared.usecases.settle import Settler
+from shared.usecases.turns import Turns
 from tests.kept_connection import KeptConnection
 from tests.memory import MemoryQueue, MemorySchemas, MemoryView
 from tests.memory_media import MemoryMedia
 
 CATALOG = parse_catalog(json.loads((Path(__file__).parents[2] / "config" / "models.json").read_text()))
+COMPILES, INSPECTIONS = Turns("compile", 2), Turns("inspect", 5)
+TURNS = (COMPILES, INSPECTIONS)
 REQUEST = GenerateRequest("user", "video", "seedance-1-lite", {"prompt": "A test", "duration": 3})
 
 

@@ -20,7 +20,7 @@ from shared.usecases.ending import end_job
 from shared.usecases.generate_media import GenerateRequest
 from shared.usecases.reconcile import Sweep
 from shared.usecases.review_clips import Rejection, approve, create_script, reject
-from tests.integration.inside import World, hook, stored
+from tests.integration.inside import TURNS, World, hook, stored
 
 THREADS = 50
 ROUNDS = 3
@@ -60,7 +60,7 @@ def claiming(job_id: UUID, attempt_id: UUID) -> Act:
 
 
 def sweeping(world: World) -> None:
-    Sweep(world.records, world.clock, world.aftermath).run()
+    Sweep(world.records, world.clock, world.aftermath, TURNS).run()
 
 
 def count(world: World, job_id: UUID, *events: str) -> int:

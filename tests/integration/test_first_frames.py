@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -10,6 +11,8 @@ import pytest
 
 from shared.domain.errors import Conflict, InvalidRequest, NotFound, ProductError
 from shared.domain.jobs import Job
+from shared.domain.sources import LARGEST_DATA_URI_BYTES
+from shared.usecases.call_provider import _sent
 from shared.usecases.generate_media import GenerateRequest
 from tests.integration.inside import World, stored
 
@@ -35,11 +38,41 @@ def sent(world: World, job: Job) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", ["firstFrame", "image"])
-@pytest.mark.parametrize("frame", ["https://example.com/a.png?size=1", DATA])
-def test_an_address_or_data_is_sent_as_it_is(world: World, name: str, frame: str) -> None:
+def test_an_address_is_sent_as_it_is(world: World, name: str) -> None:
+    frame = "https://example.com/a.png?size=1"
     job, *_ = world.generate(request(frame, name))
 
     assert (sent(world, job)["input"]["image"], sent(world, job)["stored"]) == (frame, [])
+
+
+@pytest.mark.parametrize("name", ["firstFrame", "image"])
+@pytest.mark.parametrize("size_bytes", [8, LARGEST_DATA_URI_BYTES])
+def test_an_image_inside_a_request_lies_in_the_bucket_and_is_sent_on_inside_one(
+    world: World, name: str, size_bytes: int
+) -> None:
+    """Its row had it three times, a megabyte in all."""
+    image = bytes(number % 251 for number in range(size_bytes))
+    data_uri = f"data:IMAGE/Png;charset=utf-8;base64,{base64.b64encode(image).decode()}"
+    job, *_ = world.generate(request(data_uri, name))
+
+    kept = sent(world, job)
+    key = kept["input"]["image"]["s3Key"]
+    assert (key.startswith(f"uploads/{world.caller.account_id}/user/{job.id}/"), kept["stored"]) == (True, ["image"])
+    assert world.media.objects[key] == (image, "image/png")
+    assert _sent(kept, world.media)["input"]["image"] == f"data:image/png;base64,{base64.b64encode(image).decode()}"
+    ((row_bytes,),) = world.sql("SELECT octet_length(jobs::text) FROM vsl.jobs WHERE id = %s", job.id)
+    assert row_bytes < 20_000
+
+
+def test_an_image_inside_a_refused_request_is_not_kept(world: World) -> None:
+    with pytest.raises(InvalidRequest):
+        world.generate(replace(request(DATA), parameters={"firstFrame": DATA}))
+    assert world.media.objects == {}
+
+
+def test_the_same_request_with_an_image_inside_is_the_same_job(world: World) -> None:
+    jobs = [world.generate(request(DATA, idempotency_key="once"))[0].id for _ in range(2)]
+    assert jobs[0] == jobs[1]
 
 
 def test_what_is_stored_here_is_kept_by_its_key_however_it_was_named(world: World, key: str) -> None:

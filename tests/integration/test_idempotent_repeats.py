@@ -17,7 +17,7 @@ from shared.usecases.compile_request import ClipSource, CompileRequest
 from shared.usecases.compile_videos import request_compile
 from shared.usecases.control import cancel_job, retry_job
 from shared.usecases.generate_media import GenerateRequest, generate_media
-from shared.usecases.idempotency import forget_keys
+from shared.usecases.prune import prune
 from shared.usecases.review_clips import create_script
 from shared.usecases.upload_files import UploadRequest, Uploads
 from tests.integration.inside import CATALOG, REQUEST, World
@@ -174,9 +174,9 @@ def test_a_repeat_asks_for_the_scope_of_the_work_as_the_first_call_did(world: Wo
 
 def test_keys_are_forgotten_after_a_week_and_not_before(world: World) -> None:
     first = script_of(world, "once")
-    forget_keys(world.records)
+    prune(world.records, world.clock, 10)
     assert script_of(world, "once") == first
 
     world.sql("UPDATE vsl.idempotency_keys SET created_at = now() - interval '8 days'")
-    assert forget_keys(world.records) >= 1
+    assert prune(world.records, world.clock, 10)["idempotency_keys"] >= 1
     assert script_of(world, "once") != first

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
 from shared.adapters.clock import SystemClock
-from shared.domain.errors import Conflict, NotFound
+from shared.domain.errors import Conflict, DependencyDown, NotFound
 from shared.domain.jobs import Caller, JobFilter
 from shared.domain.messages import (
     CallAccepted,
@@ -21,8 +22,8 @@ from shared.usecases import reconcile
 from shared.usecases.control import cancel_job
 from shared.usecases.read_status import StatusReader, present
 from shared.usecases.reconcile import Sweep
-from tests.integration.inside import World, hook, stored
-from tests.memory import MemoryView, MemoryWaiters
+from tests.integration.inside import TURNS, World, hook, stored
+from tests.memory import MemoryQueue, MemoryView, MemoryWaiters
 
 
 def test_an_early_webhook_accepts_the_attempt_and_asks_for_its_media_once(world: World) -> None:
@@ -209,6 +210,46 @@ def test_the_sweep_times_out_an_overdue_job_and_books_the_unresolved_call(world:
     assert (world.status(job_id), world.ledger(job_id)) == ("timeout", [0.108])
 
 
+def test_nobody_waits_for_a_queue_with_rows_locked(world: World) -> None:
+    """While a message is on its way no transaction is open, and nobody else sends it."""
+    seen: list[tuple[int, int]] = []
+
+    class Slow(MemoryQueue):
+        def send(self, topic: str, messages: Any) -> Any:
+            locks = "SELECT count(*) FROM pg_locks JOIN pg_class c ON c.oid = relation WHERE c.relname = 'outbox'"
+            seen.append((world.sql(locks)[0][0], world.aftermath.send()))
+            return super().send(topic, messages)
+
+    slow = replace(world, queue=Slow())
+    slow.generate()
+
+    assert seen == [(0, 0)]
+    assert len(slow.queue.of("calls")) == 1
+
+
+def test_one_queue_that_is_down_keeps_nothing_from_the_others(world: World) -> None:
+    class CallsDown(MemoryQueue):
+        def send(self, topic: str, messages: Any) -> Any:
+            if topic == "calls":
+                raise DependencyDown("The queue does not answer.")
+            return super().send(topic, messages)
+
+    job_id, attempt_id, _ = world.accepted()
+    half = replace(world, queue=CallsDown())
+    with world.records.transaction() as tx:
+        job = tx.job(world.caller.account_id, job_id)
+        assert job is not None
+        for topic in ("calls", "store"):
+            tx.announce(job, topic, {"jobId": str(job_id), "attemptId": str(attempt_id)})
+
+    with pytest.raises(DependencyDown):
+        half.aftermath.send(job_id)
+    assert (len(half.queue.of("store")), half.queue.of("calls")) == (1, [])
+    world.queue.sent.clear()
+    assert world.aftermath.send(job_id) == 1
+    assert len(world.queue.of("calls")) == 1
+
+
 def test_the_sweep_sends_what_a_dead_queue_refused(world: World) -> None:
     world.queue.down = True
     with pytest.raises(IndexError):
@@ -265,7 +306,7 @@ def _cancel(world: World, job_id: UUID) -> str:
 
 
 def _sweep(world: World) -> None:
-    Sweep(world.records, SystemClock(), world.aftermath).run()
+    Sweep(world.records, SystemClock(), world.aftermath, TURNS).run()
 
 
 def test_how_long_a_job_still_takes_is_the_same_wherever_it_is_read(world: World) -> None:

@@ -11,9 +11,11 @@ import pytest
 
 from shared.adapters.clock import SystemClock
 from shared.adapters.postgres.migrations import apply_migrations
-from shared.domain.errors import Conflict, InvalidRequest, OverBudget
+from shared.domain.errors import Conflict, InvalidRequest, OverBudget, RateLimited
 from shared.domain.jobs import Caller, Job
 from shared.domain.messages import CallAccepted, MediaStored
+from shared.usecases.compile_request import ClipSource, CompileRequest
+from shared.usecases.compile_videos import request_compile
 from shared.usecases.generate_media import GenerateRequest, generate_media
 from shared.usecases.manage_accounts import act
 from tests.integration.inside import CATALOG, REQUEST, World
@@ -73,6 +75,22 @@ def test_two_hundred_requests_cannot_pass_a_budget_of_ten(world: World) -> None:
         made = list(pool.map(lambda _: _try_generate(world), range(200)))
     assert sum(made) == 10
     assert world.sql("SELECT count(*) FROM vsl.jobs WHERE account_id = %s", world.caller.account_id) == [(10,)]
+
+
+def test_every_kind_of_job_counts_towards_the_accounts_limit(world: World) -> None:
+    """Ten of ten films were accepted where two might be."""
+    _, clip, _ = world.generate()
+    world.sql("UPDATE vsl.jobs SET status = 'completed', completed_at = now(), s3_key = 'generated/x', "
+              "content_type = 'video/mp4', duration_seconds = 3 WHERE id = %s", clip)  # fmt: skip
+    settings = "INSERT INTO vsl.account_settings (account_id, settings) VALUES (%s, %s)"
+    world.sql(settings, world.caller.account_id, '{"maxUnfinishedJobs": 2}')
+
+    with ThreadPoolExecutor(10) as pool:
+        made = list(pool.map(lambda kind: _try_film(world, clip, kind), ["compile", "plan", "probe"] * 4))
+
+    assert sum(made) == 2
+    with pytest.raises(RateLimited):
+        world.generate()
 
 
 ONE_TOKEN = GenerateRequest("user", "text", "llama-3-8b-instruct", {"prompt": "x", "max_tokens": 1})
@@ -155,3 +173,16 @@ def _try_generate(world: World) -> bool:
     except OverBudget:
         return False
     return True
+
+
+def _try_film(world: World, clip: UUID, kind: str) -> bool:
+    request = CompileRequest("POST /compile-videos", clips=[ClipSource(job_id=clip)], kind=kind)
+    with world.elsewhere() as other:
+        try:
+            request_compile(
+                request, world.caller, records=other.records, media=other.media, clock=other.clock,
+                aftermath=other.aftermath,
+            )  # fmt: skip
+        except RateLimited:
+            return False
+        return True

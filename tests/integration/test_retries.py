@@ -23,7 +23,7 @@ from shared.domain.messages import (
 )
 from shared.usecases.generate_media import GenerateRequest, generate_media
 from shared.usecases.reconcile import Sweep
-from tests.integration.inside import CATALOG, World
+from tests.integration.inside import CATALOG, TURNS, World
 from tests.memory import MemorySchemas
 
 REGISTRY = json.loads((Path(__file__).parents[2] / "config" / "models.json").read_text())
@@ -167,7 +167,7 @@ def test_every_call_of_a_job_counts_in_its_cost(world: World) -> None:
     world.settler.claim_call(job_id, attempt_id)
     world.sql("UPDATE vsl.jobs SET deadline_at = now() WHERE id = %s", job_id)
 
-    Sweep(world.records, SystemClock(), world.aftermath).run()
+    Sweep(world.records, SystemClock(), world.aftermath, TURNS).run()
 
     assert world.sql("SELECT status::text, actual_cost_usd::text FROM vsl.jobs WHERE id = %s", job_id) == [
         ("timeout", "0.003000")

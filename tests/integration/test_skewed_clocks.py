@@ -23,7 +23,7 @@ from shared.domain.messages import CallRejected, CallUnresolved
 from shared.domain.storage_keys import generated_folder
 from shared.usecases.reconcile import Sweep
 from tests.integration.door import Door
-from tests.integration.inside import World, stored
+from tests.integration.inside import TURNS, World, stored
 from tests.s3_servers import own_server
 
 SKEW = timedelta(minutes=10)
@@ -54,7 +54,7 @@ def skewed(world: World, wrong: WrongClock) -> Iterator[World]:
 
 
 def sweep(world: World) -> None:
-    Sweep(world.records, world.clock, world.aftermath).run()
+    Sweep(world.records, world.clock, world.aftermath, TURNS).run()
 
 
 def due_in(world: World, job_id: UUID, minutes: int) -> None:

@@ -25,7 +25,7 @@ from shared.domain.jobs import snapshot
 from shared.domain.messages import PredictionSeen
 from shared.usecases.read_status import StatusReader
 from shared.usecases.reconcile import Sweep
-from tests.integration.inside import World, stored
+from tests.integration.inside import TURNS, World, stored
 from tests.memory import MemoryView, MemoryWaiters
 
 CODE = "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException"
@@ -92,7 +92,7 @@ def failed_job(world: World) -> UUID:
 def sweep(world: World) -> int:
     """How many live views were behind."""
     world.sql("UPDATE vsl.jobs SET updated_at = now() - interval '1 minute' WHERE published_version < version")
-    return Sweep(world.records, world.clock, world.aftermath).run()["unpublished"]
+    return Sweep(world.records, world.clock, world.aftermath, TURNS).run()["unpublished"]
 
 
 def in_truth(world: World, job_id: UUID) -> dict[str, Any]:

@@ -46,7 +46,7 @@ from shared.usecases.inspect_media import Inspector, Place
 from shared.usecases.reconcile import Sweep
 from shared.usecases.review_clips import approve, create_script
 from tests import footage
-from tests.integration.inside import World, hook, stored
+from tests.integration.inside import COMPILES, INSPECTIONS, TURNS, World, hook, stored
 
 JOB, ATTEMPT = str(uuid4()), str(uuid4())
 REPORTS: tuple[Report, ...] = (
@@ -79,7 +79,7 @@ def newer_schema(database_url: str) -> Iterator[None]:
 
 
 def sweep(world: World) -> None:
-    Sweep(world.records, world.clock, world.aftermath).run()
+    Sweep(world.records, world.clock, world.aftermath, TURNS).run()
 
 
 @pytest.mark.usefixtures("newer_schema")
@@ -197,7 +197,7 @@ def test_a_clip_and_a_film_without_the_keys_of_later_releases_are_made(world: Wo
 
     FilmMaker(
         world.records, world.media, world.clock, world.aftermath, workplaces(tmp_path), lease_seconds=60,
-        memory_mb=3008,
+        memory_mb=3008, turns=COMPILES,
     ).compile(film.id)  # fmt: skip
 
     found = world.sql("SELECT status, error_message, duration_seconds FROM vsl.jobs WHERE id = %s", film.id)
@@ -217,7 +217,13 @@ def _clip_of(world: World, script_id: int, path: Path) -> None:
     world.settler.take(report)
     world.sql("UPDATE vsl.jobs SET result = result #- '{incoming,outputs,0,sha256}' WHERE id = %s", job_id)
     Inspector(
-        world.records, world.media, SystemClock(), world.aftermath, workplaces(path.parent), lease_seconds=60
+        world.records,
+        world.media,
+        SystemClock(),
+        world.aftermath,
+        workplaces(path.parent),
+        lease_seconds=60,
+        turns=INSPECTIONS,
     ).inspect(job_id)
     assert world.status(job_id) == JobStatus.COMPLETED
     ((video_id,),) = world.sql("SELECT id FROM vsl_frontend.section_videos WHERE job_id = %s", job_id)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ from shared.usecases.inspect_media import Inspector, Place
 from shared.usecases.manage_accounts import act
 from shared.usecases.reconcile import Sweep
 from shared.usecases.upload_files import UploadRequest, Uploads, present_upload
-from tests.integration.inside import World
+from tests.integration.inside import INSPECTIONS, TURNS, World
 from tests.memory import MemoryClock, MemoryKeys, MemoryView
 from tests.memory_media import MemoryMedia
 
@@ -78,7 +77,13 @@ class Bench:
 
     def inspect(self, told: Mapping[str, Any]) -> None:
         inspector = Inspector(
-            self.world.records, self.media, SystemClock(), self.world.aftermath, self.workplace, lease_seconds=60
+            self.world.records,
+            self.media,
+            SystemClock(),
+            self.world.aftermath,
+            self.workplace,
+            lease_seconds=60,
+            turns=INSPECTIONS,
         )
         for job_id in jobs_to_inspect(told):
             inspector.inspect(job_id)
@@ -118,11 +123,11 @@ def test_what_is_sent_again_later_changes_nothing_and_is_removed(bench: Bench, c
 
 def test_a_word_of_s3_that_is_lost_is_made_up_for_by_the_sweep(bench: Bench, clip: bytes) -> None:
     upload, video_id = bench.begin(clip, script_id=bench.script())
-    sweep = Sweep(bench.world.records, SystemClock(), bench.world.aftermath)
+    sweep = Sweep(bench.world.records, SystemClock(), bench.world.aftermath, TURNS)
     sweep.run()
     assert bench.world.queue.of("inspect") == []
     bench.sent(upload, clip)
-    bench.world.sql("UPDATE vsl.jobs SET updated_at = now() - interval '11 minutes'")
+    bench.world.sql("UPDATE vsl.jobs SET updated_at = now() - interval '11 minutes', check_at = now()")
     sweep.run()
     bench.inspect(bench.world.queue.of("inspect")[0])
     assert bench.video(video_id).status == "completed"
@@ -139,7 +144,7 @@ def test_a_message_before_the_file_leaves_the_job_waiting(bench: Bench, clip: by
 def test_a_file_that_never_comes_fails_its_clip_with_a_remedy(bench: Bench, clip: bytes) -> None:
     upload, video_id = bench.begin(clip, script_id=bench.script())
     bench.world.sql("UPDATE vsl.jobs SET deadline_at = now() WHERE id = %s", upload.files[0].job_id)
-    Sweep(bench.world.records, SystemClock(), bench.world.aftermath).run()
+    Sweep(bench.world.records, SystemClock(), bench.world.aftermath, TURNS).run()
     video = bench.video(video_id)
     assert (video.status, "new form" in str(video.error_message)) == ("failed", True)
     bench.inspect(bench.sent(upload, clip))
@@ -248,7 +253,7 @@ def test_an_upload_of_a_script_is_a_source_by_its_job_and_others_by_their_key(be
     job = compiled(bench, sources)
     assert [source["userId"] for source in job.request["sources"]] == ["user", "user"]
     assert job.request["sources"][1]["key"] == loose.files[0].key
-    again = CompileRequest.of_stored(job.request, replace(job), None)
+    again = CompileRequest.of_stored(job, {}, None)
     assert list(again.clips) == sources
 
 
@@ -297,3 +302,29 @@ def test_an_account_with_too_much_unfinished_is_told_to_wait_and_nothing_is_left
     with pytest.raises(RateLimited):
         bench.begin(clip, script_id=script_id)
     assert bench.world.sql("SELECT count(*) FROM vsl.uploads WHERE account_id = %s", account) == [(1,)]
+
+
+def test_open_forms_have_a_limit(bench: Bench) -> None:
+    """Forms without a script made no job, and were given out without end."""
+    settings = "INSERT INTO vsl.account_settings (account_id, settings) VALUES (%s, %s)"
+    bench.world.sql(settings, bench.world.caller.account_id, '{"maxOpenUploads": 3}')
+    wanted = UploadRequest("user", "image", [UploadFile("a.png", "image/png", 10)])
+    uploads = Uploads(bench.world.records, bench.world.clock)
+
+    for _ in range(3):
+        uploads.begin(wanted, bench.world.caller)
+    with pytest.raises(RateLimited) as refused:
+        uploads.begin(wanted, bench.world.caller)
+    assert 0 < (refused.value.retry_after_seconds or 0) <= 3601
+
+    bench.world.sql("UPDATE vsl.uploads SET expires_at = now() WHERE account_id = %s", bench.world.caller.account_id)
+    assert uploads.begin(wanted, bench.world.caller)
+
+
+def test_open_forms_may_bring_so_many_bytes(bench: Bench) -> None:
+    clip = UploadFile("a.mp4", "video/mp4", 1024**3)
+    uploads = Uploads(bench.world.records, bench.world.clock)
+    for _ in range(2):
+        uploads.begin(UploadRequest("user", "clip", [clip] * 100), bench.world.caller)
+    with pytest.raises(RateLimited):
+        uploads.begin(UploadRequest("user", "clip", [clip]), bench.world.caller)

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import pytest
 
-from shared.domain.errors import AnswerLost, NotFound, ProductError, ProviderBusy, ProviderRefused
+from shared.domain.errors import AnswerLost, DependencyDown, NotFound, ProductError, ProviderBusy, ProviderRefused
 from shared.domain.messages import (
     CallAccepted,
     CallRejected,
@@ -25,9 +25,10 @@ from shared.domain.messages import (
     StoreFailed,
     StoreMedia,
 )
+from shared.domain.row_limits import RESULT_BYTES
 from shared.ports import Fetched, Prediction
 from shared.usecases.call_provider import call_provider
-from shared.usecases.store_media import LONGEST_TEXT_BYTES, store_media
+from shared.usecases.store_media import store_media
 from tests.memory_media import MemoryMedia
 
 JOB, ATTEMPT = str(uuid4()), str(uuid4())
@@ -117,6 +118,25 @@ def test_stored_pictures_are_signed_for_each_call(claimed: Callable[[Any], Outsi
     assert outside.call() == CallAccepted(JOB, ATTEMPT, "p1", "starting")
     assert outside.asked == [SIGNED]
     assert REQUEST["input"]["image"] == {"s3Key": "uploads/a/b.png"}  # type: ignore[index]
+
+
+def test_an_image_that_cannot_be_read_costs_no_call_and_is_reported_as_such() -> None:
+    """Once claimed, a call without an answer counts as spent: this one was never made."""
+
+    class Down(MemoryMedia):
+        def read(self, key: str, offset: int, length: int, etag: str) -> bytes:
+            raise DependencyDown("The bucket does not answer.")
+
+    outside = go(made())
+    outside.media = Down()
+    key = f"uploads/a/b/{JOB}/inline-0"
+    outside.media.put(key, b"image", "image/png")
+    outside.claim = {**outside.claim, "request": {**REQUEST, "input": {"image": {"s3Key": key}}, "stored": ["image"]}}
+
+    report = outside.call()
+
+    assert report == CallRejected(JOB, ATTEMPT, "dependency_down", "The bucket does not answer.", retryable=True)
+    assert outside.asked == []
 
 
 def test_what_only_looks_like_a_stored_picture_is_not_signed() -> None:
@@ -213,7 +233,7 @@ def test_a_text_that_holds_addresses_is_kept_whole_where_text_was_asked_for() ->
 
 
 def test_a_text_too_long_for_a_message_is_put_like_media() -> None:
-    text = "\u00e9" * LONGEST_TEXT_BYTES
+    text = "\u00e9" * RESULT_BYTES
     outside = storing("text", text=text)
 
     report = outside.store()

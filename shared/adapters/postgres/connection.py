@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import psycopg
 from psycopg.rows import dict_row
@@ -18,6 +19,20 @@ from shared.ports import Clock, Transaction
 
 DATABASE_DOWN = "The database does not answer; nothing was recorded. Send the same request again."
 RETRY_AFTER_SECONDS = 5
+# No statement, no wait for a lock and no pause between statements may hold what others need: API calls end after
+# 29 s, and the sweep works in small steps.
+STATEMENT_SECONDS, LOCK_SECONDS, IDLE_SECONDS = 20, 5, 15
+_SESSION = {
+    # Times come back in the session's zone, and dates are made of them.
+    "timezone": "UTC",
+    "statement_timeout": f"{STATEMENT_SECONDS}s",
+    "lock_timeout": f"{LOCK_SECONDS}s",
+    "idle_in_transaction_session_timeout": f"{IDLE_SECONDS}s",
+}
+# PostgreSQL has ended the session, or does not answer.
+_LOST = (psycopg.OperationalError, psycopg.errors.IdleInTransactionSessionTimeout)
+_SLOT = "hashtextextended(%(slot)s, 0)"
+_Slot = tuple[psycopg.Connection[dict[str, Any]], dict[str, str]]
 
 
 class PostgresRecords:
@@ -41,11 +56,32 @@ class PostgresRecords:
             connection = self._live_connection()
             with connection.transaction(), connection.cursor() as cursor:
                 yield PostgresTransaction(cursor)
+        except _LOST as error:
+            raise self._down() from error
+
+    @contextmanager
+    def slot(self, account_id: UUID, name: str, most: int) -> Iterator[bool]:
+        taken = self._take_slot(account_id, name, most)
+        try:
+            yield taken is not None
+        finally:
+            # A connection that was lost has given its locks back.
+            if taken is not None and self._connection is taken[0]:
+                with suppress(psycopg.OperationalError):
+                    taken[0].execute(f"SELECT pg_advisory_unlock({_SLOT})", taken[1])
+
+    def _take_slot(self, account_id: UUID, name: str, most: int) -> _Slot | None:
+        """An advisory lock of the session: it ends with the connection, and no transaction stays open for it."""
+        keys = [{"slot": f"{name} {account_id} {number}"} for number in range(most)]
+        try:
+            connection = self._live_connection()
+            return next(((connection, key) for key in keys if _locks(connection, key)), None)
         except psycopg.OperationalError as error:
-            self.close()
-            raise DependencyDown(
-                DATABASE_DOWN, code="database_down", retry_after_seconds=RETRY_AFTER_SECONDS
-            ) from error
+            raise self._down() from error
+
+    def _down(self) -> DependencyDown:
+        self.close()
+        return DependencyDown(DATABASE_DOWN, code="database_down", retry_after_seconds=RETRY_AFTER_SECONDS)
 
     def ping(self) -> None:
         with self.transaction() as tx:
@@ -96,8 +132,7 @@ class PostgresRecords:
             connect_timeout=3,
             row_factory=dict_row,
             application_name="vsl",
-            # Times come back in the session's zone, and dates are made of them.
-            options="-c timezone=UTC",
+            options=" ".join(f"-c {name}={value}" for name, value in _SESSION.items()),
             **extra,
         )
 
@@ -106,6 +141,11 @@ class PostgresRecords:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _locks(connection: psycopg.Connection[dict[str, Any]], key: Mapping[str, str]) -> bool:
+    row = connection.execute(f"SELECT pg_try_advisory_lock({_SLOT}) AS taken", key).fetchone()
+    return row is not None and bool(row["taken"])
 
 
 class _DatabaseClock(SystemClock):

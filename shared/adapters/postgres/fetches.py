@@ -39,6 +39,9 @@ class FetchRows(Rows):
     def open_fetches(self, job_id: UUID) -> Sequence[SourceFetch]:
         return self._fetches("WHERE job_id = %(job)s AND state = 'waiting' ORDER BY number", job=job_id)
 
+    def fetch_urls(self, job_id: UUID) -> Mapping[int, str]:
+        return {fetch.number: fetch.url for fetch in self._fetches("WHERE job_id = %(job)s", job=job_id)}
+
     def held_fetches(self, account_id: UUID) -> int:
         # Whoever is at a job that has ended stops at the next heartbeat.
         open_job = f"EXISTS (SELECT FROM vsl.jobs j WHERE j.id = source_fetches.job_id AND {_OPEN_JOB})"
@@ -72,9 +75,6 @@ class FetchRows(Rows):
             f"UPDATE vsl.source_fetches SET state = %(state)s, owner = NULL, due_at = NULL {_THIS}",
             {**_id(fetch), "state": state},
         )
-
-    def due_fetches(self, limit: int) -> Sequence[SourceFetch]:
-        return self._fetches("WHERE state = 'waiting' AND due_at <= now() ORDER BY due_at LIMIT %(limit)s", limit=limit)
 
     def keys_awaited(self, keys: Sequence[str]) -> Set[str]:
         rows = self.all(

@@ -10,12 +10,13 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from shared.adapters.postgres.rows import JOB_COLUMNS, Rows, assignments, column_value, to_job
-from shared.domain.jobs import Job, JobFilter, JobStatus, iso, sources_of
+from shared.domain.jobs import Job, JobFilter, JobRef, JobStatus, iso, sources_of
 
 _COLUMNS = ", ".join(JOB_COLUMNS)
 _WRITTEN = tuple(name for name in JOB_COLUMNS if name != "updated_at")
 _OPEN = "status IN ('pending', 'generating', 'processing')"
-# Who holds a lease moves the job; whoever finds it lapsed may take it.
+# What moves is not lost: the sweep starts anew with its patience.
+_CHANGED = "updated_at = now(), check_at = now() + interval '60 seconds', checks = 0"
 _INSERT = (
     f"INSERT INTO vsl.jobs ({', '.join(_WRITTEN)}) VALUES ({', '.join(f'%({n})s' for n in _WRITTEN)}) "
     f"ON CONFLICT (account_id, route, idempotency_key) DO NOTHING RETURNING {_COLUMNS}"
@@ -44,6 +45,14 @@ class JobRows(Rows):
         )
         return to_job(row) if row else None
 
+    def decoded_of(self, account_id: UUID, job_ids: Sequence[UUID]) -> Mapping[UUID, Mapping[str, Any] | None]:
+        rows = self.all(
+            "SELECT id, result #> '{outputs,0,decoded}' AS decoded FROM vsl.jobs "
+            "WHERE account_id = %(account)s AND id = ANY(%(ids)s)",
+            {"account": account_id, "ids": list(job_ids)},
+        )
+        return {row["id"]: row["decoded"] for row in rows}
+
     def compile_runs(self, strategy: str, limit: int) -> Sequence[tuple[float, float]]:
         rows = self.all(
             "SELECT (result->>'reckonedSeconds')::float AS reckoned, (result->>'workMs')::float / 1000 AS taken "
@@ -53,8 +62,9 @@ class JobRows(Rows):
         )
         return [(row["reckoned"], row["taken"]) for row in rows]
 
-    def lock_job(self, job_id: UUID) -> Job | None:
-        row = self.one(f"SELECT {_COLUMNS} FROM vsl.jobs WHERE id = %(id)s FOR UPDATE", {"id": job_id})
+    def lock_job(self, job_id: UUID, *, wait: bool = True) -> Job | None:
+        skip = "" if wait else "SKIP LOCKED"
+        row = self.one(f"SELECT {_COLUMNS} FROM vsl.jobs WHERE id = %(id)s FOR UPDATE {skip}", {"id": job_id})
         return to_job(row) if row else None
 
     def jobs(self, account_id: UUID, narrow: JobFilter) -> Sequence[Job]:
@@ -80,7 +90,7 @@ class JobRows(Rows):
         finished = "completed_at = now(), lease_owner = NULL, lease_until = NULL, " if to.finished else ""
         row = self.one(
             f"UPDATE vsl.jobs SET {assignments(changes, JOB_COLUMNS)} {finished} status = %(_to)s, "
-            "version = version + 1, updated_at = now(), started_at = coalesce(started_at, now()) "
+            f"version = version + 1, {_CHANGED}, started_at = coalesce(started_at, now()) "
             "WHERE id = %(_id)s AND account_id = %(_account)s AND version = %(_version)s "
             f"AND status = ANY(%(_sources)s::vsl.job_status[]) RETURNING {_COLUMNS}",
             {
@@ -93,7 +103,7 @@ class JobRows(Rows):
 
     def touch_job(self, job: Job, **changes: Any) -> Job | None:
         row = self.one(
-            f"UPDATE vsl.jobs SET {assignments(changes, JOB_COLUMNS)} version = version + 1, updated_at = now() "
+            f"UPDATE vsl.jobs SET {assignments(changes, JOB_COLUMNS)} version = version + 1, {_CHANGED} "
             f"WHERE id = %(_id)s AND account_id = %(_account)s AND {_OPEN} RETURNING {_COLUMNS}",
             {
                 **{name: column_value(value) for name, value in changes.items()},
@@ -114,7 +124,7 @@ class JobRows(Rows):
     def take_lease(self, job_id: UUID, owner: str, seconds: int) -> Job | None:
         row = self.one(
             "UPDATE vsl.jobs SET lease_owner = %(owner)s, lease_until = now() + make_interval(secs => %(seconds)s), "
-            f"version = version + 1, updated_at = now() WHERE id = %(id)s AND {_OPEN} "
+            f"version = version + 1, {_CHANGED}, waits_for = NULL WHERE id = %(id)s AND {_OPEN} "
             "AND (lease_until IS NULL OR lease_until < now() OR lease_owner = %(owner)s) "
             f"RETURNING {_COLUMNS}",
             {"id": job_id, "owner": owner, "seconds": seconds},
@@ -129,7 +139,7 @@ class JobRows(Rows):
         )
         return touched == 1
 
-    def add_event(self, job: Job, name: str, details: Mapping[str, Any] | None = None) -> None:
+    def add_event(self, job: JobRef, name: str, details: Mapping[str, Any] | None = None) -> None:
         self.run(
             "INSERT INTO vsl.job_events (account_id, job_id, name, status, details) "
             "VALUES (%(account)s, %(job)s, %(name)s, %(status)s, %(details)s)",

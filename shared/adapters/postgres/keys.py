@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from uuid import UUID
 
 from shared.adapters.postgres.rows import Rows
@@ -35,8 +34,3 @@ class KeyRows(Rows):
             {"account": account_id, "route": route, "key": key},
         )
         return KeptKey(row["request_hash"], row["made"]) if row else None
-
-    def forget_keys(self, kept_for: timedelta) -> int:
-        return self.run(
-            "DELETE FROM vsl.idempotency_keys WHERE created_at < now() - %(kept_for)s", {"kept_for": kept_for}
-        )

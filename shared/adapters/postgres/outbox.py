@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
 from shared.adapters.postgres.rows import Rows
-from shared.domain.jobs import Job
+from shared.domain.jobs import Job, JobRef
 from shared.ports import Announcement
+
+# Sending a batch takes less; after it the sweep sends again what was not noted as sent.
+CLAIMED_SECONDS = 30
+
+# By name, a technical table and which of its rows may go.
+_OLD = {
+    "outbox": ("vsl.outbox", "sent_at < now() - %(kept)s"),
+    "events": ("vsl.outbox", "sent_at IS NULL AND topic = 'events' AND created_at < now() - %(kept)s"),
+    "webhook_inbox": ("vsl.webhook_inbox", "received_at < now() - %(kept)s"),
+    "set_back_rows": ("vsl.set_back_rows", "until < now() - %(kept)s"),
+    "idempotency_keys": ("vsl.idempotency_keys", "created_at < now() - %(kept)s"),
+}
 
 
 class OutboxRows(Rows):
     """Statements on `vsl.outbox`, `vsl.webhook_inbox` and `vsl.storage_operations`."""
 
-    def announce(self, job: Job, topic: str, body: Mapping[str, Any], delay_seconds: int = 0) -> None:
+    def announce(self, job: JobRef, topic: str, body: Mapping[str, Any], delay_seconds: int = 0) -> None:
         self.run(
             "INSERT INTO vsl.outbox (account_id, job_id, topic, body, due_at) VALUES (%(account)s, %(job)s, "
             "%(topic)s, %(body)s, now() + make_interval(secs => %(delay)s))",
@@ -26,20 +40,32 @@ class OutboxRows(Rows):
             },
         )  # fmt: skip
 
-    def unsent(self, job_id: UUID | None, limit: int) -> Sequence[Announcement]:
+    def claim_unsent(self, job_id: UUID | None, topics: Sequence[str], limit: int) -> Sequence[Announcement]:
         rows = self.all(
-            "SELECT id, topic, body, greatest(ceil(extract(epoch FROM due_at - now())), 0)::int AS delay_seconds "
-            "FROM vsl.outbox WHERE sent_at IS NULL AND topic <> 'events' "
+            "UPDATE vsl.outbox o SET claimed_until = now() + make_interval(secs => %(claimed)s) FROM ("
+            "SELECT id FROM vsl.outbox WHERE sent_at IS NULL AND topic <> 'events' AND topic = ANY(%(topics)s) "
             # The queue keeps the delay of what goes outside, up to its longest: the sweep's minute is too coarse.
             "AND (due_at <= now() OR topic IN ('calls', 'store', 'fetch') AND due_at <= now() + interval '900 s') "
-            "AND (%(job)s::uuid IS NULL OR job_id = %(job)s) "
-            "ORDER BY due_at, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED",
-            {"job": job_id, "limit": limit},
+            "AND (claimed_until IS NULL OR claimed_until < now()) AND (%(job)s::uuid IS NULL OR job_id = %(job)s) "
+            "ORDER BY due_at, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED) AS due WHERE o.id = due.id "
+            "RETURNING o.id, topic, body, greatest(ceil(extract(epoch FROM due_at - now())), 0)::int AS delay_seconds",
+            {"job": job_id, "topics": list(topics), "limit": limit, "claimed": CLAIMED_SECONDS},
         )
-        return [Announcement(**row) for row in rows]
+        return [Announcement(**row) for row in sorted(rows, key=itemgetter("id"))]
+
+    def release_unsent(self, ids: Sequence[int]) -> None:
+        self.run("UPDATE vsl.outbox SET claimed_until = NULL WHERE id = ANY(%(ids)s)", {"ids": list(ids)})
 
     def mark_sent(self, ids: Sequence[int]) -> None:
         self.run("UPDATE vsl.outbox SET sent_at = now() WHERE id = ANY(%(ids)s)", {"ids": list(ids)})
+
+    def prune(self, table: str, kept_for: timedelta, limit: int) -> int:
+        name, old = _OLD[table]
+        return self.run(
+            f"DELETE FROM {name} WHERE ctid = ANY(ARRAY("
+            f"SELECT ctid FROM {name} WHERE {old} LIMIT %(limit)s FOR UPDATE SKIP LOCKED))",
+            {"kept": kept_for, "limit": limit},
+        )
 
     def record_webhook(
         self, provider: str, webhook_id: str, provider_id: str, provider_status: str, *,

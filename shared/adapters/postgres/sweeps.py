@@ -1,12 +1,12 @@
-"""What the minute sweep looks for. Rows another sweep holds are skipped."""
+"""What the minute sweep looks for, by ids; a row that another sweep holds is skipped."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
 from uuid import UUID
 
-from shared.adapters.postgres.rows import ATTEMPT_COLUMNS, JOB_COLUMNS, Rows, to_attempt, to_job
-from shared.domain.jobs import Attempt, Job
+from shared.adapters.postgres.rows import JOB_COLUMNS, Rows, to_job
+from shared.domain.jobs import Job, JobStatus, LeanJob
 
 _JOBS = ", ".join(JOB_COLUMNS)
 _OPEN = "status IN ('pending', 'generating', 'processing')"
@@ -15,39 +15,90 @@ _NOT_AWAITED = "(kind <> 'upload' OR result ? 'incoming' OR updated_at < now() -
 # One whose sources are still fetched goes on with their end.
 _FETCHED = "NOT EXISTS (SELECT FROM vsl.source_fetches f WHERE f.job_id = vsl.jobs.id AND f.state = 'waiting')"
 _SETTLE_FIRST_SECONDS = 5
+_NOT_SET_BACK = "NOT EXISTS (SELECT FROM vsl.set_back_rows s WHERE s.row_id = {row_id} AND s.until > now())"
+_FETCH_NOT_SET_BACK = _NOT_SET_BACK.format(row_id="f.job_id || ' ' || f.number")
+_ATTEMPT_NOT_SET_BACK = _NOT_SET_BACK.format(row_id="vsl.provider_attempts.job_id || ' ' || vsl.provider_attempts.id")
+_JOB_NOT_SET_BACK = _NOT_SET_BACK.format(row_id="vsl.jobs.id::text")
+_NO_CALL = (
+    "NOT EXISTS (SELECT FROM vsl.provider_attempts a WHERE a.job_id = vsl.jobs.id"
+    " AND a.state NOT IN ('rejected', 'finished'))"
+)
+# Its worker was killed; or it has no worker, waits for no turn and has been still for so long that its message may
+# be lost.
+_DUE = (
+    f"{_OPEN} AND {_JOB_NOT_SET_BACK} AND {_NOT_AWAITED} AND {_FETCHED} AND (lease_until < now()"
+    f" OR (lease_until IS NULL AND check_at <= now() AND waits_for IS NULL AND {_NO_CALL}))"
+)
+_OVERDUE = f"{_OPEN} AND deadline_at < now() AND {_JOB_NOT_SET_BACK}"
 _UUID = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 
 
 class SweepRows(Rows):
     """Statements of `reconcile`."""
 
-    def lapsed(self, limit: int) -> Sequence[Job]:
-        # Without a lease and still for a minute: its message was lost with its queue.
-        return self._jobs(
-            f"{_OPEN} AND {_NOT_AWAITED} AND {_FETCHED}"
-            " AND (lease_until < now() OR (lease_until IS NULL AND updated_at < now() - interval '60 seconds'"
-            " AND NOT EXISTS (SELECT FROM vsl.provider_attempts a WHERE a.job_id = vsl.jobs.id"
-            " AND a.state NOT IN ('rejected', 'finished'))))",
-            limit,
+    def due_jobs(self, limit: int) -> Sequence[UUID]:
+        return self._ids(f"{_DUE} ORDER BY check_at", limit)
+
+    def lock_due_job(self, job_id: UUID) -> LeanJob | None:
+        return self._lean(f"id = %(id)s AND {_DUE}", job_id)
+
+    def requeue(self, job_id: UUID) -> None:
+        # Each time twice as late: a message that waits in a long queue is not lost.
+        self.run(
+            "UPDATE vsl.jobs SET lease_owner = NULL, lease_until = NULL, checks = least(checks + 1, 5), "
+            "check_at = now() + make_interval(secs => 60 * 2 ^ least(checks + 1, 5)) WHERE id = %(id)s",
+            {"id": job_id},
         )
 
-    def overdue(self, limit: int) -> Sequence[Job]:
-        return self._jobs(f"{_OPEN} AND deadline_at < now()", limit)
+    def overdue(self, limit: int) -> Sequence[UUID]:
+        return self._ids(f"{_OVERDUE} ORDER BY deadline_at", limit)
 
-    def attempts_to_check(self, limit: int) -> Sequence[Attempt]:
+    def lock_overdue(self, job_id: UUID) -> Job | None:
+        row = self.one(
+            f"SELECT {_JOBS} FROM vsl.jobs WHERE id = %(id)s AND {_OVERDUE} FOR UPDATE SKIP LOCKED", {"id": job_id}
+        )
+        return to_job(row) if row else None
+
+    def set_back(self, row_id: str, seconds: int) -> None:
+        self.run(
+            "INSERT INTO vsl.set_back_rows (row_id, until) VALUES (%(id)s, now() + make_interval(secs => %(seconds)s)) "
+            "ON CONFLICT (row_id) DO UPDATE SET until = excluded.until",
+            {"id": row_id, "seconds": seconds},
+        )
+
+    def attempts_to_check(self, limit: int) -> Sequence[tuple[UUID, UUID]]:
         rows = self.all(
-            f"SELECT {', '.join(ATTEMPT_COLUMNS)} FROM vsl.provider_attempts "
+            "SELECT job_id, id FROM vsl.provider_attempts "
             "WHERE state IN ('written', 'claimed', 'accepted') AND next_check_at <= now() "
-            "ORDER BY next_check_at LIMIT %(limit)s",
+            f"AND {_ATTEMPT_NOT_SET_BACK} ORDER BY next_check_at LIMIT %(limit)s",
             {"limit": limit},
         )
-        return [to_attempt(row) for row in rows]
+        return [(row["job_id"], row["id"]) for row in rows]
 
-    def unpublished(self, limit: int) -> Sequence[Job]:
-        return self._jobs(
-            f"published_version < version AND updated_at < now() - interval '{_SETTLE_FIRST_SECONDS} seconds'",
+    def due_fetches(self, limit: int) -> Sequence[tuple[UUID, int]]:
+        rows = self.all(
+            "SELECT job_id, number FROM vsl.source_fetches f WHERE state = 'waiting' AND due_at <= now() "
+            f"AND {_FETCH_NOT_SET_BACK} ORDER BY due_at LIMIT %(limit)s",
+            {"limit": limit},
+        )
+        return [(row["job_id"], row["number"]) for row in rows]
+
+    def unpublished(self, limit: int) -> Sequence[UUID]:
+        return self._ids(
+            f"published_version < version AND updated_at < now() - interval '{_SETTLE_FIRST_SECONDS} seconds' "
+            f"AND {_JOB_NOT_SET_BACK} ORDER BY updated_at",
             limit,
         )
+
+    def job_of_any_account(self, job_id: UUID) -> Job | None:
+        row = self.one(f"SELECT {_JOBS} FROM vsl.jobs WHERE id = %(id)s", {"id": job_id})
+        return to_job(row) if row else None
+
+    def accounts_waiting(self, lane: str) -> Sequence[UUID]:
+        rows = self.all(
+            f"SELECT DISTINCT account_id FROM vsl.jobs WHERE waits_for = %(lane)s AND {_OPEN}", {"lane": lane}
+        )
+        return [row["account_id"] for row in rows]
 
     def mark_published(self, job_id: UUID, version: int) -> None:
         self.run(
@@ -55,12 +106,17 @@ class SweepRows(Rows):
             {"id": job_id, "version": version},
         )
 
-    def _jobs(self, where: str, limit: int) -> Sequence[Job]:
-        rows = self.all(
-            f"SELECT {_JOBS} FROM vsl.jobs WHERE {where} ORDER BY updated_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED",
-            {"limit": limit},
+    def _ids(self, where: str, limit: int) -> Sequence[UUID]:
+        rows = self.all(f"SELECT id FROM vsl.jobs WHERE {where} LIMIT %(limit)s", {"limit": limit})
+        return [row["id"] for row in rows]
+
+    def _lean(self, where: str, job_id: UUID) -> LeanJob | None:
+        row = self.one(
+            "SELECT id, account_id, kind, status, result ? 'incoming' AS has_incoming FROM vsl.jobs "
+            f"WHERE {where} FOR UPDATE SKIP LOCKED",
+            {"id": job_id},
         )
-        return [to_job(row) for row in rows]
+        return LeanJob(**{**row, "status": JobStatus(row["status"])}) if row else None
 
     def jobs_to_show(self, after: UUID | None, limit: int) -> Sequence[Job]:
         rows = self.all(

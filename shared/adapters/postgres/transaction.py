@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from shared.adapters.postgres.accounts import AccountRows
 from shared.adapters.postgres.attempts import AttemptRows
 from shared.adapters.postgres.erasures import ErasureRows
@@ -13,6 +16,7 @@ from shared.adapters.postgres.outbox import OutboxRows
 from shared.adapters.postgres.pace import PaceRows
 from shared.adapters.postgres.scripts import ScriptRows
 from shared.adapters.postgres.sweeps import SweepRows
+from shared.adapters.postgres.turns import TurnRows
 from shared.adapters.postgres.uploads import UploadRows
 
 
@@ -29,5 +33,11 @@ class PostgresTransaction(
     UploadRows,
     FetchRows,
     KeyRows,
+    TurnRows,
 ):
     """Implements `Transaction` on the cursor of an open transaction."""
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        with self.cursor.connection.transaction():
+            yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -30,6 +31,16 @@ class UploadRows(Rows):
                 },
             )
         )  # fmt: skip
+
+    def open_uploads(self, account_id: UUID, now: datetime) -> tuple[int, int, datetime | None]:
+        row = self.one(
+            "SELECT count(f) AS files, coalesce(sum((f->>'sizeBytes')::bigint), 0)::bigint AS size_bytes, "
+            "min(expires_at) AS expire_at FROM vsl.uploads CROSS JOIN LATERAL jsonb_array_elements(files) AS f "
+            "WHERE account_id = %(account)s AND expires_at > %(now)s",
+            {"account": account_id, "now": now},
+        )
+        assert row is not None
+        return row["files"], row["size_bytes"], row["expire_at"]
 
     def upload_by_key(self, account_id: UUID, key: str) -> Upload | None:
         row = self.one(
