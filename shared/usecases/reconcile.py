@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
 from itertools import takewhile
@@ -15,7 +15,6 @@ from shared.domain.jobs import Attempt, AttemptState, Job, JobRef, JobStatus, la
 from shared.domain.messages import ProviderCall, StoreMedia, body_of
 from shared.observability import SWEEP_FAILURES, count, logger
 from shared.ports import Clock, Records, Transaction
-from shared.usecases.aftermath import BATCH as SENT_AT_ONCE
 from shared.usecases.aftermath import Aftermath
 from shared.usecases.announcing import announce_cancel
 from shared.usecases.ending import book_cost, end_job
@@ -45,6 +44,23 @@ class _Rows(Generic[Key]):
     at_once: int = 1
 
 
+@dataclass(slots=True)
+class _Part:
+    """One part of one sweep: how far it has come, and what does its next batch and says whether there may be more."""
+
+    name: str
+    batch: Callable[[_Part], bool]
+    seen: set[Hashable] = field(default_factory=set)
+    handled: int = 0
+    failed: int = 0
+
+    def fail(self, message: str, key: object = None) -> None:
+        """Logs the exception that is being handled, and counts it for the alarm."""
+        self.failed += 1
+        count(SWEEP_FAILURES)
+        logger.exception(message, extra={"part": self.name, "row": str(key)})
+
+
 @dataclass(frozen=True, slots=True)
 class Sweep:
     """One pass over what is due. Neither a row nor a part that fails keeps the others from being done."""
@@ -57,46 +73,47 @@ class Sweep:
     def run(self, seconds: float = SWEEP_SECONDS) -> dict[str, int]:
         """How many rows were handled, by part, and how many failed. Raises DependencyDown, once all parts were tried.
 
-        Each part has its share of the time, and what earlier parts have left of theirs.
+        The parts take turns, a batch each, until nothing is due or the time is over.
         """
-        parts: dict[str, Callable[[_Pass], int]] = {
-            "overdue": partial(self._rows, _Rows(_overdue, self._time_out)),
-            "requeued": partial(self._rows, _Rows(_due_jobs, _requeue, at_once=BATCH)),
-            "turns": self._call_waiting,
-            "checked": partial(self._rows, _Rows(_due_attempts, self._check_attempt)),
-            "fetches": partial(self._rows, _Rows(_due_fetches, _check_fetch)),
-            "sent": self._send,
-            "unpublished": self._publish,
-        }
-        began, found, down = self.clock.monotonic_seconds(), dict.fromkeys(parts, 0), None
-        failed = 0
-        for number, (name, part) in enumerate(parts.items(), 1):
-            one = _Pass(name, self.clock, began + seconds * number / len(parts))
-            try:
-                found[name] = part(one)
-            except DependencyDown as error:
-                down = error
-            except Exception:  # noqa: BLE001 - logged and counted; the other parts must go on
-                one.fail("sweep_part_failed")
-            failed += one.failed
-        if down is not None:
-            raise down
-        return {**found, "failed": failed}
+        parts = [
+            _Part("overdue", partial(self._rows, _Rows(_overdue, self._time_out))),
+            _Part("requeued", partial(self._rows, _Rows(_due_jobs, _requeue, at_once=BATCH))),
+            _Part("turns", partial(self._rows, _Rows(self._waiting, _call_waiting))),
+            _Part("checked", partial(self._rows, _Rows(_due_attempts, self._check_attempt))),
+            _Part("fetches", partial(self._rows, _Rows(_due_fetches, _check_fetch))),
+            _Part("sent", self._send),
+            _Part("unpublished", self._publish),
+        ]
+        until, going_on = self.clock.monotonic_seconds() + seconds, parts
+        down: list[DependencyDown] = []
+        while going_on and self.clock.monotonic_seconds() < until:
+            going_on = [part for part in going_on if self._goes_on(part, down)]
+        if down:
+            raise down[0]
+        return {**{part.name: part.handled for part in parts}, "failed": sum(part.failed for part in parts)}
 
-    def _rows(self, rows: _Rows[Key], one: _Pass) -> int:
-        """Goes through the due rows, by their ids and in short transactions."""
-        handled: set[Key] = set()
-        while one.has_time:
-            with self.records.transaction() as tx:
-                keys = [key for key in rows.find(tx, BATCH) if key not in handled]
-            if not keys:
-                break
-            for start in range(0, len(keys), rows.at_once):
-                handled.update(keys[start : start + rows.at_once])
-                self._handle(rows, keys[start : start + rows.at_once], one)
-        return len(handled)
+    def _goes_on(self, part: _Part, down: list[DependencyDown]) -> bool:
+        """Does a part's next batch; whether there may be another."""
+        try:
+            return part.batch(part)
+        except DependencyDown as error:
+            down.append(error)
+            return False
+        except Exception:  # noqa: BLE001 - logged and counted; the other parts must go on
+            part.fail("sweep_part_failed")
+            return False
 
-    def _handle(self, rows: _Rows[Key], keys: Sequence[Key], one: _Pass) -> None:
+    def _rows(self, rows: _Rows[Key], part: _Part) -> bool:
+        """The next rows that are due, by their ids and in short transactions."""
+        with self.records.transaction() as tx:
+            keys = [key for key in rows.find(tx, BATCH) if key not in part.seen]
+        part.seen.update(keys)
+        for start in range(0, len(keys), rows.at_once):
+            self._handle(rows, keys[start : start + rows.at_once], part)
+        part.handled += len(keys)
+        return bool(keys)
+
+    def _handle(self, rows: _Rows[Key], keys: Sequence[Key], part: _Part) -> None:
         changed = []
         with self.records.transaction() as tx:
             for key in keys:
@@ -104,7 +121,7 @@ class Sweep:
                     with tx.savepoint():
                         changed.append(rows.handle(tx, key))
                 except Exception:  # noqa: BLE001 - logged and counted; the other rows must go on
-                    one.fail("sweep_row_failed", key)
+                    part.fail("sweep_row_failed", key)
                     tx.set_back(_id_of(key), SET_BACK_SECONDS)
         for job in changed:
             if job is not None:
@@ -132,39 +149,23 @@ class Sweep:
         _ask_again(tx, job, attempt)
         return None
 
-    def _call_waiting(self, one: _Pass) -> int:
-        """Jobs that wait for a turn which nobody has called: whoever should have was killed."""
-        with self.records.transaction() as tx:
-            waiting = [(turns, account_id) for turns in self.turns for account_id in tx.accounts_waiting(turns.lane)]
-        called = 0
-        for turns, account_id in waiting:
-            if not one.has_time:
-                break
-            with self.records.transaction() as tx:
-                called += turns.fill(tx, account_id)
-        return called
+    def _waiting(self, tx: Transaction, _limit: int) -> Sequence[tuple[Turns, UUID]]:
+        return [(turns, account_id) for turns in self.turns for account_id in tx.accounts_waiting(turns.lane)]
 
-    def _send(self, one: _Pass) -> int:
-        sent = 0
-        while one.has_time:
-            sent += (last := self.aftermath.send())
-            if last < SENT_AT_ONCE:
-                break
-        return sent
+    def _send(self, part: _Part) -> bool:
+        sent = self.aftermath.send()
+        part.handled += sent
+        return sent > 0
 
-    def _publish(self, one: _Pass) -> int:
+    def _publish(self, part: _Part) -> bool:
         """A live view that is down is no error: the next sweep publishes."""
-        published = 0
-        while one.has_time:
-            with self.records.transaction() as tx:
-                job_ids = tx.unpublished(BATCH)
-            done = sum(1 for _ in takewhile(partial(self._publish_one, one), job_ids))
-            published += done
-            if not job_ids or done < len(job_ids):
-                break
-        return published
+        with self.records.transaction() as tx:
+            job_ids = tx.unpublished(BATCH)
+        published = sum(1 for _ in takewhile(partial(self._publish_one, part), job_ids))
+        part.handled += published
+        return published == len(job_ids) > 0
 
-    def _publish_one(self, one: _Pass, job_id: UUID) -> bool:
+    def _publish_one(self, part: _Part, job_id: UUID) -> bool:
         """False when the live view does not answer."""
         try:
             with self.records.transaction() as tx:
@@ -175,30 +176,16 @@ class Sweep:
             logger.warning("publishing_left_to_next_sweep", extra={"reason": error.code})
             return False
         except Exception:  # noqa: BLE001 - logged and counted; the other rows must go on
-            one.fail("sweep_row_failed", job_id)
+            part.fail("sweep_row_failed", job_id)
             with self.records.transaction() as tx:
                 tx.set_back(_id_of(job_id), SET_BACK_SECONDS)
         return True
 
 
-@dataclass(slots=True)
-class _Pass:
-    """One part of one sweep: how long it may take, and what failed in it."""
-
-    part: str
-    clock: Clock
-    until: float
-    failed: int = 0
-
-    @property
-    def has_time(self) -> bool:
-        return self.clock.monotonic_seconds() < self.until
-
-    def fail(self, message: str, key: object = None) -> None:
-        """Logs the exception that is being handled, and counts it for the alarm."""
-        self.failed += 1
-        count(SWEEP_FAILURES)
-        logger.exception(message, extra={"part": self.part, "row": str(key)})
+def _call_waiting(tx: Transaction, key: tuple[Turns, UUID]) -> None:
+    """Jobs that wait for a turn which nobody has called: the worker that should have was killed."""
+    turns, account_id = key
+    turns.fill(tx, account_id)
 
 
 def _overdue(tx: Transaction, limit: int) -> Sequence[UUID]:

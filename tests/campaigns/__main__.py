@@ -94,7 +94,7 @@ CAMPAIGNS = {
         100_000, 3000, lambda on, seed, n: lifecycle_run.run(on.database_url, seed, n), "entries"
     ),
     "odd-films": Campaign(3000, 100, lambda on, seed, n: (n, odd_films.run(seed, n))),
-    "sweep-of-10,000": Campaign(60_000, 10_000, lambda on, seed, n: sweeping.run(on.database_url, seed, n)),
+    "long-sweeps": Campaign(60_000, 10_000, lambda on, seed, n: sweeping.run(on.database_url, seed, n)),
     "fairness": Campaign(5, 1, lambda on, seed, n: fairness.run(on.plain_stack, seed, n)),
     "two-tenants": Campaign(10_000, 1000, lambda on, seed, n: (n, tenants.run(on.tenants, seed, n))),
     "fault-rows": _on_stack(5 * FAULT_ROWS, FAULT_ROWS, stack_faults.run_rows),

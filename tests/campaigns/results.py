@@ -30,7 +30,7 @@ HEAD = (
     "yet, and after 30 s leases, are moved into the past; so are, after 40 s, deadlines of calls that nobody can "
     "find out.",
     "",
-    "`sweep-of-10,000`: the minute sweep over so many jobs that are due, one of which raises at a statement on it; a "
+    "`long-sweeps`: the minute sweep over 10,000 jobs that are due, one of which raises at a statement on it; a "
     "violation is a sweep of 200 MB or 60 s, and a row that was not handled.",
     "",
     "`fairness`: the median of nine films of three clips of one account, alone and while another account sends every "

@@ -102,7 +102,6 @@ def test_a_call_that_runs_is_asked_about_in_every_sweep_however_long_its_model_t
 
 def test_one_sweep_asks_about_every_call_that_is_due(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reconcile, "BATCH", 2)
-    monkeypatch.setattr(reconcile, "SENT_AT_ONCE", 2)
     asked = [world.accepted()[2] for _ in range(5)]
     world.sql("UPDATE vsl.provider_attempts SET next_check_at = now() WHERE provider_id = ANY(%s)", asked)
     _sweep(world)
