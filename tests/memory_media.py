@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote
 from uuid import uuid4
 
 from shared.domain.content_types import essence
-from shared.domain.errors import BadMedia, NotFound
+from shared.domain.errors import BadMedia, DependencyDown, NotFound
 from shared.ports import OpenUpload, Part, StoredObject, UploadForm
 
 
@@ -31,6 +31,7 @@ class MemoryMedia:
 
     def __init__(self) -> None:
         self.objects: dict[str, tuple[bytes, str]] = {}
+        self.hashes: dict[str, str] = {}
         self.uploads: dict[str, _Upload] = {}
 
     def download(self, key: str, path: Path) -> int:
@@ -42,9 +43,15 @@ class MemoryMedia:
 
     def put(self, key: str, data: bytes, content_type: str) -> None:
         self.objects[key] = (data, content_type)
+        self.hashes.pop(key, None)
 
-    def write_once(self, key: str, body: BinaryIO, content_type: str) -> None:
-        self.objects.setdefault(key, (body.read(), content_type))
+    def write_once(self, key: str, body: BinaryIO, content_type: str, sha256: str = "") -> None:
+        data = body.read()
+        if sha256 not in ("", hashlib.sha256(data).hexdigest()):
+            raise DependencyDown("The body is not what was to be put.", code="storage_down")
+        if key not in self.objects:
+            self.put(key, data, content_type)
+            self.hashes[key] = sha256
 
     def write_text(self, key: str, text: str) -> None:
         self.objects.setdefault(key, (text.encode(), "text/plain"))
@@ -59,7 +66,8 @@ class MemoryMedia:
         if key not in self.objects:
             return None
         body, content_type = self.objects[key]
-        return StoredObject(key, datetime.now(UTC), len(body), _etag(body), essence(content_type) or "")
+        content_type, sha256 = essence(content_type) or "", self.hashes.get(key, "")
+        return StoredObject(key, datetime.now(UTC), len(body), _etag(body), content_type, sha256=sha256)
 
     def read(self, key: str, offset: int, length: int, etag: str) -> bytes:
         return self._pinned(key, etag)[offset : offset + length]

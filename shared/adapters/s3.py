@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 from collections.abc import Iterator, Mapping, Sequence
@@ -66,9 +67,13 @@ class S3MediaStore:
         with _own_errors():
             self._client.put_object(Bucket=self._bucket, Key=key, Body=data, ContentType=content_type)
 
-    def write_once(self, key: str, body: BinaryIO, content_type: str) -> None:
+    def write_once(self, key: str, body: BinaryIO, content_type: str, sha256: str = "") -> None:
+        # Without one the SDK sends a CRC32 of its own.
+        checksum: Any = {"ChecksumSHA256": base64.b64encode(bytes.fromhex(sha256)).decode()} if sha256 else {}
         try:
-            self._client.put_object(Bucket=self._bucket, Key=key, Body=body, ContentType=content_type, IfNoneMatch="*")
+            self._client.put_object(
+                Bucket=self._bucket, Key=key, Body=body, ContentType=content_type, IfNoneMatch="*", **checksum
+            )
         except ClientError as error:
             if error.response["Error"]["Code"] not in _TAKEN:
                 raise _down() from error
@@ -89,12 +94,12 @@ class S3MediaStore:
     def head(self, key: str) -> StoredObject | None:
         try:
             with _own_errors():
-                answer = self._client.head_object(Bucket=self._bucket, Key=key)
+                answer = self._client.head_object(Bucket=self._bucket, Key=key, ChecksumMode="ENABLED")
         except NotFound:
             return None
         return StoredObject(
             key, answer["LastModified"], answer["ContentLength"], answer["ETag"],
-            essence(answer["ContentType"]) or "", _is_readable(answer),
+            essence(answer["ContentType"]) or "", _is_readable(answer), _sha256_of(answer),
         )  # fmt: skip
 
     def read(self, key: str, offset: int, length: int, etag: str) -> bytes:
@@ -262,6 +267,15 @@ def _listed(entry: Mapping[str, Any]) -> StoredObject:
     return StoredObject(
         entry["Key"], entry["LastModified"], entry["Size"], entry["ETag"], readable=_is_readable(entry)
     )  # fmt: skip
+
+
+def _sha256_of(answer: Mapping[str, Any]) -> str:
+    """In hex, where S3 has checked the whole object against it: that of an upload in parts is one of its parts' hashes.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html
+    """
+    given = answer.get("ChecksumSHA256", "")
+    return "" if "-" in given else base64.b64decode(given).hex()
 
 
 def _is_readable(answer: Mapping[str, Any]) -> bool:

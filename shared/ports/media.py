@@ -11,9 +11,10 @@ from typing import BinaryIO, Protocol
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """An object as it is now; `etag` pins it. A listing tells no content type.
+    """An object as it is now; `etag` pins it. A listing tells no content type and no hash.
 
-    `content_type` is type/subtype in lower case, without parameters, and empty where none is known.
+    `content_type` is type/subtype in lower case, without parameters, and empty where none is known. `sha256` is the
+    hex SHA-256 that the store has checked all its bytes against, and empty where it was given none.
     `readable` is false while its bytes lie in an archive that must be restored first.
     """
 
@@ -23,6 +24,7 @@ class StoredObject:
     etag: str
     content_type: str = ""
     readable: bool = True
+    sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,11 @@ class MediaStore(Protocol):
     def put(self, key: str, data: bytes, content_type: str) -> None:
         """Puts bytes in one request, over what was there before."""
 
-    def write_once(self, key: str, body: BinaryIO, content_type: str) -> None:
-        """Puts a stream unless the key is taken already, which is no error."""
+    def write_once(self, key: str, body: BinaryIO, content_type: str, sha256: str = "") -> None:
+        """Puts a stream unless the key is taken already, which is no error.
+
+        With a hex SHA-256 the store keeps it beside the object, and keeps nothing of a body that has another one.
+        """
 
     def write_text(self, key: str, text: str) -> None:
         """Puts a small text unless the key is taken already."""

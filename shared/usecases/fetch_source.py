@@ -66,7 +66,7 @@ def _fetched(url: str, key: str, downloader: Downloader, media: MediaStore, lost
         if lost.is_set():
             raise Conflict("Nobody waits for this file any more.", code="stopped")
         with fetched.path.open("rb") as body:
-            media.write_once(key, body, fetched.content_type)
+            media.write_once(key, body, fetched.content_type, fetched.sha256)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     stored = media.head(key)

@@ -1,4 +1,4 @@
-"""Outside: read a prediction again and bring what it made to `incoming/`, write-once."""
+"""Outside: read a prediction again and bring what it made to `incoming/`, write-once and once each."""
 
 from __future__ import annotations
 
@@ -132,15 +132,28 @@ def _failed(message: StoreMedia, prediction: Prediction, code: str, sentence: st
 def _fetch(
     message: StoreMedia, number: int, url: str, folder: Path, downloader: Downloader, media: MediaStore
 ) -> StoredOutput:
-    fetched = downloader.fetch(url, folder)
+    """The output as it lies at its key, fetched unless an earlier delivery of the message has brought it."""
     key = incoming_key(UUID(message.jobId), message.attemptNumber, number)
+    stored = _stored(key, media)
+    if stored is not None:
+        logger.info("output_already_stored", extra={"jobId": message.jobId, "key": key})
+        return stored
+    fetched = downloader.fetch(url, folder)
     with fetched.path.open("rb") as body:
-        media.write_once(key, body, fetched.content_type)
+        media.write_once(key, body, fetched.content_type, fetched.sha256)
     fetched.path.unlink()
-    return StoredOutput(key, fetched.size_bytes, fetched.sha256, fetched.content_type)
+    # Another worker may have put it first, and what a host sends may differ from call to call.
+    return _stored(key, media) or StoredOutput(key, fetched.size_bytes, fetched.sha256, fetched.content_type)
+
+
+def _stored(key: str, media: MediaStore) -> StoredOutput | None:
+    """What lies at the key; None unless the store has checked all of it against a hash."""
+    found = media.head(key)
+    return StoredOutput(key, found.size_bytes, found.sha256, found.content_type) if found and found.sha256 else None
 
 
 def _put_text(message: StoreMedia, number: int, text: str, media: MediaStore) -> StoredOutput:
     key, content = incoming_key(UUID(message.jobId), message.attemptNumber, number), text.encode()
-    media.write_once(key, io.BytesIO(content), TEXT)
-    return StoredOutput(key, len(content), hashlib.sha256(content).hexdigest(), TEXT)
+    made = StoredOutput(key, len(content), hashlib.sha256(content).hexdigest(), TEXT)
+    media.write_once(key, io.BytesIO(content), TEXT, made.sha256)
+    return _stored(key, media) or made

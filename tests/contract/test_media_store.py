@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import subprocess
@@ -79,6 +80,25 @@ def test_write_once_keeps_the_first(media: Any, key: str) -> None:
     media.write_once(key, io.BytesIO(b"first"), "video/mp4")
     media.write_once(key, io.BytesIO(b"second"), "video/mp4")
     assert media.read_text(key) == "first"
+
+
+def test_a_body_with_its_hash_is_kept_with_it(media: Any, key: str) -> None:
+    media.write_once(key, io.BytesIO(b"first"), "video/mp4", hashlib.sha256(b"first").hexdigest())
+    media.write_once(key, io.BytesIO(b"second"), "video/mp4", hashlib.sha256(b"second").hexdigest())
+    assert media.head(key).sha256 == hashlib.sha256(b"first").hexdigest()
+
+
+def test_nothing_is_kept_of_a_body_with_another_hash(media: Any, key: str) -> None:
+    with pytest.raises(DependencyDown):
+        media.write_once(key, io.BytesIO(b"cut"), "video/mp4", hashlib.sha256(b"cut off").hexdigest())
+    assert media.head(key) is None
+
+
+def test_an_object_without_a_hash_of_the_whole_has_none(media: Any, key: str) -> None:
+    media.put(key, b"clip", "video/mp4")
+    upload = media.start_upload(f"{key}.parts", "video/mp4")
+    media.complete_upload(upload, [media.upload_part(upload, 1, b"clip")])
+    assert (media.head(key).sha256, media.head(upload.key).sha256) == ("", "")
 
 
 def test_deleting_twice_is_no_error(media: Any, key: str) -> None:
