@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -46,6 +47,7 @@ STATUS_OF: Mapping[type[errors.ProductError], int] = {
 ALLOWED_HEADERS = ["X-API-Key", "Idempotency-Key", "Prefer", "If-None-Match", "Content-Type"]
 EXPOSED_HEADERS = ["ETag", "Retry-After", "Location"]
 _KEY = re.compile(r"[\x20-\x7e]{1,255}")
+_TAGS = re.compile(r'(?:W/)?"[\x21\x23-\x7e]*"', re.ASCII)
 _WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,3})(?:$|[,;\s])")
 
 
@@ -175,6 +177,25 @@ def answer(status: int, body: Mapping[str, Any], headers: Mapping[str, str] | No
         body=json.dumps(body, separators=(",", ":")),
         headers=dict(headers or {}),
     )
+
+
+def answer_if_new(router: Router, body: Mapping[str, Any]) -> Response[str]:
+    """200 and the body with an ETag, or 304 where the caller has these very bytes already.
+
+    The ETag is strong and made of the bytes, so that it changes with all that does: the job, what it still takes, the
+    signing window of its URLs, and the credentials they are signed with, which end with these.
+    """
+    whole = answer(200, body, {"Cache-Control": "private, no-cache"})
+    tag = f'"{hashlib.sha256((whole.body or "").encode()).hexdigest()[:32]}"'
+    whole.headers["ETag"] = tag
+    if _names(header(router, "if-none-match") or "", tag):
+        return Response(status_code=304, body="", headers=whole.headers)
+    return whole
+
+
+def _names(if_none_match: str, tag: str) -> bool:
+    """A list, compared weakly, as caches and compressing proxies may have weakened ours (RFC 9110 section 13.1.2)."""
+    return if_none_match.strip() == "*" or tag in (one.removeprefix("W/") for one in _TAGS.findall(if_none_match))
 
 
 def status_of(error: errors.ProductError) -> int:

@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, Field
 
 from shared import bootstrap, config, http, wire
 from shared.domain.jobs import Job, JobFilter, snapshot
-from shared.usecases.read_status import etag, job_events, list_jobs, present
+from shared.usecases.read_status import job_events, list_jobs, present
 
 router = Router()  # type: ignore[no-untyped-call]
 Cursor = tuple[datetime, UUID]
@@ -54,11 +54,7 @@ def get_status(job_id: str) -> Response[str]:
     wanted = http.path_id(job_id, "job")
     seconds = min(http.query_of(router, StatusQuery).wait, http.LONGEST_WAIT_SECONDS)
     view = bootstrap.status_reader().wait(wanted, caller, seconds)
-    tag = etag(view, bootstrap.clock())
-    headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
-    if http.header(router, "if-none-match") == tag:
-        return Response(status_code=304, headers=headers)
-    return http.answer(200, present(view, bootstrap.media(), bootstrap.clock().now()), headers)
+    return http.answer_if_new(router, present(view, bootstrap.media(), bootstrap.clock().now()))
 
 
 @router.get("/jobs")

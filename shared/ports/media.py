@@ -120,7 +120,10 @@ class MediaStore(Protocol):
         """Uploads under the prefix with keys behind `after`, in order, `limit` at most (1000)."""
 
     def signed_url(self, key: str, seconds: int = 3600) -> str:
-        """A SigV4 URL for GET, the same within a signing window."""
+        """A SigV4 URL for GET, for so long from the start of the signing window of 15 minutes.
+
+        Byte for byte the same within a window, as long as the function's credentials are.
+        """
 
     def key_of(self, url: str) -> str | None:
         """The key that a URL of this bucket names, signed or not; None for any other URL."""

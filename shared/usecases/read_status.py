@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -17,7 +16,6 @@ from shared.ports import Clock, LiveView, MediaStore, Records, StatusCache, Wait
 from shared.usecases.aftermath import Aftermath
 from shared.usecases.ending import erased, refuse_erased
 
-SIGNING_WINDOW_SECONDS = 900
 POLL_SECONDS = 0.25
 
 
@@ -140,12 +138,6 @@ def present(view: Mapping[str, Any], media: MediaStore, now: datetime, *, in_lis
         if "breakdown" in view["result"]:
             shown["breakdown"] = view["result"]["breakdown"]
     return shown
-
-
-def etag(view: Mapping[str, Any], clock: Clock) -> str:
-    """Changes with the row's version and, as URLs in it do, with the signing window."""
-    window = int(clock.now().timestamp()) // SIGNING_WINDOW_SECONDS
-    return '"' + hashlib.sha256(f"{view['jobId']}:{view['version']}:{window}".encode()).hexdigest()[:32] + '"'
 
 
 def details_of(result: Mapping[str, Any], media: MediaStore) -> dict[str, Any]:

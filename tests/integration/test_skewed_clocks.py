@@ -149,7 +149,7 @@ def test_what_is_signed_by_a_wrong_clock_opens_all_the_same(
     with own_server(tmp_path) as own:
         monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda *_: wrong.now())
         own.server.client().create_bucket(Bucket="media")
-        media = S3MediaStore(own.server.client(), "media")
+        media = S3MediaStore(own.server.client(), "media", wrong)
         media.put("a.png", b"picture", "image/png")
         assert httpx.get(media.signed_url("a.png")).content == b"picture"
 
