@@ -136,7 +136,10 @@ class Catalog:
     models: Mapping[str, Mapping[str, Model]]
 
     def model(self, media_type: str, model_id: str) -> Model:
-        """The model. Raises NotFound with the nearest known name."""
+        """The model that a body names.
+
+        Raises InvalidRequest: `unknown_model` with the nearest known name, or `wrong_media_type` with the right one.
+        """
         of_type = self.models.get(media_type, {})
         if model_id in of_type:
             return of_type[model_id]
@@ -148,7 +151,7 @@ class Catalog:
         raise InvalidRequest(sentence, code="unknown_model", details=[Mistake("modelId", sentence)])
 
     def find(self, media_type: str, model_id: str) -> Model:
-        """The model for a GET. Raises NotFound."""
+        """The model that a path names. Raises NotFound (`unknown_model`)."""
         try:
             return self.models[media_type][model_id]
         except KeyError:

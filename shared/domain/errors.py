@@ -149,7 +149,7 @@ class BadMedia(ProductError):
 
 
 class OutputGone(ProductError):
-    """The provider no longer has the output."""
+    """What is asked for was here, or at the provider, and is gone: deleted, erased or expired."""
 
     code = "output_expired"
 

@@ -46,7 +46,10 @@ def verify(headers: Mapping[str, str], body: bytes, secrets: Sequence[str], now:
 
 
 def url_mac(key: bytes, job_id: str, attempt_id: str) -> str:
-    """43 characters of base64url that only the holder of `key` can make for this job and attempt."""
+    """43 characters of base64url that only the holder of `key` can make for this job and attempt.
+
+    Raises ValueError without a key.
+    """
     if not key:
         raise ValueError("The key of webhook URLs is empty.")
     # JSON keeps ("ab", "c") apart from ("a", "bc") and has a form for every string.
@@ -55,7 +58,7 @@ def url_mac(key: bytes, job_id: str, attempt_id: str) -> str:
 
 
 def url_mac_matches(key: bytes, job_id: str, attempt_id: str, mac: str) -> bool:
-    """Whether `mac` was made here for this job and attempt; compared in constant time."""
+    """Whether `mac` was made here for this job and attempt; compared in constant time. Raises as `url_mac`."""
     return hmac.compare_digest(url_mac(key, job_id, attempt_id).encode(), mac.encode("utf-8", "replace"))
 
 

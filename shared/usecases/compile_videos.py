@@ -104,7 +104,10 @@ def files_of(request: CompileRequest, caller: Caller, media: MediaStore) -> File
 
 
 def sources_of(tx: Transaction, request: CompileRequest, caller: Caller, files: Files) -> list[dict[str, Any]]:
-    """The clips that a request names, as a job's row keeps them. Raises NotFound, Conflict, InvalidRequest."""
+    """The clips that a request names, as a job's row keeps them.
+
+    Raises NotFound, Conflict, OutputGone (erased), InvalidRequest.
+    """
     if request.script_id is not None:
         return _of_script(tx, request.script_id, caller)
     clips = [ClipSource(video_id=video_id) for video_id in request.video_ids] or list(request.clips)

@@ -28,7 +28,10 @@ class Planner:
     maker: FilmMaker
 
     def plan(self, request: CompileRequest, caller: Caller, place: Place) -> dict[str, Any]:
-        """The plan as callers see it. Raises NotFound, Conflict, InvalidRequest, BadMedia naming the clip."""
+        """The plan as callers see it.
+
+        Raises what `files_of` and `sources_of` do, and BadMedia naming the clip.
+        """
         sources = self._sources(request.at_home(self.media), caller)
         planned = self._planned(sources, wishes_of(body_asked(request)), place)
         return shown_plan(sources, planned, self.maker.estimate(planned))

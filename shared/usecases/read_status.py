@@ -87,13 +87,13 @@ class StatusReader:
 
 
 def list_jobs(caller: Caller, narrow: JobFilter, *, records: Records) -> Sequence[Job]:
-    """A page of the account's jobs, newest first."""
+    """A page of the account's jobs, newest first. Raises DependencyDown."""
     with records.transaction() as tx:
         return tx.jobs(caller.account_id, narrow)
 
 
 def job_events(job_id: UUID, caller: Caller, *, records: Records) -> Sequence[Mapping[str, Any]]:
-    """A job's history. Raises NotFound."""
+    """A job's history. Raises NotFound, OutputGone (erased), DependencyDown."""
     with records.transaction() as tx:
         job = tx.job(caller.account_id, job_id)
         if job is None:

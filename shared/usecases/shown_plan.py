@@ -69,7 +69,10 @@ def _seconds(probe: ProbedClip) -> float:
 
 
 def shown_probe(probe: ProbedClip) -> dict[str, Any]:
-    """By FFmpeg where it was asked, which knows all containers; of an MP4 its index too, which knows edits and GOPs."""
+    """By FFmpeg where it was asked, which knows all containers; of an MP4 its index too, which knows edits and GOPs.
+
+    Raises BadMedia where neither could read the file.
+    """
     if probe.facts is None and probe.clip is None:
         raise BadMedia("The file cannot be read: upload or generate it again.")
     index = _of_index(clip_facts(probe.clip)) if probe.clip is not None else None

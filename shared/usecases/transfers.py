@@ -53,7 +53,10 @@ def threads() -> ThreadPoolExecutor:
 
 
 def bytes_of(sources: Sequence[ObjectSource], piece: Piece) -> bytes | memoryview:
-    """A piece's bytes, not fetched again where the clip is in memory. Raises as `ObjectSource.read` does."""
+    """A piece's bytes, not fetched again where the clip is in memory.
+
+    Raises BadMedia (`source_changed`) where it comes short, and as `ObjectSource.read` does.
+    """
     if isinstance(piece, Made):
         return piece.data
     source = sources[piece.clip]

@@ -50,7 +50,8 @@ class Uploads:
     def begin(self, request: UploadRequest, caller: Caller) -> tuple[Upload, Mapping[UUID, int]]:
         """The forms' row and, by job, the section videos that wait for their files.
 
-        Raises InvalidRequest, NotFound (script), Conflict (key used for another body), RateLimited, OutputGone.
+        Raises InvalidRequest, NotFound (script), Conflict (key used for another body), RateLimited, OutputGone (forms
+        under this key have expired), DependencyDown.
         """
         request = _checked(request)
         upload = _new_upload(request, caller, self.clock.now())
