@@ -220,14 +220,22 @@ def _sent_bytes(value: Mapping[str, Any]) -> int:
     return len(json.dumps(json.dumps(value)))
 
 
+def _cors(cors_origins: str) -> CORSConfig | None:
+    """For the origins of a list with commas; without any no browser reads an answer, not even a page without origin."""
+    origins = [origin for origin in cors_origins.split(",") if origin]
+    if not origins:
+        return None
+    return CORSConfig(
+        allow_origin=origins[0],
+        extra_origins=origins[1:],
+        allow_headers=ALLOWED_HEADERS,
+        expose_headers=EXPOSED_HEADERS,
+        max_age=600,
+    )
+
+
 def _resolver(router: Router, cors_origins: str) -> APIGatewayRestResolver:
-    origins = [origin for origin in cors_origins.split(",") if origin] or ["null"]
-    resolver = APIGatewayRestResolver(
-        cors=CORSConfig(
-            allow_origin=origins[0], extra_origins=origins[1:], allow_headers=ALLOWED_HEADERS,
-            expose_headers=EXPOSED_HEADERS, max_age=600,
-        )
-    )  # fmt: skip
+    resolver = APIGatewayRestResolver(cors=_cors(cors_origins))
     resolver.include_router(router)
     resolver.use([_check_key])
 

@@ -47,6 +47,7 @@ KEYED_ROUTES = (
     ("GET", "/api/budgets", "account"),
     ("PUT", "/api/budgets", "account"),
 )
+ALLOWED_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 ALLOWED_HEADERS = ["X-API-Key", "Idempotency-Key", "Prefer", "If-None-Match", "Content-Type"]
 EXPOSED_HEADERS = ["ETag", "Retry-After", "Location"]
 # type of response, status, code, sentence, seconds to wait before trying again
@@ -77,7 +78,6 @@ class ProductApi(Construct):
             api_key_source_type=aws_apigateway.ApiKeySourceType.AUTHORIZER,
             endpoint_types=[aws_apigateway.EndpointType.REGIONAL], cloud_watch_role=not stage.is_local,
             cloud_watch_role_removal_policy=None if stage.is_local else RemovalPolicy.RETAIN,
-            default_cors_preflight_options=_cors(stage),
         )  # fmt: skip
         authorizer = aws_apigateway.RequestAuthorizer(
             self, "key-authorizer", handler=functions["authorizer"],
@@ -91,6 +91,7 @@ class ProductApi(Construct):
             resource = self.api.root.resource_for_path(path)
             for verb in (method, "HEAD") if method == "GET" else (method,):
                 resource.add_method(verb, integration, authorizer=authorizer if keyed else None, api_key_required=keyed)
+        self._preflights(stage)
         _responses(self.api, stage)
         plan = self.api.add_usage_plan(
             "plan", name=f"vsl-{stage.name}",
@@ -104,6 +105,14 @@ class ProductApi(Construct):
             aws_ssm.StringParameter(
                 self, "public-base-url", parameter_name=f"/vsl/{stage.name}/public-base-url",
                 string_value=self.api.url,
+            )  # fmt: skip
+
+    def _preflights(self, stage: Stage) -> None:
+        """For every route but the webhooks, which no browser calls."""
+        for path in sorted({path for _, path, name in (*PUBLIC_ROUTES, *KEYED_ROUTES) if name != "webhook"}):
+            self.api.root.resource_for_path(path).add_cors_preflight(
+                allow_origins=list(stage.cors_origins), allow_methods=ALLOWED_METHODS, allow_headers=ALLOWED_HEADERS,
+                expose_headers=EXPOSED_HEADERS, max_age=Duration.minutes(10),
             )  # fmt: skip
 
 
@@ -133,17 +142,21 @@ def _options(scope: Construct, stage: Stage) -> aws_apigateway.StageOptions:
     )  # fmt: skip
 
 
-def _cors(stage: Stage) -> aws_apigateway.CorsOptions:
-    return aws_apigateway.CorsOptions(
-        allow_origins=list(stage.cors_origins), allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
-        allow_headers=ALLOWED_HEADERS, expose_headers=EXPOSED_HEADERS, max_age=Duration.minutes(10),
-    )  # fmt: skip
+def _readers(stage: Stage) -> str:
+    """Who may read the gateway's own answers: the stage's origin, or any where it has several.
+
+    A gateway response has one header value: a literal, or what was in the request; nothing in it can choose from a list
+    (https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-gatewayResponse-definition.html). To echo
+    the request's Origin allows as many as `*` does, and depends on the case in which the header is sent. These answers
+    are fixed texts: see `docs/decisions/0007-who-may-read-the-gateways-answers.md`.
+    """
+    return stage.cors_origins[0] if len(stage.cors_origins) == 1 else "*"
 
 
 def _responses(api: aws_apigateway.RestApi, stage: Stage) -> None:
     for kind, status, code, sentence, wait_seconds in RESPONSES:
         headers = {
-            "Access-Control-Allow-Origin": f"'{stage.cors_origins[0]}'",
+            "Access-Control-Allow-Origin": f"'{_readers(stage)}'",
             "Access-Control-Expose-Headers": f"'{','.join(EXPOSED_HEADERS)}'",
         }
         if wait_seconds is not None:
