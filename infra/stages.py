@@ -37,6 +37,8 @@ class Stage:
     bucket_suffix: str = ""
     provider_base_url: str = "https://api.replicate.com/v1"
     runway_base_url: str = "https://api.dev.runwayml.com"
+    # The registry of models: its JSON text, an `s3:bucket/key` or `ssm:name` address, or a file of the deployed code.
+    models_config: str = "config/models.json"
     provider_output_origins: tuple[str, ...] = REPLICATE_OUTPUTS + RUNWAY_OUTPUTS
     keeps_data: bool = False
     is_local: bool = False

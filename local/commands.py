@@ -16,6 +16,7 @@ from typing import Any
 from local.keeper import explain, running_keeper
 from local.layout import MARK_VARIABLE, STATE_VARIABLE, Layout, read_json
 from local.media_provider import REPLICATE, SETTING, STAND_IN, BadProviderSetting, price_list, provider_setting
+from local.models_setting import FILE, VARIABLE, BadModelsSetting, models_setting, registry_text
 from local.ports import USERS_OWN, Ports, is_free
 from local.processes import marked, send, wait_until
 from local.synth import synthesize
@@ -34,8 +35,8 @@ def up(layout: Layout, *, with_parent: bool = False) -> int:
     `with_parent` ties its life to this process.
     """
     try:
-        provider = provider_setting(os.environ)
-    except BadProviderSetting as wrong:
+        provider, models = provider_setting(os.environ), models_setting(os.environ, layout.root)
+    except (BadProviderSetting, BadModelsSetting) as wrong:
         print(wrong, file=sys.stderr)
         return 1
     if running_keeper(layout):
@@ -46,6 +47,11 @@ def up(layout: Layout, *, with_parent: bool = False) -> int:
             print(
                 f"It talks to {_provider_of(layout)}: `make down` first, then start it with {SETTING}={provider}.",
                 file=sys.stderr,
+            )
+            return 1
+        if os.environ.get(VARIABLE) and read_json(layout.stack_file).get("modelsConfig") != models:
+            print(
+                f"It has another registry of models: `make down` first, then start it with {VARIABLE}.", file=sys.stderr
             )
             return 1
     else:
@@ -213,7 +219,11 @@ def _print_addresses(layout: Layout) -> None:
     print(f"  more in {_short(layout.stack_file)}; `make logs`, `make down`")
     if _provider_of(layout) == REPLICATE:
         print("  Replicate itself makes what is asked for, and CHARGES the account of your token:")
-        print("\n".join(f"    {line}" for line in price_list(layout.root / "config" / "models.json")))
+        setting = str(read_json(layout.stack_file).get("modelsConfig", FILE))
+        if setting.startswith("s3:"):
+            print(f"    at the prices that {setting} names: GET /models")
+        else:
+            print("\n".join(f"    {line}" for line in price_list(registry_text(setting, layout.root))))
 
 
 def _provider_of(layout: Layout) -> str:

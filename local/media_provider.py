@@ -6,7 +6,6 @@ import json
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 REAL_BASE_URL = "https://api.replicate.com/v1"
 REAL_OUTPUT_ORIGINS = "https://replicate.delivery,https://pbxt.replicate.delivery,https://tjzk.replicate.delivery"
@@ -64,12 +63,12 @@ def chosen_provider(port: int, environment: Mapping[str, str]) -> MediaProvider:
     return MediaProvider(base_url=REAL_BASE_URL, token=environment[TOKEN_VARIABLE], output_origins=REAL_OUTPUT_ORIGINS)
 
 
-def price_list(models_file: Path) -> list[str]:
-    """A line for each model of Replicate's: its price in USD and for what."""
-    kinds = json.loads(models_file.read_text())
+def price_list(registry: str) -> list[str]:
+    """A line for each model of Replicate's in a registry's JSON: its price in USD and for what."""
+    kinds = json.loads(registry)
     models = [(name, model) for kind in kinds.values() for name, model in kind.items()]
     return [
-        f"{name:<28} {model['pricing']:>9g} USD per {model['pricingUnit']}"
+        f"{name:<28} {model['pricing']:>9g} USD per {model.get('pricingUnit', 'run')}"
         for name, model in models
         if model.get("provider", REPLICATE) == REPLICATE
     ]

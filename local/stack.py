@@ -19,6 +19,7 @@ from local.deploy import Services, connect_services
 from local.layout import Layout, read_json, write_json
 from local.media_provider import chosen_provider, provider_setting, stand_in
 from local.ministack import ACCESS_KEY_ID, REGION, Ministack, bucket_names, function_names
+from local.models_setting import models_setting
 from local.ports import Ports, choose_ports
 from local.postgres import Postgres, prepare_postgres
 from local.redis import Cache, prepare_redis
@@ -170,6 +171,7 @@ def _deploy(stack: Stack, services: Services, assembly: Assembly, postgres: Post
             f"{prefix}/runway-base-url": f"http://127.0.0.1:{stack.seen.provider}/runway",
             f"{prefix}/provider-output-origins": provider.output_origins.replace(*through),
             f"{prefix}/source-origins": f"{stack.ports.sources_url},{stack.provider_url}",
+            f"{prefix}/models-config": models_setting(os.environ, stack.layout.root),
         }
     )
     services.put_secrets(
@@ -240,6 +242,7 @@ def describe(stack: Stack, postgres: Postgres, redis: Cache, keys: Mapping[str, 
         "secondApiKey": keys["other"],
         "adminApiKey": keys["admin"],
         "provider": provider_setting(os.environ),
+        "modelsConfig": models_setting(os.environ, stack.layout.root),
         "providerUrl": stack.provider_url,
         "sourcesUrl": stack.ports.sources_url,
         "s3Endpoint": stack.storage.url,

@@ -107,7 +107,9 @@ def _major_version(node: str) -> int:
 
 
 def _fingerprint(root: Path, stage: str) -> str:
-    digest = hashlib.sha256(stage.encode())
+    # Of the environment, the app reads this alone, and not for the local stage.
+    models = os.environ.get("MODELS_CONFIG", "") if stage != "local" else ""
+    digest = hashlib.sha256(f"{stage}\0{models}".encode())
     for file in sorted(set(_sources(root, stage))):
         digest.update(f"\0{file.relative_to(root)}\0".encode())
         digest.update(hashlib.sha256(file.read_bytes()).digest())

@@ -41,6 +41,7 @@ LEASE_SECONDS = 60
 STOP_CHECK_SECONDS = 1.5
 # Work that an invocation cannot finish any more ends itself, so that nothing is left half done.
 LAST_SECONDS = 5.0
+REGISTRY_FILE = "config/models.json"
 SOURCE_ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -188,15 +189,24 @@ def orphans() -> Orphans:
 
 @cache
 def catalog() -> Catalog:
-    """The registry: MODELS_CONFIG (JSON text or an `s3:bucket/key` address) over config/models.json."""
-    from shared.adapters.s3 import text_at
-    from shared.domain.catalog import parse_catalog
-    from shared.domain.json_text import parse_json
+    """The registry that MODELS_CONFIG names: its text, an `s3:bucket/key` address, or the file that is deployed.
 
-    text = os.environ.get("MODELS_CONFIG", "")
-    if text.startswith("s3:"):
-        text = text_at(aws("s3"), text)
-    return parse_catalog(parse_json(text or (SOURCE_ROOT / "config" / "models.json").read_text("utf8")))
+    Raises BrokenRegistry; ConfigurationError for an address that leads nowhere from here; DependencyDown.
+    """
+    from shared.adapters.s3 import text_at
+    from shared.domain.catalog import read_catalog
+
+    named = os.environ.get("MODELS_CONFIG", "") or REGISTRY_FILE
+    if named.startswith("ssm:"):
+        raise config.ConfigurationError(
+            f"MODELS_CONFIG is {named}, which functions of the private network cannot read: name it where the stage is "
+            "deployed, which resolves it."
+        )
+    if named.startswith("s3:"):
+        return read_catalog(text_at(aws("s3"), named), named)
+    if named == REGISTRY_FILE:
+        return read_catalog((SOURCE_ROOT / REGISTRY_FILE).read_text("utf8"), REGISTRY_FILE)
+    return read_catalog(named, "MODELS_CONFIG")
 
 
 @cache

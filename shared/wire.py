@@ -12,9 +12,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic.alias_generators import to_camel
 
 from shared.domain.addresses import callback_problem
-from shared.domain.catalog import unknown_sentence
 from shared.domain.errors import LONGEST_PATH, MOST_MISTAKES, InvalidRequest, Mistake
 from shared.domain.json_text import LEAST_INTEGER, MOST_INTEGER
+from shared.domain.nearest_names import unknown_sentence
 
 # Python, PostgreSQL and providers each have a limit of their own to how deep a value may be; this is below all of them.
 DEEPEST_NESTING = 64

@@ -64,9 +64,10 @@ class ServiceStack(Stack):
         origins = {"CORS_ORIGINS": ",".join(stage.cors_origins)}
         for_calls = (stage.api_timeout_seconds, stage.api_memory_mb)
         waiters = {"WAITERS_OF_ACCOUNT": str(stage.waiters_of_account), "WAITERS_OF_STAGE": str(stage.waiters_of_stage)}
-        self._live("generate_media", ("calls", "compile", "fetch"), origins | waiters, *for_calls)
+        models = self._models()
+        self._live("generate_media", ("calls", "compile", "fetch"), origins | waiters | models, *for_calls)
         self._live("status", (), origins | waiters, *for_calls)
-        self._live("review", ("calls",), origins, *for_calls)
+        self._live("review", ("calls",), origins | models, *for_calls)
         worker = (stage.worker_timeout_seconds, stage.worker_memory_mb)
         self._live("retention", ("calls",), origins, *worker)
         all_topics = ("calls", "store", "inspect", "compile", "fetch")
@@ -159,11 +160,16 @@ class ServiceStack(Stack):
         self.media.bucket.grant_put(store, "incoming/*")
         self.media.bucket.grant_read(store, "incoming/*")
         described = self._function(
-            "provider_catalog", World.OUTSIDE, replicate, stage.worker_timeout_seconds, stage.api_memory_mb
+            "provider_catalog",
+            World.OUTSIDE,
+            replicate | self._models(),
+            stage.worker_timeout_seconds,
+            stage.api_memory_mb,
         )
         self._grant_secrets(described, "replicate-token")
         self.media.bucket.grant_put(described, "catalog/*")
         self.media.bucket.grant_read(described, "catalog/*")
+        self._grant_registry()
         self._source_fetcher(reports)
         for name in ("call_provider", "store_media", "fetch_source"):
             queues["reports"].grant_send_messages(self.functions[name])
@@ -187,6 +193,24 @@ class ServiceStack(Stack):
     def _share(self, topic: str) -> dict[str, str]:
         """How many of a queue's workers one account may have."""
         return {f"{topic.upper()}_SHARE": str(self.stage.queues[topic].share_of_account)}
+
+    def _models(self) -> dict[str, str]:
+        """The registry of models: a parameter is read at deploy, as inside functions have no route to SSM."""
+        named = self.stage.models_config
+        if self.stage.is_local:
+            named = self._address("models-config")
+        elif named.startswith("ssm:"):
+            named = f"{{{{resolve:{named}}}}}"
+        return {"MODELS_CONFIG": named}
+
+    def _grant_registry(self) -> None:
+        """The one object that an `s3:bucket/key` address names. Locally it lies in the media bucket's `catalog/`."""
+        named = self.stage.models_config
+        if named.startswith("s3:"):
+            arn = f"arn:{self.partition}:s3:::{named.removeprefix('s3:').lstrip('/')}"
+            for name in ("generate_media", "review", "provider_catalog"):
+                reading = aws_iam.PolicyStatement(actions=["s3:GetObject"], resources=[arn])
+                self.functions[name].add_to_role_policy(reading)
 
     def _source_origins(self) -> dict[str, str]:
         """Where sources may lie that callers name by URL, besides every public https address."""

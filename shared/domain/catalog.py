@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from difflib import get_close_matches
 from itertools import islice
 from typing import Any
 
-from shared.domain.errors import MOST_MISTAKES, InvalidRequest, Mistake, NotFound
-from shared.domain.json_text import LEAST_INTEGER, MOST_INTEGER, whole_number
-from shared.domain.prices import PRICING_UNITS, Price, PricedBy, PricedUpTo
+from shared.domain.errors import MOST_MISTAKES, BrokenRegistry, InvalidRequest, Mistake, NotFound
+from shared.domain.json_text import LEAST_INTEGER, MOST_INTEGER, parse_json, whole_number
+from shared.domain.nearest_names import nearest, unknown_sentence
+from shared.domain.prices import Price, PricedBy, PricedUpTo
+from shared.domain.registry_fields import IMAGE, LONGEST_DEADLINE, mistakes_of
 from shared.domain.sources import FIRST_FRAME, image_problem
 
 DEADLINE_FACTOR = 10
-SHORTEST_DEADLINE_SECONDS, LONGEST_DEADLINE_SECONDS = 300, 3600
-MEDIA_TYPES = ("image", "video", "audio", "text")
-# The type of a parameter that is a picture; how one is named, `sources.py` says.
-IMAGE = "image"
+# Of a model whose entry names none.
+SHORTEST_DEADLINE_SECONDS = 300
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "string": (str,), "integer": (int,), "number": (int, float), "boolean": (bool,),
 }  # fmt: skip
@@ -69,7 +69,7 @@ class Model:
     def patience_seconds(self) -> int:
         """From the request to the job's deadline: the registry's, else a multiple of the usual time."""
         usual = int(self.estimated_seconds * DEADLINE_FACTOR)
-        return self.deadline_seconds or min(max(usual, SHORTEST_DEADLINE_SECONDS), LONGEST_DEADLINE_SECONDS)
+        return self.deadline_seconds or min(max(usual, SHORTEST_DEADLINE_SECONDS), LONGEST_DEADLINE)
 
     def resolve(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The parameters to send: given over defaults. Raises InvalidRequest naming every mistake."""
@@ -147,7 +147,7 @@ class Catalog:
         if elsewhere:
             sentence = f"{model_id} makes {elsewhere[0]}, not {media_type}: send mediaType {elsewhere[0]}."
             raise InvalidRequest(sentence, code="wrong_media_type", details=[Mistake("mediaType", sentence)])
-        sentence = f"There is no {media_type} model {model_id!r}" + _nearest(model_id, of_type) + "."
+        sentence = f"There is no {media_type} model {model_id!r}" + nearest(model_id, of_type) + "."
         raise InvalidRequest(sentence, code="unknown_model", details=[Mistake("modelId", sentence)])
 
     def find(self, media_type: str, model_id: str) -> Model:
@@ -160,67 +160,49 @@ class Catalog:
             ) from None
 
 
-def parse_catalog(config: Mapping[str, Any]) -> Catalog:
-    """The registry from its JSON form (see docs/api.md). Raises InvalidRequest naming every bad entry."""
-    models: dict[str, dict[str, Model]] = {}
-    mistakes: list[Mistake] = []
-    for media_type, entries in config.items():
-        if media_type not in MEDIA_TYPES:
-            mistakes.append(Mistake(media_type, unknown_sentence(media_type, MEDIA_TYPES)))
-            continue
-        found = {model_id: _model_or_mistake(media_type, model_id, entry) for model_id, entry in entries.items()}
-        models[media_type] = {name: model for name, model in found.items() if isinstance(model, Model)}
-        mistakes += [mistake for mistake in found.values() if isinstance(mistake, Mistake)]
-    mistakes += [
-        Mistake(f"{media_type}.{model.model_id}.fallback", unknown_sentence(model.fallback, of_type))
-        for media_type, of_type in models.items()
-        for model in of_type.values()
-        if model.fallback is not None and model.fallback not in of_type
-    ]
-    if mistakes:
-        raise InvalidRequest("The model registry (MODELS_CONFIG) is wrong.", details=mistakes)
-    return Catalog(models)
-
-
-def unknown_sentence(name: str, known: Iterable[str]) -> str:
-    """`unknown field; did you mean ...?`"""
-    return "unknown field" + _nearest(name, known)
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    names = list(known)
-    close = get_close_matches(name, names, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(names)}"
-
-
-def _model_or_mistake(media_type: str, model_id: str, entry: Mapping[str, Any]) -> Model | Mistake:
+def read_catalog(text: str, source: str) -> Catalog:
+    """The registry from its JSON text. Raises BrokenRegistry, which names the source and every bad field."""
     try:
-        return _model(media_type, model_id, entry)
-    except (KeyError, ValueError, TypeError, ArithmeticError) as error:
-        return Mistake(f"{media_type}.{model_id}", f"bad or missing {error}")
+        config = parse_json(text)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise BrokenRegistry(source, [Mistake(where, f"is no JSON: {error.msg}")]) from None
+    except (ValueError, RecursionError) as error:
+        raise BrokenRegistry(source, [Mistake("", f"is no JSON: {error}")]) from None
+    return parse_catalog(config, source)
+
+
+def parse_catalog(config: Any, source: str = "MODELS_CONFIG") -> Catalog:
+    """The registry from its JSON form (`registry_fields.py`). Raises BrokenRegistry naming every bad field."""
+    mistakes = mistakes_of(config)
+    if mistakes:
+        raise BrokenRegistry(source, mistakes)
+    return Catalog(
+        {
+            media_type: {model_id: _model(media_type, model_id, entry) for model_id, entry in entries.items()}
+            for media_type, entries in config.items()
+        }
+    )
 
 
 def _model(media_type: str, model_id: str, entry: Mapping[str, Any]) -> Model:
-    unit = entry.get("pricingUnit", "run")
-    if unit not in PRICING_UNITS:
-        raise ValueError(f"pricingUnit {unit!r}")
     return Model(
         media_type=media_type,
         model_id=model_id,
-        version=str(entry["version"]),
+        version=entry["version"],
         provider=entry.get("provider", "replicate"),
         price_usd=Decimal(str(entry["pricing"])),
-        pricing_unit=unit,
+        pricing_unit=entry.get("pricingUnit", "run"),
         estimated_seconds=Decimal(str(entry["estimatedTime"])),
         supported=tuple(entry["supportedParams"]),
         defaults=dict(entry.get("defaults", {})),
         limits=dict(entry.get("limits", {})),
         first_frame_param=entry.get("firstFrameParam"),
         size_to=entry.get("sizeTo"),
-        deadline_seconds=_deadline(entry.get("deadlineSeconds")),
+        deadline_seconds=entry.get("deadlineSeconds"),
         fallback=entry.get("fallback"),
         priced_by=_priced_by(entry.get("pricingBy")),
-        priced_up_to=_priced_up_to(entry),
+        priced_up_to=_priced_up_to(entry.get("pricedUpTo", {})),
         stopped_second_usd=Decimal(str(entry["stoppedPricing"])) if "stoppedPricing" in entry else None,
     )
 
@@ -228,25 +210,13 @@ def _model(media_type: str, model_id: str, entry: Mapping[str, Any]) -> Model:
 def _priced_by(entry: Mapping[str, Mapping[str, Any]] | None) -> PricedBy | None:
     if entry is None:
         return None
-    if len(entry) != 1:
-        raise ValueError("pricingBy: name one parameter")
     ((parameter, prices),) = entry.items()
     return PricedBy(parameter, {str(value): Decimal(str(usd)) for value, usd in prices.items()})
 
 
 def _priced_up_to(entry: Mapping[str, Any]) -> PricedUpTo | None:
-    values = {name: Decimal(str(value)) for name, value in entry.get("pricedUpTo", {}).items()}
-    limits = entry.get("limits", {})
-    for name, value in values.items():
-        if limits.get(name, {}).get("type") not in ("integer", "number") or value <= 0:
-            raise ValueError(f"pricedUpTo {name!r}: a number above 0 for a parameter that is a number")
+    values = {name: Decimal(str(value)) for name, value in entry.items()}
     return PricedUpTo(values) if values else None
-
-
-def _deadline(value: Any) -> int | None:
-    if value is not None and not (isinstance(value, int) and 5 <= value <= LONGEST_DEADLINE_SECONDS):
-        raise ValueError(f"deadlineSeconds {value!r}: a whole number from 5 to {LONGEST_DEADLINE_SECONDS}")
-    return value
 
 
 def _problem(value: Any, limit: Mapping[str, Any]) -> str | None:

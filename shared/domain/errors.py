@@ -154,6 +154,16 @@ class OutputGone(ProductError):
     code = "output_expired"
 
 
+class BrokenRegistry(Exception):
+    """The registry of models cannot be used: no caller's mistake, but of the stage's operator, who reads this text."""
+
+    def __init__(self, source: str, mistakes: Iterable[Mistake]) -> None:
+        self.source, self.mistakes = source, tuple(mistakes)
+        lines = [f"  {f'{mistake.path} {mistake.message}'.strip()}" for mistake in self.mistakes]
+        remedy = "correct it there and start or deploy the stage again"
+        super().__init__("\n".join([f"The registry of models in {source} is wrong: {remedy}.", *lines]))
+
+
 class DependencyDown(ProductError):
     """A store or queue does not answer; nothing was recorded."""
 

@@ -46,12 +46,12 @@ def _puts(prefix: str) -> tuple[str, ...]:
 PROMISES = {
     "authorizer": Promise(False, {"API_KEYS_TABLE"}, ("dynamodb:GetItem keys",)),
     "generate_media": Promise(
-        True, LIVE | {"CALLS_QUEUE_URL", "COMPILE_QUEUE_URL", "FETCH_QUEUE_URL", "CORS_ORIGINS"},
+        True, LIVE | {"CALLS_QUEUE_URL", "COMPILE_QUEUE_URL", "FETCH_QUEUE_URL", "CORS_ORIGINS", "MODELS_CONFIG"},
         (*JOBS, *_sends("calls", "compile", "fetch"), "s3:GetObject media/*"),
     ),
     "status": Promise(True, LIVE | {"CORS_ORIGINS"}, (*JOBS, "s3:GetObject media/*")),
     "review": Promise(
-        True, LIVE | {"CALLS_QUEUE_URL", "CORS_ORIGINS"},
+        True, LIVE | {"CALLS_QUEUE_URL", "CORS_ORIGINS", "MODELS_CONFIG"},
         (*JOBS, *_sends("calls"), "s3:GetObject media/*", *_puts("uploads"), *_puts("reference-frames")),
     ),
     "compile_videos": Promise(
@@ -86,7 +86,7 @@ PROMISES = {
          "s3:GetObject media/fetched/*", "s3:ListBucket media"),
     ),
     "provider_catalog": Promise(
-        False, {"S3_BUCKET", "REPLICATE_API_TOKEN", "REPLICATE_BASE_URL"},
+        False, {"S3_BUCKET", "REPLICATE_API_TOKEN", "REPLICATE_BASE_URL", "MODELS_CONFIG"},
         (*_puts("catalog"), "s3:GetObject media/catalog/*", "secretsmanager:GetSecretValue replicate-token"),
     ),
     "settle": Promise(

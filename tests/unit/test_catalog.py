@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from shared.domain.catalog import parse_catalog
-from shared.domain.errors import InvalidRequest
+from shared.domain.errors import BrokenRegistry, InvalidRequest
 from shared.domain.json_text import parse_json
 
 CONFIG = json.loads((Path(__file__).parents[2] / "config" / "models.json").read_text())
@@ -202,9 +202,12 @@ def test_a_model_of_another_kind_says_so() -> None:
 
 
 def test_a_broken_registry_names_every_bad_entry() -> None:
-    with pytest.raises(InvalidRequest) as refused:
+    with pytest.raises(BrokenRegistry) as refused:
         parse_catalog({"image": {"a": {}}, "vidoe": {}, "text": {"b": {"version": "x", "pricingUnit": "mile"}}})
-    assert [mistake.path for mistake in refused.value.details] == ["image.a", "vidoe", "text.b"]
+    named = [mistake.path for mistake in refused.value.mistakes]
+    missing = ["pricing", "estimatedTime", "supportedParams"]
+    assert named[:4] == [f"image.a.{name}" for name in ("version", *missing)]
+    assert set(named[4:]) == {"vidoe", "text.b.pricingUnit", *(f"text.b.{name}" for name in missing)}
 
 
 def test_a_new_model_needs_no_code() -> None:

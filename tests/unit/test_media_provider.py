@@ -75,7 +75,7 @@ def test_the_demo_refuses_a_running_stack_of_the_real_one(
 
 
 def test_the_price_of_each_of_its_models_is_told() -> None:
-    told = "\n".join(price_list(MODELS))
+    told = "\n".join(price_list(MODELS.read_text()))
 
     assert "0.036 USD per second" in told
     assert "gen4" not in told
