@@ -21,7 +21,7 @@ from shared import bootstrap, config, http, wire
 from shared.domain.addresses import LONGEST_URL
 from shared.domain.errors import InvalidRequest, Mistake, OutOfTime
 from shared.domain.fetches import url_problem
-from shared.domain.jobs import Caller, Job, JobStatus, snapshot
+from shared.domain.jobs import NOTHING_IS_SENT, Caller, Job, JobStatus, snapshot
 from shared.usecases.compile_film import FilmMaker
 from shared.usecases.compile_request import PLAN_ROUTE, ClipSource, CompileRequest, clips_problem, once_of
 from shared.usecases.compile_videos import INLINE_LIMIT_SECONDS, may_run_inline, request_compile
@@ -118,11 +118,17 @@ def _told(request: CompileRequest, caller: Caller, tell: Callable[[Any], dict[st
         with suppress(OutOfTime), bootstrap.open_workplace(caller.account_id) as place:
             told = tell(place)
             keep_key(once, caller, records=bootstrap.records())
-            return http.answer(200, {"success": True, "data": told})
+            return http.answer(200, {"success": True, "data": _noted(told, request)})
     job = _waited_for(_requested(request, caller), caller)
     if job.status is JobStatus.COMPLETED:
-        return http.answer(200, {"success": True, "data": details_of(job.result, bootstrap.media())})
+        found = details_of(job.result, bootstrap.media())
+        return http.answer(200, {"success": True, "data": _noted(found, request)})
     return _under_way(job)
+
+
+def _noted(told: dict[str, Any], request: CompileRequest) -> dict[str, Any]:
+    """What was found, and that it is sent nowhere."""
+    return {**told, "notes": [*told.get("notes", []), NOTHING_IS_SENT]} if request.webhook_url else told
 
 
 def _of_clips(body: CompileBody) -> CompileRequest:
@@ -176,7 +182,7 @@ def _under_way(job: Job) -> Response[str]:
     status_url = f"{http.base_url(router)}/status/{job.id}"
     data = {
         "jobId": str(job.id), "status": "processing", "statusUrl": status_url,
-        "estimatedTime": float(job.estimated_seconds or 0),
+        "estimatedTime": float(job.estimated_seconds or 0), **({"notes": job.notes} if job.notes else {}),
     }  # fmt: skip
     return http.answer(202, {"success": True, "data": data}, {"Location": status_url})
 
@@ -197,7 +203,7 @@ def _data(job: Job) -> dict[str, Any]:
         "breakdown": job.result["breakdown"],
         "outputs": [{"url": result["originalUrl"], "format": job.output_format or "mp4", "fileSize": job.size_bytes}],
         "verification": job.result["verification"],
-        "notes": job.result.get("notes", []),
+        "notes": [*job.result.get("notes", []), *job.notes],
     }
 
 

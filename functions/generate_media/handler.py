@@ -129,17 +129,21 @@ def _accepted(job: Job, caller: Caller) -> Response[str]:
     if wait_seconds:
         view = bootstrap.status_reader().wait(job.id, caller, wait_seconds)
         if view["completedAt"]:
-            return http.answer(
-                200, {**present(view, bootstrap.media(), bootstrap.records().clock.now()), "statusUrl": status_url}
-            )
+            shown = present(view, bootstrap.media(), bootstrap.records().clock.now())
+            return http.answer(200, {**shown, "statusUrl": status_url, **_noted(job)})
     body = {
         "jobId": str(job.id),
         "status": job.status.value,
         "estimatedTime": float(job.estimated_seconds or 0),
         "estimatedCost": float(job.estimated_cost_usd),
         "statusUrl": status_url,
+        **_noted(job),
     }
     return http.answer(202, body, {"Location": status_url})
+
+
+def _noted(job: Job) -> dict[str, Any]:
+    return {"notes": job.notes} if job.notes else {}
 
 
 def _shown(model: Model) -> dict[str, Any]:

@@ -176,9 +176,9 @@ def post_reject(video_id: str) -> Response[str]:
         records=bootstrap.records(),
         regenerate=partial(_regenerate, body=body, caller=caller) if body.regenerate else None,
     )
-    data = {"videoId": str(video.id), "status": video.status}
+    data: dict[str, Any] = {"videoId": str(video.id), "status": video.status}
     if job is not None:
-        data["jobId"] = str(job.id)
+        data |= {"jobId": str(job.id), **({"notes": job.notes} if job.notes else {})}
     return http.answer(200, {"success": True, "message": "Video rejected", "data": data})
 
 

@@ -12,7 +12,9 @@ from uuid import UUID
 
 from shared.domain.errors import Forbidden
 
-SNAPSHOT_FORMAT = 1
+# Snapshots of another format are read from the row instead: what they lack is there.
+SNAPSHOT_FORMAT = 2
+NOTHING_IS_SENT = "Nothing is sent to webhookUrl yet, which is kept with the job: ask GET /status/{jobId}?wait=25."
 # Kinds of jobs that look at clips, and of these the ones that make nothing and tell.
 TOLD = frozenset({"plan", "probe"})
 OF_CLIPS = TOLD | {"compile"}
@@ -176,6 +178,11 @@ class Job:
     updated_at: datetime | None = None
     erased_at: datetime | None = None
 
+    @property
+    def notes(self) -> list[str]:
+        """What the caller who asked for it must know of how it is worked on."""
+        return [NOTHING_IS_SENT] if self.webhook_url else []
+
 
 class JobRef(Protocol):
     """What a row that belongs to a job needs to know of it."""
@@ -237,6 +244,7 @@ def snapshot(job: Job) -> dict[str, Any]:
         "modelId": job.model_id,
         "userId": job.user_id,
         "scriptId": job.script_id,
+        "metadata": dict(job.metadata),
         "key": job.s3_key,
         "thumbnailKey": job.thumbnail_key,
         "contentType": job.content_type,

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from shared.domain.errors import DependencyDown, NotFound
-from shared.domain.jobs import FINISHED, TOLD, Caller, Job, JobFilter, snapshot
+from shared.domain.jobs import FINISHED, SNAPSHOT_FORMAT, TOLD, Caller, Job, JobFilter, snapshot
 from shared.observability import CACHE_HIT_RATE, count
 from shared.ports import Clock, LiveView, MediaStore, Records, StatusCache, Waiters
 from shared.usecases.aftermath import Aftermath
@@ -56,7 +56,7 @@ class StatusReader:
         count(CACHE_HIT_RATE, 1 if found else 0)
         if found is None:
             found = self._from_live_view(job_id)
-        if found is None:
+        if found is None or found.get("format") != SNAPSHOT_FORMAT:
             return self._from_truth(job_id, caller)
         if found["accountId"] != str(caller.account_id):
             raise _unknown(job_id)
@@ -128,6 +128,8 @@ def present(view: Mapping[str, Any], media: MediaStore, now: datetime, *, in_lis
     }  # fmt: skip
     if view["status"] not in FINISHED:
         shown["etaSeconds"] = eta_seconds(view, now)
+    if view["kind"] == "generate":
+        shown["metadata"] = view["metadata"]
     for optional in ("actualCost", "startedAt", "completedAt", "retryOf", "error"):
         if view.get(optional) is not None:
             shown[optional] = view[optional]
