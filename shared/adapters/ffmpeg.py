@@ -8,7 +8,7 @@ import resource
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -17,7 +17,7 @@ from typing import IO
 
 from shared.adapters.ffmpeg_pipes import Pipes, Stall
 from shared.adapters.ffmpeg_remedies import ENDED_BY, cut_off, remedy
-from shared.adapters.hardening import hide_from_children
+from shared.adapters.hardening import PROGRAMS, start_kept_in
 from shared.domain.errors import BadMedia, Conflict, DependencyDown, OutOfTime
 from shared.media import commands
 from shared.media.conform import ClipChanges, Timing, conform_command, has_changed
@@ -153,12 +153,16 @@ class FfmpegEncoder:
             told = _Told(folder / "told.progress", tell)
             stream = None if isinstance(source, Path) else source
             takes = None if isinstance(result, Path) else result
-            hide_from_children()
-            process = subprocess.Popen(
-                [self._ffmpeg, *told.arguments, *arguments], stdin=subprocess.PIPE if stream else subprocess.DEVNULL,
-                stdout=subprocess.PIPE if takes else out, stderr=log, cwd=folder, env={}, start_new_session=True,
-                close_fds=True, umask=0o077,
-            )  # fmt: skip
+            command = [self._ffmpeg, *told.arguments, *arguments]
+
+            def start() -> subprocess.Popen[bytes]:
+                return subprocess.Popen(
+                    command, stdin=subprocess.PIPE if stream else subprocess.DEVNULL,
+                    stdout=subprocess.PIPE if takes else out, stderr=log, cwd=folder, env={}, start_new_session=True,
+                    close_fds=True, umask=0o077,
+                )  # fmt: skip
+
+            process = start_kept_in(start, **_files_of(self._ffmpeg, folder, source, result))
             pipes = Pipes(process, stream, takes)
             try:
                 _limit(process.pid, limits or self._limits, self._seconds_left())
@@ -204,6 +208,17 @@ def _work_folder(*near: MediaInput | MediaResult | None) -> Iterator[Path]:
     if beside.stat().st_mode & 0o077:
         raise PermissionError("FFmpeg works in a folder that is private (0700) only")
     yield beside
+
+
+def _files_of(
+    ffmpeg: str, folder: Path, source: MediaInput | None, result: MediaResult | None
+) -> Mapping[str, list[Path]]:
+    """Itself and its libraries; what it reads, which may lie elsewhere or be a link; where it works and writes."""
+    return {
+        "programs": [*PROGRAMS, Path(ffmpeg)],
+        "readable": [source] if isinstance(source, Path) else [],
+        "writable": [folder, *([result.parent] if isinstance(result, Path) else [])],
+    }
 
 
 @contextmanager
