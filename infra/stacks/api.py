@@ -148,7 +148,7 @@ def _readers(stage: Stage) -> str:
     A gateway response has one header value: a literal, or what was in the request; nothing in it can choose from a list
     (https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-gatewayResponse-definition.html). To echo
     the request's Origin allows as many as `*` does, and depends on the case in which the header is sent. These answers
-    are fixed texts: see `docs/decisions/0007-who-may-read-the-gateways-answers.md`.
+    are fixed texts: see `docs/decisions/0009-who-may-read-the-gateways-answers.md`.
     """
     return stage.cors_origins[0] if len(stage.cors_origins) == 1 else "*"
 
