@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -25,6 +26,8 @@ BODY_LIMIT_BYTES = 1_000_000
 # Lambda answers at most 6 MB (Lambda quotas, payload); the rest is for headers and what stands around a page.
 PAGE_BYTES = 5_000_000
 LONGEST_WAIT_SECONDS = 25
+# API Gateway waits 29 s for an answer.
+LONGEST_CALL = timedelta(seconds=29)
 STATUS_OF: Mapping[type[errors.ProductError], int] = {
     errors.MalformedRequest: 400,
     errors.Unauthorized: 401,
@@ -44,10 +47,11 @@ STATUS_OF: Mapping[type[errors.ProductError], int] = {
     errors.OwnFailure: 500,
     errors.OutOfPatience: 504,
 }
-ALLOWED_HEADERS = ["X-API-Key", "Idempotency-Key", "Prefer", "If-None-Match", "Content-Type"]
+ALLOWED_HEADERS = ["X-API-Key", "Idempotency-Key", "Prefer", "If-Match", "If-None-Match", "Content-Type"]
 EXPOSED_HEADERS = ["ETag", "Retry-After", "Location"]
 _KEY = re.compile(r"[\x20-\x7e]{1,255}")
 _TAGS = re.compile(r'(?:W/)?"[\x21\x23-\x7e]*"', re.ASCII)
+_VERSIONS = re.compile(r'\*|(?:"[0-9]{1,18}"|[0-9]{1,18})(?:\s*,\s*(?:"[0-9]{1,18}"|[0-9]{1,18}))*')
 _WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,3})(?:$|[,;\s])")
 
 
@@ -80,7 +84,8 @@ def caller_of(router: Router, *scopes: str) -> Caller:
     granted = frozenset(str(said.get("scopes", "")).split())
     identity = context.get("identity") or {}
     agent = str(identity.get("userAgent") or "")[:USER_AGENT_CHARACTERS]
-    caller = Caller(UUID(said["accountId"]), granted, identity.get("sourceIp"), agent or None)
+    key_id = UUID(said["keyId"]) if said.get("keyId") else None
+    caller = Caller(UUID(said["accountId"]), granted, identity.get("sourceIp"), agent or None, key_id)
     caller.require(*scopes)
     return caller
 
@@ -140,6 +145,30 @@ def idempotency_key(router: Router | APIGatewayRestResolver) -> str | None:
         problem = "must be 1 to 255 printable ASCII characters"
         raise InvalidRequest(f"Idempotency-Key {problem}.", details=[Mistake("Idempotency-Key", problem)])
     return key
+
+
+def versions_seen(router: Router) -> frozenset[int] | None:
+    """The versions in If-Match, quoted as an ETag or bare; None without it and for `*`. Raises InvalidRequest."""
+    given = (header(router, "if-match") or "*").strip()
+    if _VERSIONS.fullmatch(given) is None:
+        problem = 'must be the version that was seen, as "3"'
+        raise InvalidRequest(f"If-Match {problem}.", details=[Mistake("If-Match", problem)])
+    return None if given == "*" else frozenset(int(number) for number in re.findall("[0-9]+", given))
+
+
+def arrived_at(router: Router, now: datetime) -> datetime:
+    """When the gateway took the call; `now` where that cannot be, as the two clocks are far apart.
+
+    `requestTimeEpoch` is in milliseconds (API Gateway, "$context variables").
+    """
+    taken_ms = router.current_event.raw_event["requestContext"].get("requestTimeEpoch")
+    taken = datetime.fromtimestamp(taken_ms / 1000, UTC) if isinstance(taken_ms, int) else now
+    return taken if timedelta() <= now - taken <= LONGEST_CALL else now
+
+
+def version_tag(version: int) -> dict[str, str]:
+    """The ETag of a row in this version, to be sent back in If-Match."""
+    return {"ETag": f'"{version}"'}
 
 
 def _check_key(resolver: APIGatewayRestResolver, following: Callable[..., Response[str]]) -> Response[str]:
@@ -261,7 +290,7 @@ def _error(resolver: APIGatewayRestResolver, error: errors.ProductError) -> Resp
         "success": False,
         "error": error.sentence,
         "code": error.code,
-        "details": [{"path": mistake.path, "message": mistake.message} for mistake in error.details],
+        "details": [{"path": one.path, "message": one.message, **one.facts} for one in error.details],
         "requestId": resolver.current_event.raw_event["requestContext"].get("requestId"),
     }
     retry = {"Retry-After": str(error.retry_after_seconds)} if error.retry_after_seconds else {}

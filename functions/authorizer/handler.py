@@ -20,7 +20,11 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     return {
         "principalId": found["accountId"],
         "usageIdentifierKey": found["usagePlanKey"],
-        "context": {"accountId": found["accountId"], "scopes": " ".join(found["scopes"])},
+        "context": {
+            "accountId": found["accountId"],
+            "scopes": " ".join(found["scopes"]),
+            "keyId": found.get("keyId", ""),
+        },
         "policyDocument": {
             "Version": "2012-10-17",
             "Statement": [

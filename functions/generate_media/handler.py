@@ -99,7 +99,7 @@ def _again(old: Job, caller: Caller, key: str | None) -> Job:
         request = generate_media.GenerateRequest(
             user_id=old.user_id, media_type=asked["mediaType"], model_id=asked["modelId"],
             parameters=asked["parameters"], script_id=asked["scriptId"], section_id=asked["sectionId"],
-            position=asked["position"], webhook_url=asked["webhookUrl"], metadata=asked["metadata"],
+            webhook_url=asked["webhookUrl"], metadata=asked["metadata"],
             idempotency_key=key, retry_of=old.id, fallback=asked.get("fallback", False),
         )  # fmt: skip
         return _generate(request, caller)
@@ -124,22 +124,31 @@ def _generate(request: generate_media.GenerateRequest, caller: Caller) -> Job:
 
 def _accepted(job: Job, caller: Caller) -> Response[str]:
     """202 and the job; 200 and the result when it ended within `Prefer: wait`."""
-    status_url = f"{http.base_url(router)}/status/{job.id}"
+    of_job = {"statusUrl": f"{http.base_url(router)}/status/{job.id}", **_clip_of(job)}
     wait_seconds = http.wait_seconds(router)
     if wait_seconds:
         view = bootstrap.status_reader().wait(job.id, caller, wait_seconds)
         if view["completedAt"]:
             shown = present(view, bootstrap.media(), bootstrap.records().clock.now())
-            return http.answer(200, {**shown, "statusUrl": status_url, **_noted(job)})
+            return http.answer(200, {**shown, **of_job, **_noted(job)})
     body = {
         "jobId": str(job.id),
         "status": job.status.value,
         "estimatedTime": float(job.estimated_seconds or 0),
         "estimatedCost": float(job.estimated_cost_usd),
-        "statusUrl": status_url,
+        **of_job,
         **_noted(job),
     }
-    return http.answer(202, body, {"Location": status_url})
+    return http.answer(202, body, {"Location": of_job["statusUrl"]})
+
+
+def _clip_of(job: Job) -> dict[str, str]:
+    """The section video that the job makes, where it makes one that was not deleted since."""
+    if job.media_type != "video":
+        return {}
+    with bootstrap.records().transaction() as tx:
+        videos = tx.videos_of_jobs(job.account_id, [job.id])
+    return {"videoId": str(videos[0].id)} if videos else {}
 
 
 def _noted(job: Job) -> dict[str, Any]:

@@ -17,8 +17,10 @@ from shared.domain.jobs import Caller, Job
 from shared.domain.scripts import SectionVideo
 from shared.domain.uploads import MOST_FILES, UploadFile, file_name, wrong_files
 from shared.usecases import review_clips
+from shared.usecases.clips import Seen
 from shared.usecases.generate_media import GenerateRequest, generate_media
 from shared.usecases.idempotency import Once, hash_of
+from shared.usecases.shown_clips import present_listed_script, present_script, present_video
 from shared.usecases.upload_files import UploadRequest, Uploads, present_upload
 
 router = Router()  # type: ignore[no-untyped-call]
@@ -99,7 +101,7 @@ def post_script() -> Response[str]:
         records=bootstrap.records(),
         key=http.idempotency_key(router),
     )
-    return http.answer(201, {"success": True, "data": review_clips.present_script(script, bootstrap.media())})
+    return http.answer(201, {"success": True, "data": present_script(script, bootstrap.media())})
 
 
 @router.get("/api/scripts")
@@ -107,10 +109,10 @@ def get_scripts() -> Response[str]:
     caller = http.caller_of(router, "read")
     asked = http.query_of(router, ScriptsQuery)
     with bootstrap.records().transaction() as tx:
-        scripts = tx.scripts(caller.account_id, asked.cursor, asked.limit + 1)
-    listed = [review_clips.present_listed_script(script, bootstrap.media()) for script in scripts[: asked.limit]]
+        found = tx.scripts(caller.account_id, asked.cursor, asked.limit + 1)
+    listed = [present_listed_script(script, bootstrap.media()) for script in found[: asked.limit]]
     shown = http.page_of(listed)
-    cursor = str(scripts[len(shown) - 1].id) if len(scripts) > len(shown) else None
+    cursor = str(found[len(shown) - 1].id) if len(found) > len(shown) else None
     return http.answer(200, {"success": True, "data": shown, "nextCursor": cursor})
 
 
@@ -120,7 +122,7 @@ def get_script(script_id: str) -> Response[str]:
     script, videos, count = review_clips.read_script(
         http.path_number(script_id, "script"), caller, records=bootstrap.records()
     )
-    data = review_clips.present_script(script, bootstrap.media())
+    data = present_script(script, bootstrap.media())
     shown = http.page_of([_shown(video) for video in videos], beside=data)
     data |= {"videoCount": count, "videos": shown}
     # The page of GET /api/section-videos?scriptId= that goes on from here.
@@ -147,8 +149,8 @@ def patch_video(video_id: str) -> Response[str]:
     caller = http.caller_of(router, "review")
     body = http.body_of(router, PlaceBody)
     number = http.path_number(video_id, "section video")
-    video = review_clips.place(number, body.position, caller, records=bootstrap.records())
-    return http.answer(200, {"success": True, "data": _shown(video)})
+    video = review_clips.place(number, body.position, caller, records=bootstrap.records(), seen=_seen())
+    return http.answer(200, {"success": True, "data": _shown(video)}, http.version_tag(video.version))
 
 
 @router.post("/api/section-videos/<video_id>/approve")
@@ -156,9 +158,11 @@ def post_approve(video_id: str) -> Response[str]:
     caller = http.caller_of(router, "review")
     http.body_of(router, ApproveBody)
     number = http.path_number(video_id, "section video")
-    video = review_clips.approve(number, caller, records=bootstrap.records(), clock=bootstrap.records().clock)
-    data = {"videoId": str(video.id), "status": video.status}
-    return http.answer(200, {"success": True, "message": "Video approved successfully", "data": data})
+    video = review_clips.approve(
+        number, caller, records=bootstrap.records(), clock=bootstrap.records().clock, seen=_seen()
+    )
+    body = {"success": True, "message": "Video approved successfully", "data": review_clips.present_verdict(video)}
+    return http.answer(200, body, http.version_tag(video.version))
 
 
 @router.post("/api/section-videos/<video_id>/reject")
@@ -171,15 +175,23 @@ def post_reject(video_id: str) -> Response[str]:
     asked = hash_of({"videoId": number, **body.model_dump()})
     once = Once("POST /api/section-videos/{videoId}/reject", http.idempotency_key(router), asked)
     video, job = review_clips.reject(
-        review_clips.Rejection(number, body.reason, once),
+        review_clips.Rejection(number, body.reason, once, _seen()),
         caller,
         records=bootstrap.records(),
+        clock=bootstrap.records().clock,
         regenerate=partial(_regenerate, body=body, caller=caller) if body.regenerate else None,
     )
-    data: dict[str, Any] = {"videoId": str(video.id), "status": video.status}
+    data = review_clips.present_verdict(video)
     if job is not None:
-        data |= {"jobId": str(job.id), **({"notes": job.notes} if job.notes else {})}
-    return http.answer(200, {"success": True, "message": "Video rejected", "data": data})
+        data |= {"notes": job.notes} if job.notes else {}
+        data |= {"jobId": str(job.id), "supersededBy": str(video.superseded_by) if video.superseded_by else None}
+    answer = {"success": True, "message": "Video rejected", "data": data}
+    return http.answer(200, answer, http.version_tag(video.version))
+
+
+def _seen() -> Seen:
+    """What the caller can have seen of the clip that the call is about."""
+    return Seen(http.versions_seen(router), http.arrived_at(router, bootstrap.records().clock.now()))
 
 
 def _request(old: Job, body: RejectBody) -> GenerateRequest:
@@ -197,7 +209,7 @@ def _regenerate(clip: SectionVideo, old: Job, also: review_clips.Also, *, body: 
         user_id=clip.user_id,
         script_id=clip.script_id,
         section_id=clip.section_id,
-        position=clip.position,
+        replaces=clip.id,
     )
     return generate_media(
         request,
@@ -213,7 +225,7 @@ def _regenerate(clip: SectionVideo, old: Job, also: review_clips.Also, *, body: 
 
 
 def _shown(video: SectionVideo) -> dict[str, Any]:
-    return review_clips.present_video(video, bootstrap.media())
+    return present_video(video, bootstrap.media())
 
 
 handler = http.api_handler(router, lambda: bootstrap.settings(config.Review).cors_origins)

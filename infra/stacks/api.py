@@ -48,7 +48,7 @@ KEYED_ROUTES = (
     ("PUT", "/api/budgets", "account"),
 )
 ALLOWED_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-ALLOWED_HEADERS = ["X-API-Key", "Idempotency-Key", "Prefer", "If-None-Match", "Content-Type"]
+ALLOWED_HEADERS = ["X-API-Key", "Idempotency-Key", "Prefer", "If-Match", "If-None-Match", "Content-Type"]
 EXPOSED_HEADERS = ["ETag", "Retry-After", "Location"]
 # type of response, status, code, sentence, seconds to wait before trying again
 RESPONSES = (

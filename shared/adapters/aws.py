@@ -125,7 +125,8 @@ class DynamoKeyDirectory:
         self._client, self._table = client, table
 
     def put(self, key: Mapping[str, Any]) -> bool:
-        item: dict[str, Any] = {name: {"S": str(key[name])} for name in ("keyHash", "accountId", "usagePlanKey")}
+        named = ("keyHash", "keyId", "accountId", "usagePlanKey")
+        item: dict[str, Any] = {name: {"S": str(key[name])} for name in named if key.get(name)}
         item["scopes"] = {"S": " ".join(key["scopes"])}
         try:
             if key.get("revokedAt"):

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """One thing wrong in a request. `path` is dotted, as in `parameters.duration`."""
+    """One thing wrong in a request. `path` is dotted, as in `parameters.duration`.
+
+    `facts` say the same to a program: fields that stand beside path and message in the answer.
+    """
 
     path: str
     message: str
+    facts: Mapping[str, str | int | float | None] = field(default_factory=dict)
 
 
 # An answer is at most 6 MB (Lambda), whatever was sent.
@@ -44,7 +48,7 @@ class ProductError(Exception):
 
 
 def _bounded(mistake: Mistake) -> Mistake:
-    return Mistake(mistake.path[:LONGEST_PATH], mistake.message[:LONGEST_MESSAGE])
+    return replace(mistake, path=mistake.path[:LONGEST_PATH], message=mistake.message[:LONGEST_MESSAGE])
 
 
 class MalformedRequest(ProductError):

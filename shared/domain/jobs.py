@@ -86,12 +86,16 @@ SCOPE_OF_KIND = {
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls: decided by the authorizer alone."""
+    """Who calls: decided by the authorizer alone.
+
+    `key_id` is the id of the API key; None while the authorizer's table was written by an earlier release.
+    """
 
     account_id: UUID
     scopes: frozenset[str]
     client_ip: str | None = None
     user_agent: str | None = None
+    key_id: UUID | None = None
 
     def require(self, *scopes: str) -> None:
         """Raises Forbidden naming the scopes unless the key has one of them."""

@@ -22,10 +22,10 @@ from shared.domain.jobs import (
     LeanJob,
 )
 from shared.domain.pace import Pace
-from shared.domain.scripts import Script, SectionVideo
 from shared.domain.uploads import Upload
 from shared.ports.erasures import Erasures
 from shared.ports.fetches import Fetches
+from shared.ports.scripts import Scripts
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Announcement:
     delay_seconds: int
 
 
-class Transaction(Erasures, Fetches, Protocol):
+class Transaction(Erasures, Fetches, Scripts, Protocol):
     """One transaction over the truth. All of it is committed or none. Raises DependencyDown."""
 
     # jobs
@@ -182,49 +182,6 @@ class Transaction(Erasures, Fetches, Protocol):
 
     def account_setting(self, account_id: UUID, name: str) -> int | None:
         """A number the operator has set for the account, else None."""
-
-    # scripts and section videos
-    def insert_script(self, account_id: UUID, section_id: int, content: str | None) -> Script:
-        """Makes a script."""
-
-    def script(self, account_id: UUID, script_id: int) -> Script | None:
-        """The account's script."""
-
-    def scripts(self, account_id: UUID, before: int | None, limit: int) -> Sequence[Script]:
-        """A page of scripts without their contents, newest first."""
-
-    def set_compiled(self, account_id: UUID, script_id: int, key: str, job_id: UUID) -> None:
-        """Notes the script's film."""
-
-    def insert_video(self, job: Job, *, section_id: int, script_id: int | None, position: int | None) -> SectionVideo:
-        """Makes the section video of a job; last of its script when `position` is None."""
-
-    def video(self, account_id: UUID, video_id: int) -> SectionVideo | None:
-        """The account's section video."""
-
-    def videos(
-        self, account_id: UUID, *, script_id: int | None = None, section_id: int | None = None,
-        user_id: str | None = None, status: str | None = None, after: int | None = None,
-        limit: int | None = None,
-    ) -> Sequence[SectionVideo]:  # fmt: skip
-        """Section videos; of a script by position then id, else newest first. All of them where `limit` is None."""
-
-    def count_videos(self, account_id: UUID, script_id: int, status: str | None = None) -> int:
-        """The number of a script's section videos, or of those in this state."""
-
-    def move_video(
-        self, account_id: UUID, video_id: int, sources: Sequence[str], to: str, reason: str | None = None
-    ) -> SectionVideo | None:
-        """Moves a video from one of `sources`; None when it is in another state or absent."""
-
-    def place_video(self, account_id: UUID, video_id: int, position: int) -> SectionVideo | None:
-        """Sets the video's place in its script."""
-
-    def follow_job(self, job: Job) -> None:
-        """Brings the section video of a generated clip to its job's state."""
-
-    def videos_of_jobs(self, account_id: UUID, job_ids: Sequence[UUID]) -> Sequence[SectionVideo]:
-        """The account's videos which these jobs make, in no order."""
 
     # uploads
     def insert_upload(self, upload: Upload) -> bool:

@@ -112,7 +112,7 @@ class KeyDirectory(Protocol):
     """The projection of API keys which the authorizer reads."""
 
     def put(self, key: Mapping[str, Any]) -> bool:
-        """Writes one key: keyHash, accountId, scopes, usagePlanKey, revokedAt.
+        """Writes one key: keyHash, keyId, accountId, scopes, usagePlanKey, revokedAt.
 
         False, and nothing written, when the key is revoked here and this one is not: of two orders at once the
         stricter holds, whichever comes last.

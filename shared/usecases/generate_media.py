@@ -9,16 +9,17 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from shared.domain.catalog import Catalog, Model
-from shared.domain.errors import InvalidRequest, Mistake, NotFound
+from shared.domain.errors import InvalidRequest, Mistake
 from shared.domain.jobs import Attempt, Caller, Job
 from shared.domain.messages import ProviderCall, body_of
 from shared.domain.prices import Price
 from shared.domain.row_limits import METADATA_BYTES, PARAMETERS_BYTES, json_bytes
-from shared.domain.scripts import Script
+from shared.domain.scripts import RETAKEN, Script, SectionVideo
 from shared.domain.sources import FIRST_FRAME
 from shared.observability import JOBS_STARTED, count, job_fields, logger
 from shared.ports import Clock, MediaStore, ModelSchemas, Records, Transaction
 from shared.usecases.aftermath import Aftermath
+from shared.usecases.clips import refuse_superseded, unknown_script
 from shared.usecases.idempotency import earlier_job, hash_of
 from shared.usecases.locate_images import locate_images
 from shared.usecases.pace import check_account
@@ -31,7 +32,10 @@ SIGNED_LATER = "https://signed.when.called"
 
 @dataclass(frozen=True, slots=True)
 class GenerateRequest:
-    """What a caller asks for. `parameters` as given, before the registry has checked them."""
+    """What a caller asks for. `parameters` as given, before the registry has checked them.
+
+    `replaces` is the section video of which another take is made; of a retry, it is found by the job.
+    """
 
     user_id: str
     media_type: str
@@ -39,7 +43,7 @@ class GenerateRequest:
     parameters: Mapping[str, Any]
     script_id: int | None = None
     section_id: int | None = None
-    position: int | None = None
+    replaces: int | None = None
     webhook_url: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     idempotency_key: str | None = None
@@ -117,10 +121,23 @@ def _write(tx: Transaction, job: Job, request: GenerateRequest, caller: Caller) 
     tx.add_estimate(written, attempt, attempt.reserved_usd)
     if job.media_type == "video" and (script is not None or request.section_id is not None):
         section_id = request.section_id or (script.section_id if script else 0)
-        tx.insert_video(written, section_id=section_id, script_id=request.script_id, position=request.position)
+        take_of = _earlier_take(tx, caller, request)
+        tx.insert_video(written, section_id=section_id, script_id=request.script_id, take_of=take_of)
     tx.announce(written, "calls", body_of(ProviderCall(str(job.id), str(attempt.id), provider=attempt.provider)))
     tx.add_event(written, "job.created")
     return written
+
+
+def _earlier_take(tx: Transaction, caller: Caller, request: GenerateRequest) -> SectionVideo | None:
+    """The clip that the new one takes the place of, locked. Raises Conflict when another one has taken it."""
+    if request.replaces is not None:
+        replaced = tx.lock_video(caller.account_id, request.replaces)
+        if replaced is not None:
+            refuse_superseded(tx, replaced)
+        return replaced
+    found = tx.videos_of_jobs(caller.account_id, [request.retry_of]) if request.retry_of else ()
+    earlier = tx.lock_video(caller.account_id, found[0].id) if found else None
+    return earlier if earlier and earlier.status in RETAKEN and earlier.superseded_by is None else None
 
 
 def _earlier(request: GenerateRequest, request_hash: str, caller: Caller, records: Records) -> Job | None:
@@ -199,7 +216,8 @@ def _body(request: GenerateRequest) -> dict[str, Any]:
     return {
         "userId": request.user_id, "mediaType": request.media_type, "modelId": request.model_id,
         "parameters": dict(request.parameters), "scriptId": request.script_id, "sectionId": request.section_id,
-        "position": request.position, "webhookUrl": request.webhook_url, "metadata": dict(request.metadata),
+        # No request names one any more: kept for the hash of a repeat and for the release before.
+        "position": None, "webhookUrl": request.webhook_url, "metadata": dict(request.metadata),
         "fallback": request.fallback,
     }  # fmt: skip
 
@@ -253,7 +271,9 @@ def _new_job(
 def _script(tx: Transaction, caller: Caller, request: GenerateRequest) -> Script | None:
     if request.script_id is None:
         return None
-    script = tx.script(caller.account_id, request.script_id)
+    # Only a clip changes its script.
+    read = tx.lock_script if request.media_type == "video" else tx.script
+    script = read(caller.account_id, request.script_id)
     if script is None:
-        raise NotFound(f"There is no script {request.script_id}: POST /api/scripts makes one.")
+        raise unknown_script(request.script_id)
     return script

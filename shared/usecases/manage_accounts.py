@@ -107,6 +107,7 @@ def _project(records: Records, directory: KeyDirectory, account_id: UUID | None 
 def _entry(key: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "keyHash": key["key_hash"],
+        "keyId": str(key["id"]),
         "accountId": key["account_id"],
         "scopes": key["scopes"],
         "usagePlanKey": key["usage_plan_key"],

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from shared.domain.errors import InvalidRequest, Mistake, NotFound, OutputGone, RateLimited
+from shared.domain.errors import InvalidRequest, Mistake, OutputGone, RateLimited
 from shared.domain.jobs import Caller, Job, iso
 from shared.domain.scripts import Script
 from shared.domain.storage_keys import EXTENSIONS, frames_folder, upload_folder
@@ -23,6 +23,7 @@ from shared.domain.uploads import (
     wrong_files,
 )
 from shared.ports import Clock, MediaStore, Records, Transaction
+from shared.usecases.clips import unknown_script
 from shared.usecases.idempotency import hash_of, refuse_other_body
 from shared.usecases.pace import check_account
 
@@ -153,9 +154,9 @@ def _placed(request: UploadRequest, folder: str, file: UploadFile, number: int, 
 def _script(tx: Transaction, caller: Caller, request: UploadRequest) -> Script | None:
     if request.script_id is None:
         return None
-    script = tx.script(caller.account_id, request.script_id)
+    script = tx.lock_script(caller.account_id, request.script_id)
     if script is None:
-        raise NotFound(f"There is no script {request.script_id}: POST /api/scripts makes one.")
+        raise unknown_script(request.script_id)
     return script
 
 
@@ -165,7 +166,7 @@ def _await_files(tx: Transaction, upload: Upload, script: Script, caller: Caller
     for job in jobs:
         written = tx.insert_job(job)
         assert written is not None
-        tx.insert_video(written, section_id=script.section_id, script_id=script.id, position=None)
+        tx.insert_video(written, section_id=script.section_id, script_id=script.id)
         tx.add_event(written, "job.created")
     check_account(tx, jobs[-1])
 

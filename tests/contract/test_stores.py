@@ -123,11 +123,19 @@ def directory(request: pytest.FixtureRequest) -> Any:
 
 
 def test_a_key_is_found_by_its_hash_with_its_revocation(directory: Any) -> None:
-    account, name = uuid4(), uuid4().hex
-    made = {"keyHash": name, "accountId": account, "scopes": ["read"], "usagePlanKey": "plan", "revokedAt": None}
+    account, key_id, name = uuid4(), str(uuid4()), uuid4().hex
+    made = {
+        "keyHash": name,
+        "keyId": key_id,
+        "accountId": account,
+        "scopes": ["read"],
+        "usagePlanKey": "plan",
+        "revokedAt": None,
+    }
     assert directory.put(made)
     found = directory.get(name)
     assert (found["accountId"], found["scopes"], "revokedAt" in found) == (str(account), ["read"], False)
+    assert found["keyId"] == key_id
     assert directory.put({**made, "revokedAt": "2026-01-01T00:00:00.000Z"})
     assert "revokedAt" in directory.get(name)
     assert not directory.put(made)

@@ -163,7 +163,7 @@ def test_a_rejected_clip_is_not_compiled_and_can_be_approved_again(api: Api) -> 
 
     rejected = api.post(f"/api/section-videos/{clips.video_ids[0]}/reject", {"reason": "too dark"})
 
-    assert rejected.data() == {"videoId": clips.video_ids[0], "status": "rejected"}
+    assert {"videoId": clips.video_ids[0], "status": "rejected"}.items() <= rejected.data().items()
     assert api.videos(clips.script_id)[0]["rejectReason"] == "too dark"
     assert api.post(f"/api/scripts/{clips.script_id}/compile").data()["videoCount"] == 1
     assert api.post(f"/api/section-videos/{clips.video_ids[0]}/approve").data()["status"] == "approved"
@@ -201,7 +201,7 @@ def test_a_wrong_position_is_refused(api: Api, clips: Clips, body: dict[str, obj
 
 def test_positions_decide_the_order_of_the_film(api: Api, rows: Rows, tmp_path: Path) -> None:
     clips = approved(api, make_clips(api, ("a sunrise", "a noon", "a night")))
-    for position, video_id in enumerate(reversed(clips.video_ids)):
+    for position, video_id in enumerate(reversed(clips.video_ids), 1):
         moved = api.call("PATCH", f"/api/section-videos/{video_id}", {"position": position}).data()
         assert (moved["videoId"], moved["position"]) == (video_id, position)
 

@@ -14,7 +14,7 @@ from shared.domain.jobs import Job
 from shared.domain.scripts import SectionVideo
 from shared.usecases.generate_media import GenerateRequest, generate_media
 from shared.usecases.idempotency import Once
-from shared.usecases.review_clips import Also, Rejection, create_script, reject
+from shared.usecases.review_clips import Also, Regenerate, Rejection, create_script, reject
 from tests.integration.inside import CATALOG, REQUEST, World
 from tests.memory import MemorySchemas
 
@@ -30,11 +30,11 @@ def video_id(world: World) -> int:
     return int(world.sql("SELECT id FROM vsl_frontend.section_videos WHERE job_id = %s", job_id)[0][0])
 
 
-def regenerate(world: World, catalog: Any = CATALOG, **changes: Any) -> Callable[[SectionVideo, Job, Also], Job]:
+def regenerate(world: World, catalog: Any = CATALOG, **changes: Any) -> Regenerate:
     def again(clip: SectionVideo, old: Job, also: Also) -> Job:
         request = GenerateRequest("user", "video", "seedance-1-lite", old.request["parameters"], retry_of=old.id)
         return generate_media(
-            replace(request, script_id=clip.script_id, position=clip.position, **changes),
+            replace(request, script_id=clip.script_id, replaces=clip.id, **changes),
             world.caller,
             records=world.records,
             catalog=catalog,
@@ -46,6 +46,10 @@ def regenerate(world: World, catalog: Any = CATALOG, **changes: Any) -> Callable
         )
 
     return again
+
+
+def rejected(world: World, rejection: Rejection, again: Regenerate | None = None) -> tuple[SectionVideo, Job | None]:
+    return reject(rejection, world.caller, records=world.records, clock=world.clock, regenerate=again)
 
 
 def state(world: World, video_id: int) -> tuple[str, int]:
@@ -91,7 +95,13 @@ def test_a_clip_that_cannot_be_made_anew_keeps_its_state(
     prepare(world)
 
     with pytest.raises(refusal):
-        reject(Rejection(video_id, "no"), world.caller, records=world.records, regenerate=regenerate(world, **options))
+        reject(
+            Rejection(video_id, "no"),
+            world.caller,
+            records=world.records,
+            clock=world.clock,
+            regenerate=regenerate(world, **options),
+        )
 
     assert state(world, video_id) == ("completed", 1)
 
@@ -102,7 +112,7 @@ def test_a_clip_that_was_moved_meanwhile_is_not_made_anew(world: World, video_id
         return regenerate(world)(clip, old, also)
 
     with pytest.raises(Conflict):
-        reject(Rejection(video_id), world.caller, records=world.records, regenerate=meanwhile)
+        rejected(world, Rejection(video_id), meanwhile)
 
     assert state(world, video_id) == ("generating", 1)
 
@@ -111,11 +121,11 @@ def test_a_rejection_that_is_repeated_makes_one_job(world: World, video_id: int)
     rejection = Rejection(video_id, "no", KEYED)
 
     def meanwhile(clip: SectionVideo, old: Job, also: Also) -> Job:
-        reject(rejection, world.caller, records=world.records, regenerate=regenerate(world))
+        rejected(world, rejection, regenerate(world))
         return regenerate(world)(clip, old, also)
 
-    first = reject(rejection, world.caller, records=world.records, regenerate=meanwhile)
-    again = reject(rejection, world.caller, records=world.records, regenerate=regenerate(world))
+    first = rejected(world, rejection, meanwhile)
+    again = rejected(world, rejection, regenerate(world))
 
     assert first[1] is not None
     assert again[1] is not None
@@ -125,10 +135,10 @@ def test_a_rejection_that_is_repeated_makes_one_job(world: World, video_id: int)
 
 def test_a_rejection_alone_is_repeated_and_not_with_another_body(world: World, video_id: int) -> None:
     rejection = Rejection(video_id, "no", KEYED)
-    videos = [reject(rejection, world.caller, records=world.records)[0] for _ in range(2)]
+    videos = [rejected(world, rejection)[0] for _ in range(2)]
 
     assert len({(video.id, video.status, video.version) for video in videos}) == 1
     other = replace(rejection, once=replace(KEYED, request_hash="another"))
     for again in (None, regenerate(world)):
         with pytest.raises(Conflict, match="another body"):
-            reject(other, world.caller, records=world.records, regenerate=again)
+            rejected(world, other, again)

@@ -67,7 +67,7 @@ def to_script(row: Mapping[str, Any]) -> Script:
 
 
 def to_video(row: Mapping[str, Any]) -> SectionVideo:
-    """A row of `vsl_frontend.section_videos`."""
+    """A row of `vsl_frontend.section_videos`, with what it shows of its job."""
     names = {field.name for field in fields(SectionVideo)} - {"key", "thumbnail_key"}
     return SectionVideo(
         key=row["result_url"], thumbnail_key=row["thumbnail_url"], **{name: row[name] for name in names}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from shared.adapters.postgres.rows import Rows, to_script, to_video
 from shared.domain.jobs import Job
-from shared.domain.scripts import Script, SectionVideo
+from shared.domain.scripts import Placed, Script, SectionVideo
 
 _SCRIPTS = "vsl_frontend.section_detailed_scripts"
 _VIDEOS = "vsl_frontend.section_videos"
@@ -18,8 +18,22 @@ _VIDEO_STATUS_OF_JOB = {
 }  # fmt: skip
 
 
+# A prompt may be as long as its model takes; lists show so much of it.
+_PROMPT_SHOWN = 5000
+_SHOWN = (
+    f"SELECT v.*, j.model_id, j.duration_seconds, left(j.request->'parameters'->>'prompt', {_PROMPT_SHOWN}) AS prompt, "
+    f"(SELECT max(n.id) FROM {_VIDEOS} n WHERE n.account_id = v.account_id "
+    "AND n.first_take_id = coalesce(v.first_take_id, v.id) AND n.id > v.id) AS superseded_by "
+    f"FROM {_VIDEOS} v LEFT JOIN vsl.jobs j ON j.id = v.job_id AND j.account_id = v.account_id "
+    "WHERE v.account_id = %(account)s"
+)
+
+
 class ScriptRows(Rows):
-    """Statements on `vsl_frontend`."""
+    """Statements on `vsl_frontend`.
+
+    Locks are taken in one order: a script, jobs, budgets, then section videos by their ids.
+    """
 
     def insert_script(self, account_id: UUID, section_id: int, content: str | None) -> Script:
         row = self.one(
@@ -33,6 +47,13 @@ class ScriptRows(Rows):
     def script(self, account_id: UUID, script_id: int) -> Script | None:
         row = self.one(
             f"SELECT * FROM {_SCRIPTS} WHERE account_id = %(account)s AND id = %(id)s",
+            {"account": account_id, "id": script_id},
+        )
+        return to_script(row) if row else None
+
+    def lock_script(self, account_id: UUID, script_id: int) -> Script | None:
+        row = self.one(
+            f"SELECT * FROM {_SCRIPTS} WHERE account_id = %(account)s AND id = %(id)s FOR NO KEY UPDATE",
             {"account": account_id, "id": script_id},
         )
         return to_script(row) if row else None
@@ -53,39 +74,47 @@ class ScriptRows(Rows):
             {"account": account_id, "id": script_id, "key": key, "job": job_id},
         )
 
-    def insert_video(self, job: Job, *, section_id: int, script_id: int | None, position: int | None) -> SectionVideo:
+    def insert_video(
+        self, job: Job, *, section_id: int, script_id: int | None, take_of: SectionVideo | None = None
+    ) -> SectionVideo:
         row = self.one(
-            f"INSERT INTO {_VIDEOS} (account_id, section_id, script_id, user_id, job_id, status, position) "
-            "SELECT %(account)s, %(section)s, %(script)s::integer, %(user)s, %(job)s, 'pending', "
-            "coalesce(%(position)s::integer, (SELECT max(position) + 1 FROM vsl_frontend.section_videos "
-            "WHERE account_id = %(account)s AND script_id = %(script)s), 1) RETURNING *",
+            f"INSERT INTO {_VIDEOS} "
+            "(account_id, section_id, script_id, user_id, job_id, first_take_id, status, position) "
+            "SELECT %(account)s, %(section)s, %(script)s::integer, %(user)s, %(job)s, %(take)s::integer, 'pending', "
+            f"coalesce(%(position)s::integer, (SELECT max(position) + 1 FROM {_VIDEOS} "
+            "WHERE account_id = %(account)s AND script_id = %(script)s), 1) RETURNING id",
             {
                 "account": job.account_id, "section": section_id, "script": script_id, "user": job.user_id,
-                "job": job.id, "position": position,
+                "job": job.id, "position": take_of.position if take_of else None,
+                "take": (take_of.first_take_id or take_of.id) if take_of else None,
             },
         )  # fmt: skip
         assert row is not None
-        return to_video(row)
+        return self._shown(job.account_id, row["id"])
 
     def video(self, account_id: UUID, video_id: int) -> SectionVideo | None:
-        row = self.one(
-            f"SELECT * FROM {_VIDEOS} WHERE account_id = %(account)s AND id = %(id)s",
+        row = self.one(f"{_SHOWN} AND v.id = %(id)s", {"account": account_id, "id": video_id})
+        return to_video(row) if row else None
+
+    def lock_video(self, account_id: UUID, video_id: int) -> SectionVideo | None:
+        self.run(
+            f"SELECT 1 FROM {_VIDEOS} WHERE account_id = %(account)s AND id = %(id)s FOR NO KEY UPDATE",
             {"account": account_id, "id": video_id},
         )
-        return to_video(row) if row else None
+        # Another statement: what it reads was committed before the lock was had, takes of the clip included.
+        return self.video(account_id, video_id)
 
     def videos(
         self, account_id: UUID, *, script_id: int | None = None, section_id: int | None = None,
         user_id: str | None = None, status: str | None = None, after: int | None = None,
         limit: int | None = None,
     ) -> Sequence[SectionVideo]:  # fmt: skip
-        order = "position, id" if script_id is not None else "id DESC"
+        order = "v.position, v.id" if script_id is not None else "v.id DESC"
         rows = self.all(
-            f"SELECT * FROM {_VIDEOS} WHERE account_id = %(account)s"
-            " AND (%(script)s::integer IS NULL OR script_id = %(script)s)"
-            " AND (%(section)s::integer IS NULL OR section_id = %(section)s)"
-            " AND (%(user)s::text IS NULL OR user_id = %(user)s)"
-            " AND (%(status)s::text IS NULL OR status = %(status)s)"
+            f"{_SHOWN} AND (%(script)s::integer IS NULL OR v.script_id = %(script)s)"
+            " AND (%(section)s::integer IS NULL OR v.section_id = %(section)s)"
+            " AND (%(user)s::text IS NULL OR v.user_id = %(user)s)"
+            " AND (%(status)s::text IS NULL OR v.status = %(status)s)"
             f" ORDER BY {order} LIMIT %(limit)s OFFSET %(after)s",
             {
                 "account": account_id, "script": script_id, "section": section_id, "user": user_id,
@@ -104,30 +133,48 @@ class ScriptRows(Rows):
         return int(row["number"])
 
     def videos_of_jobs(self, account_id: UUID, job_ids: Sequence[UUID]) -> Sequence[SectionVideo]:
-        rows = self.all(
-            f"SELECT * FROM {_VIDEOS} WHERE account_id = %(account)s AND job_id = ANY(%(jobs)s)",
-            {"account": account_id, "jobs": list(job_ids)},
-        )
+        rows = self.all(f"{_SHOWN} AND v.job_id = ANY(%(jobs)s)", {"account": account_id, "jobs": list(job_ids)})
         return [to_video(row) for row in rows]
 
-    def move_video(
-        self, account_id: UUID, video_id: int, sources: Sequence[str], to: str, reason: str | None = None
-    ) -> SectionVideo | None:
-        row = self.one(
-            f"UPDATE {_VIDEOS} SET status = %(to)s, reject_reason = %(reason)s, version = version + 1, "
-            "updated_at = now() WHERE account_id = %(account)s AND id = %(id)s AND status = ANY(%(sources)s) "
-            "RETURNING *",
-            {"account": account_id, "id": video_id, "sources": list(sources), "to": to, "reason": reason},
+    def judge_video(
+        self, video: SectionVideo, to: str, *, key_id: UUID | None, reason: str | None = None
+    ) -> SectionVideo:
+        self.run(
+            f"UPDATE {_VIDEOS} SET status = %(to)s, reject_reason = %(reason)s, reviewed_by = %(key)s, "
+            "reviewed_at = clock_timestamp(), reviewed_from = status, version = version + 1, updated_at = now() "
+            "WHERE account_id = %(account)s AND id = %(id)s",
+            {"account": video.account_id, "id": video.id, "to": to, "reason": reason, "key": key_id},
         )
-        return to_video(row) if row else None
+        return self._shown(video.account_id, video.id)
 
-    def place_video(self, account_id: UUID, video_id: int, position: int) -> SectionVideo | None:
-        row = self.one(
-            f"UPDATE {_VIDEOS} SET position = %(position)s, version = version + 1, updated_at = now() "
-            "WHERE account_id = %(account)s AND id = %(id)s RETURNING *",
-            {"account": account_id, "id": video_id, "position": position},
+    def lock_places(self, account_id: UUID, script_id: int) -> Sequence[Placed]:
+        rows = self.all(
+            f"SELECT id, coalesce(first_take_id, id) AS take, position FROM {_VIDEOS} "
+            "WHERE account_id = %(account)s AND script_id = %(script)s ORDER BY id FOR NO KEY UPDATE",
+            {"account": account_id, "script": script_id},
         )
-        return to_video(row) if row else None
+        return [Placed(**row) for row in rows]
+
+    def set_positions(self, account_id: UUID, positions: Mapping[int, int]) -> None:
+        self.run(
+            f"UPDATE {_VIDEOS} v SET position = n.position, updated_at = now() "
+            "FROM unnest(%(ids)s::integer[], %(positions)s::integer[]) AS n (id, position) "
+            "WHERE v.account_id = %(account)s AND v.id = n.id",
+            {"account": account_id, "ids": list(positions), "positions": list(positions.values())},
+        )
+
+    def step_video(self, account_id: UUID, video_id: int) -> SectionVideo:
+        self.run(
+            f"UPDATE {_VIDEOS} SET version = version + 1, updated_at = now() "
+            "WHERE account_id = %(account)s AND id = %(id)s",
+            {"account": account_id, "id": video_id},
+        )
+        return self._shown(account_id, video_id)
+
+    def _shown(self, account_id: UUID, video_id: int) -> SectionVideo:
+        video = self.video(account_id, video_id)
+        assert video is not None
+        return video
 
     def follow_job(self, job: Job) -> None:
         self.run(
