@@ -111,3 +111,29 @@ def test_a_wrong_budget_is_refused(rich: Api, body: dict[str, Any], path: str) -
 
 def test_only_an_administrators_key_sets_budgets(api: Api) -> None:
     api.call("PUT", "/api/budgets", {"limitUsd": 1}).refuses(403, "missing_scope")
+
+
+def test_a_refusal_names_the_budget_its_limit_and_what_is_left(rich: Api, words: str) -> None:
+    asked = {"mediaType": "image", "modelId": "flux-schnell", "parameters": {"prompt": f"{words} [seconds=60]"}}
+    rich.call("PUT", "/api/budgets", {"userId": "one", "limitUsd": 0.01, "period": "total"}).data()
+    rich.call("PUT", "/api/budgets", {"userId": "other", "limitUsd": 0.001, "period": "total"}).data()
+    rich.call("PUT", "/api/budgets", {"limitUsd": 0.008, "period": "month"}).data()
+    for _ in range(2):
+        rich.post("/generate-media", {**asked, "userId": "one"}).data(202)
+
+    refused = rich.post("/generate-media", {**asked, "userId": "one"})
+
+    # Of 0.008 in the month two images of 0.003 leave 0.002; the user's own 0.004 would do for a third.
+    sentence = refused.refuses(402, "budget_exceeded")
+    assert "would cost 0.003 USD" in sentence
+    assert "the budget of the account for 20" in sentence
+    assert "has 0.002 USD left of 0.008 USD" in sentence
+    (short,) = refused.body["details"]
+    assert (short["path"], short["userId"], short["period"]) == ("budget", None, "month")
+    assert (short["neededUsd"], short["limitUsd"], short["leftUsd"]) == (0.003, 0.008, 0.002)
+    assert (short["spentUsd"], short["reservedUsd"]) == (0.0, 0.006)
+    rich.call("PUT", "/api/budgets", {"userId": "one", "limitUsd": 0.0065, "period": "total"}).data()
+    both = rich.post("/generate-media", {**asked, "userId": "one"})
+    assert "user 'one' of all time has 0.0005 USD left" in both.refuses(402, "budget_exceeded")
+    assert [one["userId"] for one in both.body["details"]] == ["one", None]
+    assert "other" not in str(both.body)

@@ -9,13 +9,12 @@ from typing import Any
 from uuid import UUID
 
 from shared.adapters.postgres.rows import Rows
-from shared.domain.errors import OverBudget
+from shared.domain.budgets import Budget, over_budget
 from shared.domain.jobs import Attempt, Job
 
 # Each reservation counts against four rows: of the account and of the user, of all time and of the month (UTC).
 _MONTH = "to_char(%(at)s::timestamptz AT TIME ZONE 'UTC', 'YYYY-MM')"
 _ROWS = f"account_id = %(account)s AND user_id IN ('', %(user)s) AND period IN ('total', {_MONTH})"
-_COUNTED = 4
 _GROUPS: Mapping[str, str] = {
     "day": "to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD')",
     "model": "coalesce(model_id, '-')",
@@ -37,21 +36,18 @@ class MoneyRows(Rows):
             f"FROM unnest(ARRAY['', %(user)s]) AS u, unnest(ARRAY['total', {_MONTH}]) AS p ON CONFLICT DO NOTHING",
             values,
         )
-        self.all(f"SELECT 1 FROM vsl.budgets WHERE {_ROWS} ORDER BY user_id, period FOR UPDATE", values)
-        # A savepoint: all rows or none, also for a caller that goes on after OverBudget.
-        with self.cursor.connection.transaction():
-            touched = self.run(
-                "UPDATE vsl.budgets SET reserved_usd = reserved_usd + %(amount)s, updated_at = now() "
-                f"WHERE {_ROWS} AND (limit_usd IS NULL OR (spent_usd + reserved_usd + %(amount)s <= limit_usd "
-                # A limit that is used up, or 0, admits no call: also none that the registry calls free.
-                "AND spent_usd + reserved_usd < limit_usd))",
-                values,
-            )
-            if touched < _COUNTED:
-                raise OverBudget(
-                    f"This would cost {amount_usd} USD and the budget does not cover it: raise the budget or "
-                    "wait for running jobs to end."
-                )
+        # Locked and looked at first, so that nothing is written for a caller that goes on after OverBudget.
+        rows = self.all(
+            "SELECT user_id, period, limit_usd, spent_usd, reserved_usd FROM vsl.budgets "
+            f"WHERE {_ROWS} ORDER BY user_id, period FOR UPDATE",
+            values,
+        )
+        short = [budget for row in rows if not (budget := Budget(**row)).covers(amount_usd)]
+        if short:
+            raise over_budget(amount_usd, short)
+        self.run(
+            f"UPDATE vsl.budgets SET reserved_usd = reserved_usd + %(amount)s, updated_at = now() WHERE {_ROWS}", values
+        )
 
     def settle_cost(self, job: Job, attempt: Attempt | None, actual_usd: Decimal) -> None:
         values = {**_entry(job, attempt), "actual": actual_usd, "at": job.created_at,
