@@ -1,4 +1,4 @@
-"""Erasure by the API; and each minute, what is left of it and what nobody owns."""
+"""Erasure and deletion by the API; and each minute, what is left of it and what nobody owns."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from shared import bootstrap, config, http, wire
 from shared.domain.erasure import Erasure, receipt
 from shared.domain.errors import NotFound
 from shared.observability import logger
+from shared.usecases.clips import Seen
+from shared.usecases.delete_clips import Deleter
 from shared.usecases.erase import Eraser
 from shared.usecases.prune import prune
 
@@ -38,6 +40,25 @@ def delete_user(user_id: str) -> Response[str]:
     return _receipt(_eraser().erase_user(user_id, caller, CALL_SECONDS, http.idempotency_key(router)))
 
 
+@router.delete("/api/section-videos/<video_id>")
+def delete_section_video(video_id: str) -> Response[str]:
+    caller = http.caller_of(router, "review")
+    deleted = _deleter().delete_clip(
+        http.path_number(video_id, "section video"), caller, CALL_SECONDS,
+        seen=Seen(http.versions_seen(router)), key=http.idempotency_key(router),
+    )  # fmt: skip
+    return http.answer(200, {"success": True, "message": "Video deleted", "data": deleted.present()})
+
+
+@router.delete("/api/scripts/<script_id>")
+def delete_script(script_id: str) -> Response[str]:
+    caller = http.caller_of(router, "review")
+    deleted = _deleter().delete_script(
+        http.path_number(script_id, "script"), caller, CALL_SECONDS, key=http.idempotency_key(router)
+    )
+    return http.answer(200, {"success": True, "message": "Script deleted", "data": deleted.present()})
+
+
 @router.get("/api/erasures/<erasure_id>")
 def get_erasure(erasure_id: str) -> Response[str]:
     caller = http.caller_of(router, "admin")
@@ -53,6 +74,10 @@ def _receipt(erasure: Erasure) -> Response[str]:
     """202 while there is more to do, or workers that ran at the time may still write."""
     location = {"Location": f"{http.base_url(router)}/api/erasures/{erasure.id}"}
     return http.answer(200 if erasure.completed_at else 202, receipt(erasure), location)
+
+
+def _deleter() -> Deleter:
+    return Deleter(bootstrap.records(), _eraser())
 
 
 def _eraser() -> Eraser:

@@ -23,6 +23,9 @@ class Erasures(Protocol):
     def erasure_of_job(self, account_id: UUID, job_id: UUID) -> Erasure | None:
         """The job's own, done or not; not that of its user."""
 
+    def erasures_of_script(self, account_id: UUID, script_id: int) -> Sequence[Erasure]:
+        """Those of single jobs which made clips of the script, there or deleted."""
+
     def open_erasure_of_user(self, account_id: UUID, user_id: str) -> Erasure | None:
         """The user's, unless it is done."""
 

@@ -22,6 +22,12 @@ class Scripts(Protocol):
     def lock_script(self, account_id: UUID, script_id: int) -> Script | None:
         """The account's script, locked until the end: no clip is added to it or moved in it meanwhile."""
 
+    def lock_script_to_delete(self, account_id: UUID, script_id: int) -> bool:
+        """Locks the account's script against clips that are added too; False when there is none."""
+
+    def delete_script(self, account_id: UUID, script_id: int) -> None:
+        """Deletes a script that has no clips."""
+
     def scripts(self, account_id: UUID, before: int | None, limit: int) -> Sequence[Script]:
         """A page of scripts without their contents, newest first."""
 
@@ -62,6 +68,20 @@ class Scripts(Protocol):
 
     def step_video(self, account_id: UUID, video_id: int) -> SectionVideo:
         """A locked video with a new version."""
+
+    def lock_videos_to_delete(
+        self, account_id: UUID, *, script_id: int | None = None, video_id: int | None = None
+    ) -> Sequence[SectionVideo]:
+        """The script's videos, or this one, locked also against films that are being asked for."""
+
+    def hold_videos(self, account_id: UUID, video_ids: Sequence[int]) -> int:
+        """How many of the videos there are, none of which is deleted before the end of the transaction."""
+
+    def delete_videos(self, account_id: UUID, video_ids: Sequence[int]) -> None:
+        """Deletes locked videos."""
+
+    def jobs_made_of(self, account_id: UUID, keys: Sequence[str], script_id: int | None = None) -> Sequence[UUID]:
+        """Unfinished films, plans and probes that read one of these objects, or are of this script."""
 
     def follow_job(self, job: Job) -> None:
         """Brings the section video of a generated clip to its job's state."""

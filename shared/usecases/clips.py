@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from shared.domain.errors import Conflict, Mistake, NotFound
 from shared.domain.jobs import Caller, iso
@@ -59,6 +61,13 @@ def refuse_superseded(tx: Transaction, video: SectionVideo) -> None:
         code="superseded",
         details=[Mistake("videoId", "is superseded", {"supersededBy": str(video.superseded_by), "status": state})],
     )
+
+
+def hold_clips(tx: Transaction, caller: Caller, sources: Sequence[Mapping[str, Any]]) -> None:
+    """Keeps the clips that a new job is made of from being deleted unseen. Raises Conflict when one has gone."""
+    named = {source["videoId"] for source in sources if source["videoId"] is not None}
+    if named and tx.hold_videos(caller.account_id, sorted(named)) < len(named):
+        raise Conflict("A clip was deleted at the same moment: send the request again.", code="clip_deleted")
 
 
 def unknown_script(script_id: int) -> NotFound:

@@ -16,6 +16,7 @@ from shared.domain.scripts import SectionVideo
 from shared.domain.storage_keys import fetched_folder, user_of_own_key
 from shared.ports import Clock, MediaStore, Records, StoredObject, Transaction
 from shared.usecases.aftermath import Aftermath
+from shared.usecases.clips import hold_clips
 from shared.usecases.compile_request import (
     MOST_CLIPS,
     ClipSource,
@@ -76,6 +77,7 @@ def request_compile(
             earlier = earlier_job(tx, *asked_before)
             assert earlier is not None
             return earlier
+        hold_clips(tx, caller, sources)
         tx.add_event(written, "job.created", {"clips": len(sources)})
         begin_fetches(tx, written, fetches)
         check_account(tx, written)

@@ -45,11 +45,17 @@ class Eraser:
                 raise NotFound(f"There is no job {job_id}: GET /jobs lists yours.")
             job = tx.lock_job(job_id)
             assert job is not None
-            erasure = tx.erasure_of_job(caller.account_id, job_id)
-            if erasure is None:
-                erasure = self._new(caller, f"job:{job_id}", job.user_id)
-                tx.insert_erasure(erasure)
-        return self._go_on(erasure, seconds)
+            erasure = self.begin(tx, caller, job_id)
+        return self.go_on(erasure, seconds)
+
+    def begin(self, tx: Transaction, caller: Caller, job_id: UUID) -> Erasure:
+        """The erasure of the account's job, new or begun before; the minute sweep goes on with it."""
+        job, erasure = tx.job(caller.account_id, job_id), tx.erasure_of_job(caller.account_id, job_id)
+        if erasure is None:
+            assert job is not None
+            erasure = self._new(caller, f"job:{job_id}", job.user_id)
+            tx.insert_erasure(erasure)
+        return erasure
 
     def erase_user(self, user_id: str, caller: Caller, seconds: float, key: str | None = None) -> Erasure:
         """All of a user's data and the films that show a clip of theirs, as far as the seconds reach.
@@ -65,7 +71,7 @@ class Eraser:
                 erasure = self._new(caller, WHOLE_USER, user_id)
                 tx.insert_erasure(erasure)
             set_made(tx, caller, once, erasure.id)
-        return self._go_on(erasure, seconds)
+        return self.go_on(erasure, seconds)
 
     def resume(self, seconds: float) -> int:
         """Goes on with those that are due, for so long; how many were taken up."""
@@ -82,7 +88,8 @@ class Eraser:
             round_began_at=now,
         )  # fmt: skip
 
-    def _go_on(self, erasure: Erasure, seconds: float) -> Erasure:
+    def go_on(self, erasure: Erasure, seconds: float) -> Erasure:
+        """How far it has come after so many seconds at most; one that another worker has is left to it."""
         held = None if erasure.completed_at else self._take(erasure.id)
         if held is not None:
             self._run(held, self.clock.monotonic_seconds() + seconds)

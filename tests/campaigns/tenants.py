@@ -70,7 +70,8 @@ def _foreign(dice: random.Random, caller: Tenant, other: Tenant) -> Answer:
             ("POST", "/compile-videos", {"videoIds": [video]}),
             ("POST", "/compile-videos", {"clips": [{"jobId": job}]}),
             ("POST", "/generate-media", a_text("x", scriptId=int(script))),
-            ("DELETE", f"/api/videos/{job}", None),
+            ("DELETE", f"/api/videos/{job}", None), ("DELETE", f"/api/section-videos/{video}", None),
+            ("DELETE", f"/api/scripts/{script}", None),
         ]
     )  # fmt: skip
     answer = caller.api.call(method, path, body)

@@ -31,9 +31,11 @@ SCOPE_OF = {
     ("POST", "/api/scripts"): "review",
     ("GET", "/api/scripts"): "read",
     ("GET", "/api/scripts/{scriptId}"): "read",
+    ("DELETE", "/api/scripts/{scriptId}"): "review",
     ("POST", "/api/scripts/{scriptId}/compile"): "compile",
     ("GET", "/api/section-videos"): "read",
     ("PATCH", "/api/section-videos/{videoId}"): "review",
+    ("DELETE", "/api/section-videos/{videoId}"): "review",
     ("POST", "/api/section-videos/{videoId}/approve"): "review",
     ("POST", "/api/section-videos/{videoId}/reject"): "review",
     ("POST", "/compile-videos"): "compile",
@@ -112,6 +114,8 @@ def of_every_route(api: Api, job_id: str, video_id: str, script_id: str) -> list
         ("POST", f"/api/section-videos/{video_id}/approve", {}),
         ("POST", f"/api/section-videos/{video_id}/reject", {}),
         ("POST", f"/api/section-videos/{video_id}/reject", {"regenerate": True}),
+        ("DELETE", f"/api/section-videos/{video_id}", None),
+        ("DELETE", f"/api/scripts/{script_id}", None),
     ]
     return [api.call(method, path, body) for method, path, body in calls]
 
@@ -249,7 +253,7 @@ def test_a_preflight_from_an_allowed_origin_allows_it(api: Api, origin: str) -> 
 
     assert (answer.status, answer.headers["access-control-allow-origin"]) == (204, origin)
     allowed = answer.headers["access-control-allow-headers"].lower().split(",")
-    assert {"x-api-key", "idempotency-key", "prefer", "if-none-match", "content-type"} <= set(allowed)
+    assert {"x-api-key", "idempotency-key", "prefer", "if-match", "if-none-match", "content-type"} <= set(allowed)
 
 
 @pytest.mark.parametrize("origin", [EVIL, "null"])

@@ -56,6 +56,17 @@ def _erasing(path: str, api: Api, words: str) -> Repeat:
     return Repeat(f"{path}/{names[0]}", None, (f"{path}/{names[1]}", None), lambda b: b["erasureId"])
 
 
+def _deleting(path: str, api: Api, clips: Clips) -> Repeat:
+    """Of a script with a clip that was cancelled, and of another."""
+    names = []
+    for _ in range(2):
+        script_id = api.script()
+        job_id = api.generate("[seconds=60] to delete", scriptId=script_id)
+        names.append(str(script_id) if "scripts" in path else api.videos(script_id)[0]["videoId"])
+        api.post(f"/jobs/{job_id}/cancel").data()
+    return Repeat(f"{path}/{names[0]}", None, (f"{path}/{names[1]}", None), lambda b: b["data"]["deleted"])
+
+
 def _compiling(path: str, clips: Clips, **changes: Any) -> Repeat:
     named = {} if "scripts" in path else {"clips": [{"jobId": job_id} for job_id in clips.job_ids]}
     made = {**named, **changes}
@@ -97,6 +108,8 @@ CALLS: dict[str, Callable[[Api, str, Clips], Repeat]] = {
     "POST /probe": lambda api, words, clips: _of(
         "/probe", {"jobId": clips.job_ids[0]}, {"jobId": clips.job_ids[1]}, lambda b: b["data"]
     ),
+    "DELETE /api/section-videos/{videoId}": lambda api, words, clips: _deleting("/api/section-videos", api, clips),
+    "DELETE /api/scripts/{scriptId}": lambda api, words, clips: _deleting("/api/scripts", api, clips),
     "DELETE /api/videos/{jobId}": lambda api, words, clips: _erasing("/api/videos", api, words),
     "DELETE /api/users/{userId}": lambda api, words, clips: _erasing("/api/users", api, words),
 }

@@ -52,7 +52,7 @@ class Ours:
         there = {"scriptId": self.script_id, "jobId": self.job_id, "videoId": self.video_id, "mediaType": "image",
                  "modelId": "flux-schnell", "userId": f"nobody-{uuid4().hex}", "erasureId": uuid4()}  # fmt: skip
         if path.endswith(("/cancel", "/retry")) or method == "DELETE":
-            there["jobId"] = uuid4()
+            there |= {"jobId": uuid4(), "scriptId": 2**31 - 1, "videoId": 2**31 - 1}
         if path.endswith("/reject"):
             there["videoId"] = self.rejected_id
         body = None if method in ("GET", "DELETE") else self._bodies.get(route, {})
@@ -102,7 +102,8 @@ def usual(ours: Ours) -> Mapping[Route, int]:
 
 NOBODYS = [
     ("POST", "/jobs/{jobId}/cancel"), ("POST", "/jobs/{jobId}/retry"), ("DELETE", "/api/videos/{jobId}"),
-    ("GET", "/api/erasures/{erasureId}"),
+    ("GET", "/api/erasures/{erasureId}"), ("DELETE", "/api/section-videos/{videoId}"),
+    ("DELETE", "/api/scripts/{scriptId}"),
 ]  # fmt: skip
 
 

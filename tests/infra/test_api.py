@@ -39,6 +39,8 @@ KEYED = {
     ("POST", "/probe"): "compile_videos",
     ("GET", "/api/usage"): "account",
     ("DELETE", "/api/videos/{jobId}"): "retention",
+    ("DELETE", "/api/section-videos/{videoId}"): "retention",
+    ("DELETE", "/api/scripts/{scriptId}"): "retention",
     ("DELETE", "/api/users/{userId}"): "retention",
     ("GET", "/api/erasures/{erasureId}"): "retention",
     ("GET", "/api/budgets"): "account",

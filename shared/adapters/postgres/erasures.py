@@ -94,6 +94,15 @@ class ErasureRows(Rows):
             {"account": account_id, "subject": f"job:{job_id}"},
         )
 
+    def erasures_of_script(self, account_id: UUID, script_id: int) -> Sequence[Erasure]:
+        rows = self.all(
+            f"SELECT {_COLUMNS} FROM vsl.erasures WHERE account_id = %(account)s AND subject IN "
+            "(SELECT 'job:' || id FROM vsl.jobs WHERE account_id = %(account)s AND script_id = %(script)s "
+            "AND kind IN ('generate', 'upload')) ORDER BY requested_at, id",
+            {"account": account_id, "script": script_id},
+        )
+        return [Erasure(**row) for row in rows]
+
     def open_erasure_of_user(self, account_id: UUID, user_id: str) -> Erasure | None:
         return self._erasure(
             "account_id = %(account)s AND subject = %(subject)s AND user_id = %(user)s AND completed_at IS NULL",

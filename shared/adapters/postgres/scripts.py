@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
+from psycopg.types.json import Jsonb
+
 from shared.adapters.postgres.rows import Rows, to_script, to_video
 from shared.domain.jobs import Job
 from shared.domain.scripts import Placed, Script, SectionVideo
@@ -57,6 +59,19 @@ class ScriptRows(Rows):
             {"account": account_id, "id": script_id},
         )
         return to_script(row) if row else None
+
+    def lock_script_to_delete(self, account_id: UUID, script_id: int) -> bool:
+        # FOR UPDATE waits for clips that are being added: their rows refer to the script.
+        values = {"account": account_id, "id": script_id}
+        locked = f"SELECT 1 FROM {_SCRIPTS} WHERE account_id = %(account)s AND id = %(id)s FOR UPDATE"
+        return self.one(locked, values) is not None
+
+    def delete_script(self, account_id: UUID, script_id: int) -> None:
+        values = {"account": account_id, "id": script_id}
+        self.run(
+            "UPDATE vsl.uploads SET script_id = NULL WHERE account_id = %(account)s AND script_id = %(id)s", values
+        )
+        self.run(f"DELETE FROM {_SCRIPTS} WHERE account_id = %(account)s AND id = %(id)s", values)
 
     def scripts(self, account_id: UUID, before: int | None, limit: int) -> Sequence[Script]:
         # Without their contents, which may be megabytes each.
@@ -162,6 +177,38 @@ class ScriptRows(Rows):
             "WHERE v.account_id = %(account)s AND v.id = n.id",
             {"account": account_id, "ids": list(positions), "positions": list(positions.values())},
         )
+
+    def lock_videos_to_delete(
+        self, account_id: UUID, *, script_id: int | None = None, video_id: int | None = None
+    ) -> Sequence[SectionVideo]:
+        which = "v.script_id = %(script)s" if video_id is None else "v.id = %(id)s"
+        values = {"account": account_id, "script": script_id, "id": video_id}
+        self.run(f"SELECT 1 FROM {_VIDEOS} v WHERE account_id = %(account)s AND {which} ORDER BY id FOR UPDATE", values)
+        return [to_video(row) for row in self.all(f"{_SHOWN} AND {which} ORDER BY v.id", values)]
+
+    def hold_videos(self, account_id: UUID, video_ids: Sequence[int]) -> int:
+        return self.run(
+            f"SELECT 1 FROM {_VIDEOS} WHERE account_id = %(account)s AND id = ANY(%(ids)s) ORDER BY id FOR KEY SHARE",
+            {"account": account_id, "ids": list(video_ids)},
+        )
+
+    def delete_videos(self, account_id: UUID, video_ids: Sequence[int]) -> None:
+        self.run(
+            f"DELETE FROM {_VIDEOS} WHERE account_id = %(account)s AND id = ANY(%(ids)s)",
+            {"account": account_id, "ids": list(video_ids)},
+        )
+
+    def jobs_made_of(self, account_id: UUID, keys: Sequence[str], script_id: int | None = None) -> Sequence[UUID]:
+        rows = self.all(
+            "SELECT id FROM vsl.jobs WHERE account_id = %(account)s AND kind IN ('compile', 'plan', 'probe') "
+            "AND status IN ('pending', 'generating', 'processing') "
+            "AND (script_id = %(script)s::integer OR request @> ANY(%(sources)s::jsonb[])) ORDER BY created_at, id",
+            {
+                "account": account_id, "script": script_id,
+                "sources": [Jsonb({"sources": [{"key": key}]}) for key in keys],
+            },
+        )  # fmt: skip
+        return [row["id"] for row in rows]
 
     def step_video(self, account_id: UUID, video_id: int) -> SectionVideo:
         self.run(
