@@ -8,12 +8,12 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 
 from shared import bootstrap, config, http, wire
-from shared.domain.erasure import Erasure, receipt
+from shared.domain.erasure import Erasure
 from shared.domain.errors import NotFound
 from shared.observability import logger
 from shared.usecases.clips import Seen
 from shared.usecases.delete_clips import Deleter
-from shared.usecases.erase import Eraser
+from shared.usecases.erase import Eraser, read_receipt
 from shared.usecases.prune import prune
 
 router = Router()  # type: ignore[no-untyped-call]
@@ -67,13 +67,17 @@ def get_erasure(erasure_id: str) -> Response[str]:
         found = tx.erasure(caller.account_id, wanted)
     if found is None:
         raise NotFound(f"There is no erasure {erasure_id}: DELETE /api/users/{{userId}} answers with its id.")
-    return http.answer(200, receipt(found))
+    return http.answer(200, _shown(found))
 
 
 def _receipt(erasure: Erasure) -> Response[str]:
     """202 while there is more to do, or workers that ran at the time may still write."""
     location = {"Location": f"{http.base_url(router)}/api/erasures/{erasure.id}"}
-    return http.answer(200 if erasure.completed_at else 202, receipt(erasure), location)
+    return http.answer(200 if erasure.completed_at else 202, _shown(erasure), location)
+
+
+def _shown(erasure: Erasure) -> dict[str, Any]:
+    return read_receipt(erasure, records=bootstrap.records(), clock=bootstrap.records().clock)
 
 
 def _deleter() -> Deleter:

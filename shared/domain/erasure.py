@@ -22,15 +22,32 @@ WHOLE_USER = "user"
 STORES = (
     "objects", "uploads", "liveView", "cache", "jobs", "attempts", "events", "outbox", "webhookInbox",
     "webhookDeliveries", "storageOperations", "sectionVideos", "scripts", "shares", "frameSessions", "ledger",
-    "budgets", "forms", "fetches",
+    "budgets", "forms", "fetches", "scriptTexts", "idempotencyKeys",
 )  # fmt: skip
+# By what an open erasure waits for: why.
+REASONS = {
+    "workers": "Workers that ran when it was asked for may still write.",
+    "forms": "Files may still be sent to the upload forms that the user was given.",
+    "calls": "What calls at a provider have cost is not known yet; a call in doubt counts as spent by then.",
+    "erasures": "Erasures of single jobs of the user are not done yet.",
+    "sweep": "There is more to erase: the sweep goes on then.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A reason why an erasure is not done yet, of REASONS, and until when it may hold; None where nobody knows."""
+
+    reason: str
+    until: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
     """A row of `vsl.erasures`. `subject` is `job:<id>` or `user`; `user_id` is there until it is done.
 
-    `found` counts what the present round has found, `erased` what all rounds have, by store.
+    `found` counts what the present round has found, `erased` what all rounds have, by store. `waits` has the latest
+    moment, ISO 8601, by the reason to wait for it. `scripts` are those whose text stays.
     """
 
     id: UUID
@@ -45,6 +62,8 @@ class Erasure:
     found: Mapping[str, int] = field(default_factory=dict)
     erased: Mapping[str, int] = field(default_factory=dict)
     films: Sequence[str] = ()
+    scripts: Sequence[int] = ()
+    waits: Mapping[str, str] = field(default_factory=dict)
     completed_at: datetime | None = None
 
     @property
@@ -81,6 +100,13 @@ class Erasure:
         """With more found in this round."""
         return replace(self, found=_sum(self.found, counts), erased=_sum(self.erased, counts))
 
+    def waiting(self, moments: Mapping[str, datetime | None]) -> Erasure:
+        """Not done before these moments, by the reason to wait for each."""
+        later = [moment for moment in moments.values() if moment is not None]
+        waits = {reason: iso(moment) or "" for reason, moment in moments.items() if moment is not None}
+        latest = {reason: max(self.waits.get(reason, ""), waits.get(reason, "")) for reason in {**self.waits, **waits}}
+        return replace(self, settled_at=max([self.settled_at, *later]), waits=latest)
+
     def next_round(self, now: datetime) -> Erasure:
         """From the start again."""
         return replace(self, cursor=None, found={}, round_began_at=now)
@@ -90,19 +116,34 @@ class Erasure:
         return replace(self, completed_at=now, user_id=None, cursor=None)
 
 
-def receipt(erasure: Erasure) -> dict[str, Any]:
-    """What callers see: what was erased from each store and, once it is done, what the last look found in each."""
+def receipt(erasure: Erasure, open_waits: Sequence[Wait] = (), now: datetime | None = None) -> dict[str, Any]:
+    """What callers see: what was erased from each store and, once it is done, what the last look found in each.
+
+    Of an open one, what it waits for: `open_waits`, and the moments of its own that are not over yet.
+    """
     done = erasure.completed_at is not None
     return {
         "erasureId": str(erasure.id),
         "subject": erasure.subject,
         "status": "completed" if done else "processing",
+        "waitsFor": [] if done else _waits(erasure, open_waits, now or erasure.requested_at),
         "erased": {store: erasure.erased.get(store, 0) for store in STORES},
         "left": {store: erasure.found.get(store, 0) for store in STORES} if done else None,
         "films": list(erasure.films),
+        "scripts": list(erasure.scripts),
         "requestedAt": iso(erasure.requested_at),
         "completedAt": iso(erasure.completed_at),
     }
+
+
+def _waits(erasure: Erasure, open_waits: Sequence[Wait], now: datetime) -> list[dict[str, str | None]]:
+    moments = {reason: moment for reason, moment in erasure.waits.items() if moment > (iso(now) or "")}
+    if not erasure.waits and erasure.settled_at > now:
+        moments["workers"] = iso(erasure.settled_at) or ""
+    waits: dict[str, str | None] = {**moments, **{wait.reason: iso(wait.until) for wait in open_waits}}
+    if not waits:
+        waits["sweep"] = iso(erasure.due_at)
+    return [{"reason": reason, "until": until, "message": REASONS[reason]} for reason, until in waits.items()]
 
 
 def _sum(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]:

@@ -21,6 +21,9 @@ OF_CLIPS = TOLD | {"compile"}
 # Queues whose work takes a processor for seconds or minutes: an account has a share of their workers.
 Lane = Literal["compile", "inspect"]
 
+# The user of a film that is made from clips of several users.
+NO_ONE_USER = "-"
+
 # As the database has them.
 JobStep = Literal[
     "pending", "estimating", "generating", "downloading", "processing", "uploading", "storing", "awaiting_approval"

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
-from shared.domain.erasure import Erasure
+from shared.domain.erasure import Erasure, Wait
 from shared.domain.jobs import Job
 
 
@@ -44,6 +44,16 @@ class Erasures(Protocol):
     def mark_erased(self, erasure: Erasure, job_ids: Sequence[UUID]) -> None:
         """From now on the jobs answer that they are gone."""
 
+    def erase_script_texts(self, erasure: Erasure) -> tuple[Mapping[str, int], Sequence[int]]:
+        """Takes the text of scripts that have a whole user's clips and nobody else's; counts by store, and the ids of
+        the scripts that others' clips are in too."""
+
+    def scripts_of_erased(self, erasure: Erasure, job_ids: Sequence[UUID]) -> Sequence[int]:
+        """Scripts with section videos of these jobs, or of a whole user."""
+
+    def open_waits(self, erasure: Erasure) -> Sequence[Wait]:
+        """What it waits for beside time: calls that are not settled, erasures of single jobs of the user."""
+
     def films_showing(self, account_id: UUID, key: str) -> Sequence[UUID]:
         """Films that were made of this object."""
 
@@ -61,6 +71,3 @@ class Erasures(Protocol):
 
     def scrub(self, account_id: UUID, job_ids: Sequence[UUID]) -> Mapping[str, int]:
         """Takes what tells of a person out of every row of these jobs; how many had something, by store."""
-
-    def unsettled(self, erasure: Erasure) -> int:
-        """How many calls of its jobs are open, and how many erasures of single jobs still name the user."""

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from shared.domain.errors import Conflict, Mistake, NotFound
 from shared.domain.jobs import Caller, iso
-from shared.domain.scripts import SectionVideo
+from shared.domain.scripts import SectionVideo, positions_without_gaps
 from shared.ports import Transaction
 
 
@@ -68,6 +69,11 @@ def hold_clips(tx: Transaction, caller: Caller, sources: Sequence[Mapping[str, A
     named = {source["videoId"] for source in sources if source["videoId"] is not None}
     if named and tx.hold_videos(caller.account_id, sorted(named)) < len(named):
         raise Conflict("A clip was deleted at the same moment: send the request again.", code="clip_deleted")
+
+
+def close_up(tx: Transaction, account_id: UUID, script_id: int) -> None:
+    """The clips of a locked script stand without gaps again."""
+    tx.set_positions(account_id, positions_without_gaps(tx.lock_places(account_id, script_id)))
 
 
 def unknown_script(script_id: int) -> NotFound:

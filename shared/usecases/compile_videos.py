@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 from shared.domain.errors import Conflict, InvalidRequest, Mistake, NotFound
 from shared.domain.fetches import FetchState, SourceFetch
-from shared.domain.jobs import Caller, Job
+from shared.domain.jobs import NO_ONE_USER, Caller, Job
 from shared.domain.messages import JobMessage, body_of
 from shared.domain.scripts import SectionVideo
 from shared.domain.storage_keys import fetched_folder, user_of_own_key
@@ -47,8 +47,6 @@ ENCODE_SECONDS_PER_FILM_SECOND = Decimal("1.0")
 # Of a file nobody has looked into yet, the length is guessed by its size.
 FILE_BYTES_PER_SECOND = 500_000
 COMPILABLE = ("approved",)
-# Of a film made from clips of several users.
-NO_ONE_USER = "-"
 
 
 def request_compile(

@@ -9,9 +9,9 @@ from uuid import UUID
 from shared.domain.erasure import Erasure
 from shared.domain.errors import Conflict, Mistake
 from shared.domain.jobs import Caller
-from shared.domain.scripts import SectionVideo, positions_without_gaps
+from shared.domain.scripts import SectionVideo
 from shared.ports import Records, Transaction
-from shared.usecases.clips import ANY_VERSION, Seen, refuse_stale, unknown_script, unknown_video
+from shared.usecases.clips import ANY_VERSION, Seen, close_up, refuse_stale, unknown_script, unknown_video
 from shared.usecases.erase import Eraser
 from shared.usecases.idempotency import Once, hash_of, is_repeated, set_made
 
@@ -90,8 +90,7 @@ class Deleter:
         erasures = [self.eraser.begin(tx, caller, clip.job_id) for clip in clips if clip.key and clip.job_id]
         tx.delete_videos(caller.account_id, [clip.id for clip in clips])
         for script_id in {clip.script_id for clip in clips if clip.script_id is not None}:
-            places = tx.lock_places(caller.account_id, script_id)
-            tx.set_positions(caller.account_id, positions_without_gaps(places))
+            close_up(tx, caller.account_id, script_id)
         return erasures
 
     def _erased(self, erasures: Sequence[Erasure], seconds: float) -> list[Erasure]:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
-from shared.domain.erasure import WHOLE_USER, Erasure
+from shared.domain.erasure import WHOLE_USER, Erasure, receipt
 from shared.domain.errors import Conflict, DependencyDown, NotFound
 from shared.domain.jobs import Caller, Job, snapshot
 from shared.observability import logger
 from shared.ports import Clock, LiveView, MediaStore, Records, StatusCache, Transaction
 from shared.usecases.aftermath import Aftermath
+from shared.usecases.clips import close_up
 from shared.usecases.control import stop_job
 from shared.usecases.idempotency import Once, hash_of, is_repeated, set_made
 
@@ -123,8 +125,11 @@ class Eraser:
     def _mark(self, erasure: Erasure) -> Erasure:
         """The user's label goes, jobs that run are stopped, and from now on they all answer that they are gone."""
         with self.records.transaction() as tx:
+            texts, kept = tx.erase_script_texts(erasure)
+        with self.records.transaction() as tx:
+            scripts = tx.scripts_of_erased(erasure, ())
             last_form = tx.last_form(erasure)
-            renamed = tx.rename_user(erasure)
+            renamed = {**tx.rename_user(erasure), **texts}
             jobs = tx.lock_jobs_to_erase(erasure, BATCH)
             running = [job for job in jobs if not job.status.finished]
             for job in running:
@@ -132,16 +137,23 @@ class Eraser:
             films = _films(tx, erasure, jobs)
             ids = [job.id for job in jobs]
             tx.mark_erased(erasure, ids)
-            writes = (erasure.settled_at, tx.last_write(ids, WORKERS_DONE_AFTER), last_form)
-            settled_at = max(moment for moment in writes if moment is not None)
-            marked = replace(erasure.plus(renamed), settled_at=settled_at, films=(*erasure.films, *films))
+            waiting = erasure.waiting({"workers": tx.last_write(ids, WORKERS_DONE_AFTER), "forms": last_form})
+            marked = replace(waiting.plus(renamed), films=(*erasure.films, *films), scripts=kept)
             held = tx.save_erasure(marked, self.clock.now() + HELD_FOR)
         for job in running:
             self._announce(job)
+        self._close_up(erasure, scripts)
         removed = self._remove(erasure.roots)
         if jobs or any(renamed.values()) or any(removed.values()):
             return held.plus(removed)
         return replace(held, cursor=_FIRST)
+
+    def _close_up(self, erasure: Erasure, script_ids: Sequence[int]) -> None:
+        """The clips that are left in these scripts close up, one script a transaction."""
+        for script_id in script_ids:
+            with self.records.transaction() as tx:
+                if tx.lock_script(erasure.account_id, script_id) is not None:
+                    close_up(tx, erasure.account_id, script_id)
 
     def _announce(self, job: Job) -> None:
         """The provider is told to stop; where that is not possible now, the minute sweep tells."""
@@ -161,9 +173,12 @@ class Eraser:
         views = {"liveView": sum(self.live.replace(view) for view in gone)}
         views["cache"] = sum(self.cache.replace(view) for view in gone)
         with self.records.transaction() as tx:
+            scripts = tx.scripts_of_erased(erasure, ids)
             found = tx.scrub(erasure.account_id, ids)
             further = replace(erasure.plus(removed).plus(views).plus(found), cursor=ids[-1])
-            return tx.save_erasure(further, self.clock.now() + HELD_FOR)
+            held = tx.save_erasure(further, self.clock.now() + HELD_FOR)
+        self._close_up(erasure, scripts)
+        return held
 
     def _remove(self, prefixes: Sequence[str]) -> dict[str, int]:
         """A page of each prefix; what there is beyond is found by the next round."""
@@ -181,11 +196,19 @@ class Eraser:
         with self.records.transaction() as tx:
             if erasure.round_began_at < erasure.settled_at:
                 tx.save_erasure(erasure.next_round(now), erasure.settled_at)
-            elif tx.unsettled(erasure):
+            elif tx.open_waits(erasure):
                 tx.save_erasure(erasure.next_round(now), now + HELD_FOR)
             else:
                 tx.save_erasure(erasure.finished(now), now)
         return None
+
+
+def read_receipt(erasure: Erasure, *, records: Records, clock: Clock) -> dict[str, Any]:
+    """The receipt of an erasure and, while it is open, what it waits for and until when."""
+    if erasure.completed_at is not None:
+        return receipt(erasure)
+    with records.transaction() as tx:
+        return receipt(erasure, tx.open_waits(erasure), clock.now())
 
 
 def _films(tx: Transaction, erasure: Erasure, jobs: Sequence[Job]) -> list[str]:

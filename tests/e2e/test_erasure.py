@@ -148,6 +148,9 @@ def test_what_still_runs_is_cancelled_and_the_erasure_stays_open_until_workers_a
     assert (answer.status, answer.body["status"]) == (202, "processing")
     assert rows("SELECT status::text FROM vsl.jobs WHERE id = %s", job_id) == [("cancelled",)]
     erasure_id = answer.body["erasureId"]
+    waits = {wait["reason"]: wait["until"] for wait in answer.body["waitsFor"]}
+    assert waits["workers"] > answer.body["requestedAt"]
+    assert waits.keys() <= {"workers", "calls"}
     # Its call was cancelled at the provider, which tells in its own time.
     eventually(
         lambda: rows("SELECT 1 FROM vsl.provider_attempts WHERE job_id = %s AND state = 'finished'", job_id),
@@ -160,7 +163,7 @@ def test_what_still_runs_is_cancelled_and_the_erasure_stays_open_until_workers_a
     )  # fmt: skip
     lambda_client.invoke(FunctionName=f"vsl-{stack['stage']}-retention", Payload=b"{}")
     eventually(
-        lambda: admin.get(f"/api/erasures/{erasure_id}").data()["status"] == "completed",
+        lambda: admin.get(f"/api/erasures/{erasure_id}").data()["waitsFor"] == [],
         lambda: str(admin.get(f"/api/erasures/{erasure_id}").body),
     )
     assert everywhere(stack, rows, user) == []

@@ -11,9 +11,9 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from shared.adapters.postgres.rows import JOB_COLUMNS, Rows, to_job
-from shared.domain.erasure import WHOLE_USER, Erasure
+from shared.domain.erasure import WHOLE_USER, Erasure, Wait
 from shared.domain.errors import Conflict
-from shared.domain.jobs import Job
+from shared.domain.jobs import NO_ONE_USER, Job
 from shared.domain.uploads import ARRIVAL
 
 _ERASURE = tuple(column.name for column in fields(Erasure))
@@ -26,6 +26,14 @@ _NUMBERS = (
     "WHEN 'object' THEN request->'input' END) WHERE jsonb_typeof(value) = 'number')"
 )
 _REQUEST = f"jsonb_build_object('version', request->'version', 'price', request->'price', 'input', {_NUMBERS})"
+
+
+def _delete_videos(where: str) -> str:
+    """By their ids, as everybody locks them."""
+    videos = "vsl_frontend.section_videos"
+    return f"DELETE FROM {videos} WHERE id IN (SELECT id FROM {videos} {where} ORDER BY id FOR UPDATE)"
+
+
 # Each touches only rows that still have something, so that its count says what was found.
 _SCRUBS: Mapping[str, str] = {
     # A claimed call is looked for at the provider by its request; it is scrubbed when that is settled.
@@ -39,7 +47,7 @@ _SCRUBS: Mapping[str, str] = {
     "webhookInbox": "DELETE FROM vsl.webhook_inbox WHERE job_id = ANY(%(jobs)s)",
     "storageOperations": f"UPDATE vsl.storage_operations SET key = 'erased', error = NULL WHERE {_OF_JOBS} "
     "AND (key <> 'erased' OR error IS NOT NULL)",
-    "sectionVideos": f"DELETE FROM vsl_frontend.section_videos WHERE {_OF_JOBS}",
+    "sectionVideos": _delete_videos(f"WHERE {_OF_JOBS}"),
     "scripts": "UPDATE vsl_frontend.section_detailed_scripts SET compiled_video_url = NULL, compiled_at = NULL, "
     "compiled_job_id = NULL WHERE account_id = %(account)s AND compiled_job_id = ANY(%(jobs)s)",
     "shares": f"DELETE FROM vsl.shares WHERE {_OF_JOBS}",
@@ -64,9 +72,24 @@ _RENAMES: Mapping[str, str] = {
     "SELECT %(account)s, %(nobody)s, period, reserved_usd, spent_usd FROM gone "
     "ON CONFLICT (account_id, user_id, period) DO UPDATE SET reserved_usd = b.reserved_usd + excluded.reserved_usd, "
     "spent_usd = b.spent_usd + excluded.spent_usd",
-    "sectionVideos": f"DELETE FROM vsl_frontend.section_videos {_OF_USER}",
+    "sectionVideos": _delete_videos(_OF_USER),
     "frameSessions": f"DELETE FROM vsl.frame_sessions {_OF_USER}",
     "forms": f"DELETE FROM vsl.uploads {_OF_USER}",
+}
+# A user's scripts are those that a job of theirs made a clip for; a text says nothing of whose it is.
+_SCRIPTS_OF_USER = (
+    "SELECT s.id, EXISTS (SELECT FROM vsl.jobs o WHERE o.account_id = s.account_id AND o.script_id = s.id "
+    "AND o.user_id <> ALL(%(others)s) AND o.erased_at IS NULL) AS shared "
+    "FROM vsl_frontend.section_detailed_scripts s WHERE s.account_id = %(account)s AND s.script_content IS NOT NULL "
+    "AND s.id IN (SELECT script_id FROM vsl.jobs WHERE account_id = %(account)s AND user_id = ANY(%(labels)s)) "
+    "ORDER BY s.id FOR UPDATE OF s"
+)
+_TEXTS: Mapping[str, str] = {
+    "scriptTexts": "UPDATE vsl_frontend.section_detailed_scripts SET script_content = NULL, updated_at = now() "
+    "WHERE account_id = %(account)s AND id = ANY(%(scripts)s::integer[])",
+    # The hash is of the text, the key a caller's own.
+    "idempotencyKeys": "DELETE FROM vsl.idempotency_keys WHERE account_id = %(account)s "
+    "AND route = 'POST /api/scripts' AND made = ANY(%(scripts)s::integer[]::text[])",
 }
 _RENAME_JOBS = f"UPDATE vsl.jobs SET user_id = %(nobody)s {_OF_USER}"
 _TO_ERASE = (
@@ -122,6 +145,7 @@ class ErasureRows(Rows):
         row = self.one(
             "UPDATE vsl.erasures SET user_id = %(user_id)s, settled_at = %(settled_at)s, cursor = %(cursor)s, "
             "round_began_at = %(round_began_at)s, found = %(found)s, erased = %(erased)s, films = %(films)s, "
+            "scripts = %(scripts)s, waits = %(waits)s, "
             "completed_at = %(completed_at)s, due_at = %(until)s "
             f"WHERE id = %(id)s AND due_at = %(due_at)s AND completed_at IS NULL RETURNING {_COLUMNS}",
             {**_values(erasure), "until": due_at},
@@ -208,19 +232,46 @@ class ErasureRows(Rows):
         values = {"account": account_id, "jobs": list(job_ids)}
         return {store: self.run(statement, values) for store, statement in _SCRUBS.items()}
 
-    def unsettled(self, erasure: Erasure) -> int:
-        row = self.one(
-            "SELECT (SELECT count(*) FROM vsl.provider_attempts a JOIN vsl.jobs j ON j.id = a.job_id "
-            "WHERE (j.erasure_id = %(id)s OR j.id = %(job)s::uuid) AND a.state NOT IN ('rejected', 'finished')) "
-            "+ (SELECT count(*) FROM vsl.erasures WHERE account_id = %(account)s AND user_id = %(user)s "
-            "AND id <> %(id)s AND subject <> %(subject)s AND %(subject)s = 'user') AS n",
+    def erase_script_texts(self, erasure: Erasure) -> tuple[Mapping[str, int], Sequence[int]]:
+        if erasure.subject != WHOLE_USER:
+            return {}, ()
+        labels = [erasure.user_id, erasure.nobody]
+        values = {"account": erasure.account_id, "labels": labels, "others": [*labels, NO_ONE_USER]}
+        rows = self.all(_SCRIPTS_OF_USER, values)
+        own = [row["id"] for row in rows if not row["shared"]]
+        counts = {store: self.run(statement, {**values, "scripts": own}) for store, statement in _TEXTS.items()}
+        return counts, [row["id"] for row in rows if row["shared"]]
+
+    def scripts_of_erased(self, erasure: Erasure, job_ids: Sequence[UUID]) -> Sequence[int]:
+        rows = self.all(
+            "SELECT DISTINCT script_id FROM vsl_frontend.section_videos WHERE account_id = %(account)s "
+            "AND script_id IS NOT NULL AND (job_id = ANY(%(jobs)s) OR user_id = %(user)s) ORDER BY script_id",
             {
-                "id": erasure.id, "job": erasure.job_id, "account": erasure.account_id, "user": erasure.user_id,
-                "subject": erasure.subject,
+                "account": erasure.account_id, "jobs": list(job_ids),
+                "user": erasure.user_id if erasure.subject == WHOLE_USER else None,
             },
         )  # fmt: skip
-        assert row is not None
-        return int(row["n"])
+        return [row["script_id"] for row in rows]
+
+    def open_waits(self, erasure: Erasure) -> Sequence[Wait]:
+        values = {
+            "id": erasure.id, "job": erasure.job_id, "account": erasure.account_id, "user": erasure.user_id,
+            "subject": erasure.subject,
+        }  # fmt: skip
+        calls = self.one(
+            "SELECT count(*) AS n, max(j.deadline_at) FILTER (WHERE j.deadline_at > now()) AS until "
+            "FROM vsl.provider_attempts a JOIN vsl.jobs j ON j.id = a.job_id "
+            "WHERE (j.erasure_id = %(id)s OR j.id = %(job)s::uuid) AND a.state NOT IN ('rejected', 'finished')",
+            values,
+        )
+        erasures = self.one(
+            "SELECT count(*) AS n, max(settled_at) FILTER (WHERE settled_at > now()) AS until FROM vsl.erasures "
+            "WHERE account_id = %(account)s AND user_id = %(user)s AND id <> %(id)s AND subject <> %(subject)s "
+            "AND %(subject)s = 'user'",
+            values,
+        )
+        found = (("calls", calls), ("erasures", erasures))
+        return [Wait(reason, row["until"]) for reason, row in found if row is not None and row["n"]]
 
     def _erasure(self, where: str, values: Mapping[str, Any]) -> Erasure | None:
         row = self.one(f"SELECT {_COLUMNS} FROM vsl.erasures WHERE {where} ORDER BY requested_at DESC LIMIT 1", values)
@@ -231,5 +282,6 @@ def _values(erasure: Erasure) -> dict[str, Any]:
     plain = {name: getattr(erasure, name) for name in _ERASURE}
     return plain | {
         "found": Jsonb(dict(erasure.found)), "erased": Jsonb(dict(erasure.erased)),
-        "films": Jsonb(list(erasure.films)),
+        "films": Jsonb(list(erasure.films)), "scripts": Jsonb(list(erasure.scripts)),
+        "waits": Jsonb(dict(erasure.waits)),
     }  # fmt: skip
