@@ -54,11 +54,12 @@ def refuse_superseded(tx: Transaction, video: SectionVideo) -> None:
         return
     successor = tx.video(video.account_id, video.superseded_by)
     state = successor.status if successor else "there"
-    ways = f"approve that one, or DELETE /api/section-videos/{video.superseded_by} and then approve this one"
+    way = "approve that one"
     if state in ("failed", "cancelled") and successor is not None:
-        ways = f"POST /jobs/{successor.job_id}/retry makes it once more, or {ways.partition(', or ')[2]}"
+        way = f"POST /jobs/{successor.job_id}/retry makes it once more"
     raise Conflict(
-        f"Section video {video.id} was made again as section video {video.superseded_by}, which is {state}: {ways}.",
+        f"Section video {video.id} was made again as section video {video.superseded_by}, which is {state}: {way}, or "
+        f"DELETE /api/section-videos/{video.superseded_by} and then approve this one.",
         code="superseded",
         details=[Mistake("videoId", "is superseded", {"supersededBy": str(video.superseded_by), "status": state})],
     )

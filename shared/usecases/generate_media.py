@@ -65,8 +65,8 @@ def generate_media(
 ) -> Job:
     """The job, new or the one its idempotency key made before. `also` is done in the transaction of a new one, last.
 
-    Raises InvalidRequest, NotFound (script, picture), Conflict (key used for another body, job without a picture),
-    OutputGone (erased picture), OverBudget, RateLimited, DependencyDown.
+    Raises InvalidRequest, NotFound (script, picture), Conflict (key used for another body, job without a picture, clip
+    that was made again), OutputGone (erased picture), OverBudget, RateLimited, DependencyDown.
     """
     # A repeat is answered before its model, script or image is looked for: they may be gone by now.
     request_hash = _hash_as_asked(request, media)
