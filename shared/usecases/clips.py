@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +23,8 @@ class Seen:
 
 
 ANY_VERSION = Seen()
+# Nobody reads the rejection of another key and overrules it sooner.
+READ_AFTER = timedelta(seconds=1)
 
 
 def locked_clip(tx: Transaction, caller: Caller, video_id: int) -> SectionVideo:
@@ -39,12 +41,16 @@ def refuse_stale(video: SectionVideo, seen: Seen) -> None:
         raise _changed(video, "stale_version", "has changed since the version in If-Match")
 
 
-def refuse_unseen_rejection(video: SectionVideo, seen: Seen) -> None:
+def refuse_unseen_rejection(video: SectionVideo, caller: Caller, seen: Seen) -> None:
     """Raises Conflict when the clip was rejected after the call to approve it had come, so that nobody overrules a
-    rejection unseen; a caller that names the rejection's version has seen it."""
+    rejection unseen; a caller that names the rejection's version has seen it.
+
+    Another key's rejection is taken as unseen for a second more: it has to be answered, shown and read first.
+    """
     if seen.versions is not None or video.status != "rejected" or video.reviewed_at is None:
         return
-    if seen.at is not None and seen.at < video.reviewed_at:
+    seen_from = video.reviewed_at + (timedelta() if video.reviewed_by == caller.key_id else READ_AFTER)
+    if seen.at is not None and seen.at < seen_from:
         raise _changed(video, "rejected_meanwhile", "was rejected at the same moment")
 
 

@@ -88,7 +88,7 @@ def approve(video_id: int, caller: Caller, *, records: Records, clock: Clock, se
         if _given_before(video, "approved", caller, seen):
             return video
         refuse_stale(video, seen)
-        refuse_unseen_rejection(video, seen)
+        refuse_unseen_rejection(video, caller, seen)
         refuse_superseded(tx, video)
         if video.status not in APPROVABLE:
             raise _not_movable(video, "approved")

@@ -68,8 +68,9 @@ def test_of_an_approval_and_a_rejection_at_once_the_rejection_stands(
     api: Api, reviewer: tuple[Api, str], clip: Clips
 ) -> None:
     for _ in range(ROUNDS):
-        verdict(api, clip, "approve").data()
+        verdict(api, clip, "approve", If_Match=f'"{shown(api, clip)["version"]}"').data()
         verdict(api, clip, "reject", {"reason": "before"}).data()
+        # As the documents' clients do, by one key and one call after the other.
         verdict(api, clip, "approve").data()
         barrier = Barrier(2)
 

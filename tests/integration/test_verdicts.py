@@ -119,6 +119,19 @@ def test_a_rejection_that_nobody_can_have_seen_is_not_overruled(review: Review) 
     assert review.approve(clip, at=review.world.clock.now() + timedelta(seconds=1)).status == "approved"
 
 
+def test_another_keys_rejection_is_unseen_for_a_second_more(review: Review) -> None:
+    clip = review.clip()
+    rejected_at = review.reject(clip).reviewed_at
+    assert rejected_at is not None
+    other = replace(review.caller, key_id=uuid4())
+
+    meanwhile = refusal(review.approve, clip, at=rejected_at + timedelta(seconds=0.9), caller=other)
+
+    assert (meanwhile.code, review.seen(clip).status) == ("rejected_meanwhile", "rejected")
+    later = review.approve(clip, at=rejected_at + timedelta(seconds=1), caller=other)
+    assert (later.status, later.reviewed_from) == ("approved", "rejected")
+
+
 def test_a_rejection_wins_over_an_approval_of_the_same_moment(review: Review) -> None:
     clip = review.clip()
     review.approve(clip)
@@ -138,7 +151,7 @@ def test_a_verdict_that_is_delivered_twice_is_one_step(review: Review) -> None:
     assert {video.version for video in rejections} == {seen + 2}
     # By another key it is another verdict.
     other = replace(review.caller, key_id=uuid4())
-    approved = review.approve(clip, caller=other)
+    approved = review.approve(clip, seen + 2, caller=other)
     assert refusal(review.approve, clip, seen + 2).code == "stale_version"
     assert review.approve(clip, seen + 2, caller=other).version == approved.version
 
