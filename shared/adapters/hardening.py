@@ -38,7 +38,8 @@ def start_kept_in(
     A child can neither read this process through /proc/{pid}/environ, mem or maps, nor trace it: an empty environment
     of its own would be of little use (ptrace(2), "Ptrace access mode checking"). It gains no privileges (prctl(2)).
     Where the kernel has Landlock, it opens nothing else, connects to nothing by TCP and signals no other process;
-    where it has not, as Firecracker's in Lambda may, that is logged once. Nothing is done but on Linux.
+    where it has not, as Firecracker's in Lambda may, that is logged once. Modes, owners and times of its user's files
+    it may still change, for which Landlock has no rule. Nothing is done but on Linux.
     """
     if sys.platform != "linux":
         return start()
