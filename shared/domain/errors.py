@@ -16,7 +16,7 @@ class Mistake:
 
     path: str
     message: str
-    facts: Mapping[str, str | int | float | None] = field(default_factory=dict)
+    facts: Mapping[str, str | int | float | None] = field(default_factory=dict, hash=False)
 
 
 # An answer is at most 6 MB (Lambda), whatever was sent.

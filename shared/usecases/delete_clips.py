@@ -48,7 +48,10 @@ class Deleter:
     def delete_clip(
         self, video_id: int, caller: Caller, seconds: float, *, seen: Seen = ANY_VERSION, key: str | None = None
     ) -> Deleted:
-        """One clip; the others of its script close up. Again under the same idempotency key is the same answer."""
+        """One clip; the others of its script close up. Again under the same idempotency key is the same answer.
+
+        Raises NotFound, Forbidden, Conflict.
+        """
         once = Once("DELETE /api/section-videos/{videoId}", key, hash_of({"videoId": video_id}))
         with self.records.transaction() as tx:
             repeated, made = is_repeated(tx, caller, once)
@@ -64,7 +67,10 @@ class Deleter:
 
     def delete_script(self, script_id: int, caller: Caller, seconds: float, *, key: str | None = None) -> Deleted:
         """A script with its text and clips; its film stays with its job. Again under the same key is the same answer,
-        without the ids of the clips."""
+        without the ids of the clips.
+
+        Raises NotFound, Forbidden, Conflict.
+        """
         once = Once("DELETE /api/scripts/{scriptId}", key, hash_of({"scriptId": script_id}))
         with self.records.transaction() as tx:
             repeated, _ = is_repeated(tx, caller, once)

@@ -43,19 +43,22 @@ def _puts(prefix: str) -> tuple[str, ...]:
     return (f"s3:PutObject media/{prefix}/*", f"s3:AbortMultipartUpload media/{prefix}/*")
 
 
+WAITERS = {"WAITERS_OF_ACCOUNT", "WAITERS_OF_STAGE"}
 PROMISES = {
     "authorizer": Promise(False, {"API_KEYS_TABLE"}, ("dynamodb:GetItem keys",)),
     "generate_media": Promise(
-        True, LIVE | {"CALLS_QUEUE_URL", "COMPILE_QUEUE_URL", "FETCH_QUEUE_URL", "CORS_ORIGINS", "MODELS_CONFIG"},
-        (*JOBS, *_sends("calls", "compile", "fetch"), "s3:GetObject media/*"),
+        True, LIVE | WAITERS
+        | {"CALLS_QUEUE_URL", "COMPILE_QUEUE_URL", "FETCH_QUEUE_URL", "CORS_ORIGINS", "MODELS_CONFIG"},
+        (*JOBS, *_sends("calls", "compile", "fetch"), "s3:GetObject media/*", *_puts("uploads")),
     ),
-    "status": Promise(True, LIVE | {"CORS_ORIGINS"}, (*JOBS, "s3:GetObject media/*")),
+    "status": Promise(True, LIVE | WAITERS | {"CORS_ORIGINS"}, (*JOBS, "s3:GetObject media/*")),
     "review": Promise(
         True, LIVE | {"CALLS_QUEUE_URL", "CORS_ORIGINS", "MODELS_CONFIG"},
         (*JOBS, *_sends("calls"), "s3:GetObject media/*", *_puts("uploads"), *_puts("reference-frames")),
     ),
     "compile_videos": Promise(
-        True, LIVE | {"COMPILE_QUEUE_URL", "FETCH_QUEUE_URL", "SOURCE_ORIGINS", "CORS_ORIGINS"},
+        True, LIVE | WAITERS
+        | {"COMPILE_QUEUE_URL", "FETCH_QUEUE_URL", "SOURCE_ORIGINS", "CORS_ORIGINS", "COMPILE_SHARE"},
         (*JOBS, *_sends("compile", "fetch"), *_reads("compile"), *_puts("compiled"), *_puts("derived"),
          "s3:GetObject media/*", "s3:DeleteObject media/compiled/*", "s3:DeleteObject media/derived/*"),
     ),
@@ -93,14 +96,14 @@ PROMISES = {
         True, LIVE | TOPICS, (*JOBS, *_sends("calls", "store", "inspect", "compile", "fetch"), *_reads("reports")),
     ),
     "inspect_media": Promise(
-        True, LIVE,
-        (*JOBS, *_reads("inspect"), *_reads("uploads"), *_puts("generated"), "s3:GetObject media/incoming/*",
+        True, LIVE | {"INSPECT_QUEUE_URL", "INSPECT_SHARE"},
+        (*JOBS, *_sends("inspect"), *_reads("inspect"), *_reads("uploads"), *_puts("generated"), "s3:GetObject media/incoming/*",
          "s3:GetObject media/generated/*", "s3:DeleteObject media/incoming/*", "s3:GetObject media/uploads/*",
          "s3:DeleteObject media/uploads/*"),
     ),
     "reconcile": Promise(
         True,
-        LIVE | TOPICS | {"API_KEYS_TABLE"},
+        LIVE | TOPICS | {"API_KEYS_TABLE", "COMPILE_SHARE", "INSPECT_SHARE"},
         (*JOBS, "dynamodb:Scan jobs", "dynamodb:DeleteItem jobs", "dynamodb:Scan keys", "dynamodb:PutItem keys",
          *_sends("calls", "store", "inspect", "compile", "fetch")),
     ),

@@ -244,7 +244,7 @@ def test_what_the_provider_logs_is_in_the_jobs_history(world: World) -> None:
         ("video", "seedance-1-lite", {}, {"outputs": 1, "mediaSeconds": 4.96}, "0.178560"),
         ("audio", "musicgen", {}, {"outputs": 1}, "0.020000"),
         ("text", "llama-3-8b-instruct", {}, {"tokens": 1000}, "0.000250"),
-        ("image", "sdxl", {"pricing": "0.000975", "pricingUnit": "computeSecond"}, {"predictSeconds": 4.0}, "0.003900"),
+        ("image", "sdxl", {"pricing": 0.000975, "pricingUnit": "computeSecond"}, {"predictSeconds": 4.0}, "0.003900"),
     ],
 )
 def test_the_ledger_holds_what_was_used_by_each_pricing_unit(
