@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -13,8 +12,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import imageio_ffmpeg
+
+from local.interrupts import check_stop
 
 PROMPTS = (
     "A lighthouse at dawn, slow dolly in",
@@ -23,7 +25,9 @@ PROMPTS = (
 )
 MODEL = "seedance-1-lite"
 CLIP_SECONDS = 3
-PATIENCE_SECONDS = 180
+# A busy machine makes the clips many times slower than an idle one.
+PATIENCE_SECONDS = 900
+ANSWER_SECONDS = 60
 ENDED = ("completed", "failed", "cancelled", "timeout")
 
 
@@ -38,20 +42,24 @@ class Client:
     base_url: str
     api_key: str
 
-    def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def call(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
         """The JSON answer. Raises DemoFailed with the API's own sentence."""
         request = urllib.request.Request(
             self.base_url + path,
             method=method,
             data=None if body is None else json.dumps(body).encode(),
-            headers={"X-API-Key": self.api_key, "Content-Type": "application/json"},
+            headers={"X-API-Key": self.api_key, "Content-Type": "application/json", **(headers or {})},
         )
         try:
-            with urllib.request.urlopen(request, timeout=60) as response:
+            with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as response:
                 answer: dict[str, Any] = json.load(response)
                 return answer
         except urllib.error.HTTPError as error:
             raise DemoFailed(f"{method} {path} answered {error.code}: {error.read().decode()[:500]}") from error
+        except OSError as error:
+            raise DemoFailed(f"{method} {path} was not answered: {error}; see `make logs`") from error
 
 
 @dataclass
@@ -63,8 +71,13 @@ class Steps:
     def run(self, name: str, action: Callable[[], Any], note: Callable[[Any], str] = lambda _: "") -> Any:
         """Runs one step."""
         print(f"  {name} ...", end="", flush=True)
+        check_stop()
         started = time.monotonic()
-        result = action()
+        try:
+            result = action()
+        except BaseException:
+            print(flush=True)  # what ends the step is told on a line of its own
+            raise
         taken = time.monotonic() - started
         self.rows.append((name, taken, note(result)))
         print(f"\r  {name:<44} {taken:6.2f} s  {note(result)}", flush=True)
@@ -85,12 +98,12 @@ def main(state: Path, out: Path) -> int:
     try:
         _run(client, steps, out)
     except DemoFailed as error:
-        print(f"\nThe demo failed: {error}", file=sys.stderr)
+        print(f"The demo failed: {error}", file=sys.stderr)
         return 1
     finally:
         (out / "steps.md").write_text(steps.table(), "utf8")
-    print(f"\n  film           {out / 'film.mp4'}\n  contact sheet  {out / 'contact-sheet.png'}")
-    print(f"  steps          {out / 'steps.md'}")
+    made = {"film": "film.mp4", "contact sheet": "contact-sheet.png", "steps": "steps.md"}
+    print("", *(f"  {name:<14} {_from_here(out / file)}" for name, file in made.items()), sep="\n")
     return 0
 
 
@@ -139,6 +152,7 @@ def _generate(client: Client, prompt: str, script_id: int) -> dict[str, Any]:
 def _ended(client: Client, job_id: str) -> dict[str, Any]:
     give_up = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < give_up:
+        check_stop()
         job = client.call("GET", f"/status/{job_id}?wait=5")
         if job["status"] == "completed":
             return job
@@ -148,15 +162,22 @@ def _ended(client: Client, job_id: str) -> dict[str, Any]:
 
 
 def _compiled(client: Client, script_id: int) -> dict[str, Any]:
-    made: dict[str, Any] = client.call("POST", f"/api/scripts/{script_id}/compile", {"outputFormat": "mp4"})["data"]
+    """What the finished compile answers: to the first call, or to its repetition where it took too long to wait for."""
+    key = {"Idempotency-Key": str(uuid4())}
+    body = {"outputFormat": "mp4"}
+    made: dict[str, Any] = client.call("POST", f"/api/scripts/{script_id}/compile", body, key)["data"]
     if "compiledVideoUrl" not in made:
-        raise DemoFailed(f"the film is not there: {made}")
+        _ended(client, made["jobId"])
+        made = client.call("POST", f"/api/scripts/{script_id}/compile", body, key)["data"]
     return made
 
 
 def _download(url: str, path: Path) -> None:
-    with urllib.request.urlopen(url, timeout=60) as response:
-        path.write_bytes(response.read())
+    try:
+        with urllib.request.urlopen(url, timeout=ANSWER_SECONDS) as response:
+            path.write_bytes(response.read())
+    except OSError as error:
+        raise DemoFailed(f"{path.name} could not be downloaded: {error}") from error
 
 
 def _same_frames(out: Path) -> str:
@@ -170,7 +191,7 @@ def _same_frames(out: Path) -> str:
 def _frames(path: Path) -> int:
     """Frames that decode."""
     argv = [
-        imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", f"file:{path}",
+        imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-v", "error", "-i", f"file:{path}",
         "-map", "0:v:0", "-f", "framecrc", "-",
     ]  # fmt: skip
     lines = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
@@ -181,14 +202,13 @@ def _contact_sheet(out: Path) -> None:
     frames = _frames(out / "film.mp4")
     every = max(frames // 12, 1)
     argv = [
-        imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", "-i", f"file:{out / 'film.mp4'}",
+        imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-v", "error", "-y", "-i", f"file:{out / 'film.mp4'}",
         "-vf", f"select=not(mod(n\\,{every})),scale=320:-2,tile=4x3:padding=6:margin=6",
         "-frames:v", "1", "-update", "1", f"file:{out / 'contact-sheet.png'}",
     ]  # fmt: skip
     subprocess.run(argv, check=True)
 
 
-if __name__ == "__main__":
-    here = Path(__file__).resolve().parent.parent
-    state = Path(os.environ.get("VSL_LOCAL_DIR", here / ".local"))
-    sys.exit(main(state, here / "out"))
+def _from_here(path: Path) -> Path:
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path

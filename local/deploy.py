@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 TEMPLATE_BUCKET = f"vsl-local-templates-{REGION}"
 LONGEST_INLINE_TEMPLATE_BYTES = 51_200
-DEPLOY_SECONDS = 60.0
+# Of one stack; a custom resource in it runs all migrations.
+DEPLOY_SECONDS = 300.0
 
 
 @dataclass(frozen=True)

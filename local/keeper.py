@@ -14,15 +14,18 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import IO
 
+from local.interrupts import STOP_SIGNALS, StopRequested, ignore_stop_signals, stop_on_signal
 from local.layout import MARK_VARIABLE, STATE_VARIABLE, Layout, find_layout, read_json, write_json
 from local.processes import become_subreaper, kill_descendants, send, spawn, wait_until
-from local.supervisor import PartFailed, StackFailed, StopRequested, Supervisor, stop_on_signal
+from local.supervisor import PartFailed, StackFailed, Supervisor
 
 ALREADY_RUNNING = 3
+LOCK_SECONDS = 5.0
 _SUPERVISOR = (sys.executable, "-m", "local.keeper")
 
 
@@ -42,7 +45,7 @@ class Lock:
 def take_lock(layout: Layout, patience_seconds: float = 0) -> Lock | None:
     """The stack's lock, or None when a stack of this state directory runs.
 
-    Asking whether one runs takes the lock for a moment, so who means to keep it has some patience.
+    Asking whether one runs shares the lock for a moment, so who means to keep it has some patience.
     """
     layout.state.mkdir(parents=True, exist_ok=True)
     file = open(layout.lock, "a+")  # noqa: SIM115 - held until the process ends
@@ -53,18 +56,22 @@ def take_lock(layout: Layout, patience_seconds: float = 0) -> Lock | None:
 
 
 def running_keeper(layout: Layout) -> int | None:
-    """The process id of the keeper whose stack runs now."""
-    lock = take_lock(layout)
-    if lock is not None:
-        lock.file.close()
+    """The process id of the keeper whose stack runs now, or starts or stops.
+
+    Any number may ask at once: none takes another's question for the keeper's lock.
+    """
+    if not layout.lock.exists():
         return None
-    text = layout.lock.read_text().strip()
+    with open(layout.lock) as file:
+        if _locks(file, fcntl.LOCK_SH):
+            return None
+        text = file.read().strip()
     return int(text) if text.isdigit() else None
 
 
 def keep(layout: Layout, supervisor_command: Sequence[str] = _SUPERVISOR) -> int:
     """Runs the stack until it ends; the exit code is the supervisor's."""
-    lock = take_lock(layout, patience_seconds=0.5)
+    lock = take_lock(layout, patience_seconds=LOCK_SECONDS)
     if lock is None:
         return ALREADY_RUNNING
     lock.write_holder()
@@ -80,11 +87,17 @@ def keep(layout: Layout, supervisor_command: Sequence[str] = _SUPERVISOR) -> int
         death_signal=signal.SIGTERM,
         keep_open=[lock.file.fileno()],
     )
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _received, _frame: send(supervisor.pid, signal.SIGTERM))
+    asked: list[int] = []
+
+    def stop(received: int, _frame: object) -> None:
+        asked.append(received)
+        send(supervisor.pid, signal.SIGTERM)
+
+    for number in STOP_SIGNALS:
+        signal.signal(number, stop)
     code = _wait(supervisor)
     kill_descendants(os.getpid())
-    _note_end(layout, code)
+    _note_end(layout, 0 if asked else code)
     return code
 
 
@@ -101,8 +114,14 @@ def supervise(layout: Layout, bring_up: Callable[[Layout, Supervisor], object]) 
     except StackFailed as failure:
         _announce(layout, supervisor, failure)
         return 1
+    except Exception as failure:  # noqa: BLE001 - the edge of the process: its user reads a sentence
+        traceback.print_exc()  # into the supervisor's log
+        _announce(layout, supervisor, StackFailed(f"{type(failure).__name__}: {failure}"))
+        return 1
     finally:
+        ignore_stop_signals()
         layout.stack_file.unlink(missing_ok=True)
+        supervisor.report(step="stopping", stepStartedAt=time.time())
         supervisor.stop()
 
 
@@ -128,9 +147,9 @@ def explain(layout: Layout, failure: dict[str, object]) -> str:
     return f"The local stack has stopped: {failure['message']}{log}\n  `make up` starts it on the kept state."
 
 
-def _locks(file: IO[str]) -> bool:
+def _locks(file: IO[str], kind: int = fcntl.LOCK_EX) -> bool:
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

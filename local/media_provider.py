@@ -10,6 +10,7 @@ from dataclasses import dataclass
 REAL_BASE_URL = "https://api.replicate.com/v1"
 REAL_OUTPUT_ORIGINS = "https://replicate.delivery,https://pbxt.replicate.delivery,https://tjzk.replicate.delivery"
 TOKEN_VARIABLE = "REPLICATE_API_TOKEN"
+ANSWER_SECONDS = 30.0
 SETTING, STAND_IN, REPLICATE = "PROVIDER", "stand-in", "replicate"
 
 
@@ -30,7 +31,7 @@ class MediaProvider:
         request = urllib.request.Request(
             f"{self.base_url}/webhooks/default/secret", headers={"Authorization": f"Bearer {self.token}"}
         )
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as response:
             return str(json.loads(response.read())["key"])
 
 

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from local.layout import Layout
-from local.supervisor import Part, StackFailed
+from local.supervisor import ANSWER_SECONDS, Part, StackFailed
 
 ACCOUNT_ID = "000000000000"
 REGION = "us-east-1"
@@ -79,7 +79,7 @@ class Ministack:
         )
 
     def answers(self) -> bool:
-        with urllib.request.urlopen(f"{self.url}/_ministack/ready", timeout=2) as response:
+        with urllib.request.urlopen(f"{self.url}/_ministack/ready", timeout=ANSWER_SECONDS) as response:
             return bool(response.status == 200)
 
 

@@ -21,7 +21,7 @@ import psycopg
 
 from local.layout import Layout
 from local.processes import Identity, send, using_directory, wait_until
-from local.supervisor import Part, StackFailed
+from local.supervisor import ANSWER_SECONDS, Part, StackFailed
 
 DATABASE = "vsl"
 OWNER = "vsl"
@@ -66,7 +66,7 @@ class Postgres:
 
     def answers(self) -> bool:
         try:
-            with psycopg.connect(self.url, connect_timeout=2) as connection:
+            with psycopg.connect(self.url, connect_timeout=round(ANSWER_SECONDS)) as connection:
                 return connection.execute("SELECT 1").fetchone() == (1,)
         except psycopg.OperationalError:
             return False
@@ -100,7 +100,7 @@ class Postgres:
         if not wait_until(lambda: not using_directory(data), timeout_seconds=2):
             for process in using_directory(data):
                 send(process, signal.SIGKILL)
-            wait_until(lambda: not using_directory(data), timeout_seconds=2)
+            wait_until(lambda: not using_directory(data), timeout_seconds=10)
 
     def _run(self, program: str, *arguments: str, text: str = "") -> None:
         done = subprocess.run(

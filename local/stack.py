@@ -9,7 +9,6 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,12 +24,14 @@ from local.postgres import Postgres, prepare_postgres
 from local.redis import Cache, prepare_redis
 from local.seed import ensure_accounts
 from local.storage import Storage
-from local.supervisor import Part, StackFailed, Supervisor
-from local.synth import Assembly, synthesize
+from local.supervisor import ANSWER_SECONDS, Part, StackFailed, Supervisor
+from local.synth import Assembly, begin_synthesis
 from operate.accounts import connect
 
 STAGE = "local"
 PUBLIC_PORTS = (80, 443)
+# For what must be done once, as opposed to questions that are asked again.
+PATIENCE_SECONDS = 120
 FAULTS_VARIABLE = "VSL_FAULT_PROXY"
 FAULTY = ("postgres", "redis", "ministack", "s3", "provider")
 
@@ -108,25 +109,24 @@ class Stack:
         return Part(
             name="lambda",
             command=[sys.executable, "-m", "local.runtime", "--config", str(self.layout.runtime_file)],
-            is_ready=lambda: bool(self.runtime_health()),
+            is_ready=lambda: bool(_fetch(urllib.request.Request(f"{self.runner_url}/health"))),
             environment=self.environment,
             directory=self.layout.root,
         )
 
     def runtime_health(self) -> dict[str, Any]:
         """The runner's own account of itself, `worldEnforcement` among it."""
-        return _fetch(urllib.request.Request(f"{self.runner_url}/health"))
+        return _fetch(urllib.request.Request(f"{self.runner_url}/health"), PATIENCE_SECONDS)
 
     def reload_runtime(self) -> None:
-        _fetch(urllib.request.Request(f"{self.runner_url}/reload", data=b"{}", method="POST"), 30)
+        _fetch(urllib.request.Request(f"{self.runner_url}/reload", data=b"{}", method="POST"), PATIENCE_SECONDS)
 
 
 def bring_up(layout: Layout, supervisor: Supervisor) -> Stack:
     """Starts and deploys everything, then writes the stack file. Raises StackFailed."""
     stack = Stack(layout, choose_ports(layout), _keep_secrets(layout), supervisor)
     _link_ffmpeg(layout.programs)
-    with ThreadPoolExecutor(max_workers=1) as aside:
-        synthesizing = aside.submit(synthesize, layout, STAGE)
+    with begin_synthesis(layout, STAGE) as synthesis:
         with _step(supervisor, "starting PostgreSQL, Redis, S3 and the provider"):
             postgres = prepare_postgres(layout, stack.ports.postgres, stack.secrets["databasePassword"])
             redis = prepare_redis(layout, stack.ports.redis, announced_port=stack.seen.redis)
@@ -136,10 +136,10 @@ def bring_up(layout: Layout, supervisor: Supervisor) -> Stack:
                 supervisor.start(stack.faults_part())
         with _step(supervisor, "synthesizing the template"):
             # Asking is also what joins the Redis node to its cluster, which then takes two seconds.
-            while not synthesizing.done():
+            while not synthesis.is_done():
                 supervisor.ask()
                 time.sleep(0.05)
-            assembly = synthesizing.result()
+            assembly = synthesis.result()
     with _step(supervisor, "starting the AWS services and the functions' runner"):
         write_json(layout.runtime_file, runtime_configuration(stack, assembly))
         invoke_urls = {name: _invoke_url(stack, name) for name in function_names(assembly.templates())}
@@ -154,7 +154,8 @@ def bring_up(layout: Layout, supervisor: Supervisor) -> Stack:
     supervisor.wait_ready()
     with _step(supervisor, "reading the provider's models"):
         services.invoke(f"vsl-{STAGE}-provider-catalog")
-    write_json(layout.stack_file, describe(stack, postgres, redis, keys))
+        addresses = describe(stack, postgres, redis, keys)
+    write_json(layout.stack_file, addresses)
     return stack
 
 
@@ -290,13 +291,14 @@ def _step(supervisor: Supervisor, name: str) -> Iterator[None]:
     supervisor.report(step=name, stepStartedAt=time.time())
     try:
         yield
+        supervisor.check()
     except Exception as failure:
         supervisor.check()
         raise failure if isinstance(failure, StackFailed) else StackFailed(f"{name}: {failure}") from failure
     print(f"{time.monotonic() - started:6.2f} s  {name}", flush=True)
 
 
-def _fetch(request: urllib.request.Request, timeout_seconds: float = 5) -> dict[str, Any]:
+def _fetch(request: urllib.request.Request, timeout_seconds: float = ANSWER_SECONDS) -> dict[str, Any]:
     with urllib.request.urlopen(request, timeout=timeout_seconds) as response:
         content = json.loads(response.read() or b"{}")
     return content if isinstance(content, dict) else {}

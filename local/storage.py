@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 from local.layout import Layout, write_json
 from local.ministack import ACCESS_KEY_ID, REGION
 from local.s3.config import ServerConfig
-from local.supervisor import Part
+from local.supervisor import ANSWER_SECONDS, Part
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -63,7 +63,7 @@ class Storage:
         )
 
     def answers(self) -> bool:
-        with urllib.request.urlopen(f"{self.control_url}/health", timeout=2) as response:
+        with urllib.request.urlopen(f"{self.control_url}/health", timeout=ANSWER_SECONDS) as response:
             return bool(response.status == 200)
 
     def take_buckets(self, session: boto3.Session, names: Iterable[str]) -> None:

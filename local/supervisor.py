@@ -9,15 +9,19 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import NoReturn
 
+from local.interrupts import check_stop
 from local.layout import MARK_VARIABLE, Layout, read_json, write_json
 from local.processes import Identity, spawn
 
 LOG_TAIL_LINES = 15
 LOG_BYTES_KEPT = 20_000_000
-_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+READY_SECONDS = 300.0
+"""How long a part may take to answer: a busy machine starts one many times slower than an idle one."""
+
+ANSWER_SECONDS = 10.0
+"""How long one question to a part that starts may take; it is asked again and again."""
 
 
 class StackFailed(Exception):
@@ -31,10 +35,6 @@ class PartFailed(StackFailed):
         super().__init__(f"{part} {reason}")
         self.part = part
         self.log_lines = list(log_lines)
-
-
-class StopRequested(BaseException):
-    """Someone asked for the end of the stack; not an error, so nothing that handles errors catches it."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Part:
     identity: Identity | None = None
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: float = 5.0
-    ready_seconds: float = 60.0
+    ready_seconds: float = READY_SECONDS
 
 
 @dataclass
@@ -103,14 +103,15 @@ class Supervisor:
             time.sleep(0.02)
 
     def check(self) -> None:
-        """Raises PartFailed when a part has ended by itself."""
+        """Raises PartFailed when a part has ended by itself, StopRequested when a signal has come."""
+        check_stop()
         for part, process in self.running.values():
             code = process.poll()
             if code is not None:
                 raise self._failure(part, f"ended by itself ({describe_exit(code)})")
 
     def watch(self, pause_seconds: float = 0.2) -> NoReturn:
-        """Raises PartFailed once a part has ended, or StopRequested (see `stop_on_signal`)."""
+        """Raises PartFailed once a part has ended, or StopRequested (see local/interrupts.py)."""
         while True:
             self.check()
             time.sleep(pause_seconds)
@@ -142,18 +143,6 @@ def last_lines(log: Path, start: int) -> list[str]:
 def describe_exit(code: int) -> str:
     """Popen's return code in words."""
     return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-
-
-def stop_on_signal() -> None:
-    """From now on the first SIGTERM or SIGINT raises StopRequested in the main thread; others do nothing."""
-
-    def stop(_received: int, _frame: FrameType | None) -> None:
-        for number in _STOP_SIGNALS:
-            signal.signal(number, signal.SIG_IGN)
-        raise StopRequested
-
-    for number in _STOP_SIGNALS:
-        signal.signal(number, stop)
 
 
 def _answers(part: Part) -> bool:

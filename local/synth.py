@@ -8,10 +8,11 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from local.layout import Layout
 from local.supervisor import StackFailed
@@ -55,38 +56,86 @@ class Assembly:
         ]
 
 
+@dataclass
+class Synthesis:
+    """A synthesis in a process of its own, which this one need not wait for; none where the cache has it."""
+
+    layout: Layout
+    stage: str
+    directory: Path
+    draft: Path
+    output: IO[bytes]
+    process: subprocess.Popen[bytes] | None
+
+    def __enter__(self) -> Synthesis:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Ends the process where the result is not wanted any more."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self.output.close()
+
+    def is_done(self) -> bool:
+        return self.process is None or self.process.poll() is not None
+
+    def result(self) -> Assembly:
+        """Waits for the end. Raises StackFailed with the end of the app's output when it failed."""
+        if self.process is not None:
+            self._keep(self.process.wait())
+        os.utime(self.directory)
+        return Assembly(directory=self.directory, stacks=_deploy_order(self.directory))
+
+    def _keep(self, exit_code: int) -> None:
+        if exit_code != 0:
+            self.output.seek(0)
+            raise StackFailed(f"app.py failed:\n{self.output.read().decode(errors='replace').strip()[-3000:]}")
+        if not (self.draft / "manifest.json").exists():
+            raise StackFailed("app.py wrote no assembly where CDK_OUTDIR names it")
+        shutil.rmtree(self.directory, ignore_errors=True)
+        self.draft.rename(self.directory)
+        _forget_old(self.layout.assemblies, self.stage)
+
+
 def synthesize(layout: Layout, stage: str) -> Assembly:
     """The assembly of the stage, from the cache unless a file it is made of has changed (7-15 s).
 
-    Raises StackFailed with the end of the app's output when it fails.
+    Raises StackFailed as `Synthesis.result` does.
     """
+    with begin_synthesis(layout, stage) as synthesis:
+        return synthesis.result()
+
+
+def begin_synthesis(layout: Layout, stage: str) -> Synthesis:
+    """Starts the CDK app, unless the cache has what it would write."""
     directory = layout.assemblies / f"{stage}-{_fingerprint(layout.root, stage)}"
-    if not (directory / "manifest.json").exists():
-        draft = directory.with_name(f"{directory.name}.{os.getpid()}.new")
-        _run_app(layout, stage, draft)
-        shutil.rmtree(directory, ignore_errors=True)
-        draft.rename(directory)
-        _forget_old(layout.assemblies, stage)
-    os.utime(directory)
-    return Assembly(directory=directory, stacks=_deploy_order(directory))
+    draft = directory.with_name(f"{directory.name}.{os.getpid()}.new")
+    output = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the synthesis
+    cached = (directory / "manifest.json").exists()
+    process = None if cached else _start_app(layout, stage, draft, output)
+    return Synthesis(layout, stage, directory, draft, output, process)
 
 
-def _run_app(layout: Layout, stage: str, output: Path) -> None:
+def _start_app(layout: Layout, stage: str, draft: Path, output: IO[bytes]) -> subprocess.Popen[bytes]:
     context = {**_context_of(layout.root / "cdk.json"), "stage": stage}
     environment = {
         **os.environ,
-        "CDK_OUTDIR": str(output),
+        "CDK_OUTDIR": str(draft),
         "CDK_CONTEXT_JSON": json.dumps(context),
         "PATH": node_path(os.environ),
         "JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION": "1",
     }
-    shutil.rmtree(output, ignore_errors=True)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    done = subprocess.run([sys.executable, "app.py"], cwd=layout.root, env=environment, capture_output=True, text=True)
-    if done.returncode != 0:
-        raise StackFailed(f"app.py failed:\n{(done.stderr or done.stdout).strip()[-3000:]}")
-    if not (output / "manifest.json").exists():
-        raise StackFailed("app.py wrote no assembly where CDK_OUTDIR names it")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.parent.mkdir(parents=True, exist_ok=True)
+    return subprocess.Popen(
+        [sys.executable, "app.py"],
+        cwd=layout.root,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+    )
 
 
 def node_path(environment: Mapping[str, str]) -> str:

@@ -25,6 +25,7 @@ from local.runtime.functions import (
 from local.runtime.template import Templates
 
 _Result = TypeVar("_Result")
+_ANSWER_SECONDS = 30.0  # the services share the machine with everything else
 _SESSION_SECONDS = 3600  # what a role allows unless its MaxSessionDuration says more
 
 
@@ -102,7 +103,7 @@ def hand_over(session: RoleCredentials, role_arn: str, control_url: str) -> None
     }
     address = f"{control_url}/sessions/{session.access_key_id}"
     request = urllib.request.Request(address, data=json.dumps(body).encode(), method="PUT")
-    with urllib.request.urlopen(request, timeout=5):
+    with urllib.request.urlopen(request, timeout=_ANSWER_SECONDS):
         return
 
 
@@ -127,7 +128,9 @@ def _connection(config: RuntimeConfig) -> dict[str, Any]:
         "endpoint_url": config.ministack_url,
         "aws_access_key_id": config.admin_credentials.access_key_id,
         "aws_secret_access_key": config.admin_credentials.secret_access_key,
-        "config": Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 3}),
+        "config": Config(
+            connect_timeout=_ANSWER_SECONDS, read_timeout=_ANSWER_SECONDS, retries={"total_max_attempts": 3}
+        ),
     }
 
 

@@ -58,7 +58,7 @@ def test_the_demo_refuses_the_real_one(
     monkeypatch.setenv("PROVIDER", "replicate")
     monkeypatch.setenv("REPLICATE_API_TOKEN", "r8_exported")
 
-    assert commands.demo(layout, []) == 1
+    assert commands.demo(layout, None) == 1
     assert "run it without PROVIDER=replicate" in capsys.readouterr().err
     assert list(layout.state.iterdir()) == []
 
@@ -67,10 +67,10 @@ def test_the_demo_refuses_a_running_stack_of_the_real_one(
     layout: Layout, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_json(layout.stack_file, {"provider": "replicate"})
-    monkeypatch.setattr(commands, "up", lambda *_: 0)
-    monkeypatch.setattr(commands, "running_keeper", lambda *_: 1)
+    monkeypatch.setattr(commands, "is_up", lambda *_: True)
+    monkeypatch.setattr(commands, "is_alive", lambda *_: True)
 
-    assert commands.demo(layout, []) == 1
+    assert commands.demo(layout, None) == 1
     assert "`make down` first" in capsys.readouterr().err
 
 
