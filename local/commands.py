@@ -193,6 +193,10 @@ def _print_addresses(layout: Layout) -> None:
             print(f"    at the prices that {setting} names: GET /models")
         else:
             print("\n".join(f"    {line}" for line in price_list(registry_text(setting, layout.root))))
+        if stack.get("publicBaseUrl") == stack.get("baseUrl"):
+            print("  Its webhooks cannot come here: results are asked for each minute (docs/real-provider.md).")
+        else:
+            print(f"  Its webhooks come to {stack.get('publicBaseUrl')}.")
 
 
 def _provider_of(layout: Layout) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 from local.deploy import Services, connect_services
 from local.layout import Layout, read_json, write_json
-from local.media_provider import chosen_provider, provider_setting, stand_in
+from local.media_provider import chosen_provider, provider_setting, public_base_url, stand_in
 from local.ministack import ACCESS_KEY_ID, REGION, Ministack, bucket_names, function_names
 from local.models_setting import models_setting
 from local.ports import Ports, choose_ports
@@ -167,7 +167,7 @@ def _deploy(stack: Stack, services: Services, assembly: Assembly, postgres: Post
         {
             f"{prefix}/database-url": postgres.url.replace(f":{stack.ports.postgres}/", f":{stack.seen.postgres}/"),
             f"{prefix}/redis-url": redis.url.replace(f":{stack.ports.redis}/", f":{stack.seen.redis}/"),
-            f"{prefix}/public-base-url": stack.base_url,
+            f"{prefix}/public-base-url": public_base_url(os.environ, stack.base_url),
             f"{prefix}/replicate-base-url": provider.base_url.replace(*through),
             f"{prefix}/runway-base-url": f"http://127.0.0.1:{stack.seen.provider}/runway",
             f"{prefix}/provider-output-origins": provider.output_origins.replace(*through),
@@ -239,6 +239,7 @@ def describe(stack: Stack, postgres: Postgres, redis: Cache, keys: Mapping[str, 
     return {
         "stage": STAGE,
         "baseUrl": stack.base_url,
+        "publicBaseUrl": public_base_url(os.environ, stack.base_url),
         "apiKey": keys["demo"],
         "secondApiKey": keys["other"],
         "adminApiKey": keys["admin"],

@@ -14,6 +14,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from shared.adapters.replicate_answers import (
     THROTTLED_SECONDS,
@@ -25,7 +26,7 @@ from shared.adapters.replicate_answers import (
 )
 from shared.adapters.replicate_models import ReplicateModels
 from shared.adapters.replicate_prediction import created_at, is_answer_to, is_prediction, to_prediction
-from shared.adapters.secrets import check_base_url, checked_token
+from shared.adapters.secrets import check_base_url, checked_token, is_loopback
 from shared.domain.errors import (
     PROVIDER_ERROR,
     AnswerLost,
@@ -122,12 +123,7 @@ class ReplicateProvider:
         """One create. Raises as `_send`."""
         least, most = CANCEL_AFTER_SECONDS
         content = _json_bytes(
-            {
-                "version": version,
-                "input": request["input"],
-                "webhook": webhook_url,
-                "webhook_events_filter": ["start", "completed"],
-            }
+            {"version": version, "input": request["input"], **webhook_fields(webhook_url, self._base_url)}
         )
         headers = {
             "Content-Type": "application/json",
@@ -239,6 +235,16 @@ def _json_bytes(body: Mapping[str, Any]) -> bytes:
         return json.dumps(body, allow_nan=False).encode()
     except (TypeError, ValueError) as error:
         raise ProviderRefused(f"The request has no JSON form: {error}.") from None
+
+
+def webhook_fields(webhook_url: str, base_url: str) -> dict[str, Any]:
+    """What a create says of its webhook: nothing where the provider could not call the URL.
+
+    Replicate refuses the whole create over a URL that is not https ("Invalid webhook URL"); one on loopback, a local
+    stand-in, calls http there. Without a webhook the sweep asks what became of the call, and `find` goes by its input.
+    """
+    is_reachable = urlsplit(webhook_url).scheme == "https" or is_loopback(base_url)
+    return {"webhook": webhook_url, "webhook_events_filter": ["start", "completed"]} if is_reachable else {}
 
 
 def _before(entry: Mapping[str, Any], moment: datetime) -> bool:

@@ -42,6 +42,10 @@ def checked_token(token: str) -> str:
 
 def check_base_url(base_url: str) -> None:
     """Raises ValueError where a token sent there could be read on the way: neither https nor loopback."""
-    url = urlsplit(base_url)
-    if url.scheme != "https" and url.hostname not in ("127.0.0.1", "::1", "localhost"):
+    if urlsplit(base_url).scheme != "https" and not is_loopback(base_url):
         raise ValueError("The provider's base URL must be https: the token goes there.")
+
+
+def is_loopback(url: str) -> bool:
+    """Whether the URL's host is this machine itself."""
+    return urlsplit(url).hostname in ("127.0.0.1", "::1", "localhost")

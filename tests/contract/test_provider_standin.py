@@ -14,10 +14,11 @@ from replicate.exceptions import ModelError, ReplicateError
 from replicate.pagination import paginate
 from replicate.webhook import Webhooks, WebhookSigningSecret
 
+from local.media_provider import BadProviderSetting, MediaProvider
 from local.provider.answers import Bucket
 from local.provider.webhooks import may_be_called, sign
 from tests.scripted_server import ScriptedServer, reply, scripted
-from tests.standin_process import FFMPEG, IMAGE, TEXT, VIDEO, StandIn, heard, streams, wait_for
+from tests.standin_process import FFMPEG, IMAGE, TEXT, VIDEO, StandIn, heard, running, streams, wait_for
 
 
 def test_the_sdk_runs_a_video_model_and_the_clip_plays(standin: StandIn, tmp_path: Path) -> None:
@@ -200,3 +201,8 @@ def test_clips_of_one_model_join_by_stream_copy(standin: StandIn, tmp_path: Path
     told = streams((tmp_path / "film.mp4").read_bytes(), tmp_path)
     assert "frame=   48" in told
     assert "Error" not in told
+
+
+def test_a_token_that_is_refused_is_named_with_the_remedy(tmp_path: Path) -> None:
+    with running(tmp_path, token="r8_right") as strict, pytest.raises(BadProviderSetting, match="REPLICATE_API_TOKEN"):
+        MediaProvider(f"http://127.0.0.1:{strict.port}/v1", "r8_wrong", "").webhook_secret()

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from shared.adapters.replicate_provider import READ_TRIES, ReplicateProvider
+from shared.adapters.replicate_provider import READ_TRIES, ReplicateProvider, webhook_fields
 from shared.domain.errors import AnswerLost, NotFound, ProductError, ProviderBusy, ProviderRefused
 from tests.contract.replicate_calls import HOOK, MADE, REQUEST, TOKEN, provider
 from tests.scripted_server import Answer, Asked, always, in_turn, json_reply, reply, scripted
@@ -52,6 +52,18 @@ def test_a_create_asks_once_for_model_input_webhook_and_deadline(suffix: str) ->
     assert (asked.method, asked.path) == ("POST", "/v1/predictions")
     assert json.loads(asked.body) == {**REQUEST, "webhook": HOOK, "webhook_events_filter": ["start", "completed"]}
     assert (asked.headers["authorization"], asked.headers["cancel-after"]) == (f"Bearer {TOKEN}", "600s")
+
+
+@pytest.mark.parametrize(
+    ("webhook_url", "base_url", "is_sent"),
+    [
+        ("https://api.example.com/webhook", "https://api.replicate.com/v1", True),
+        ("http://127.0.0.1:8080/local/webhook", "https://api.replicate.com/v1", False),
+        ("http://127.0.0.1:8080/local/webhook", "http://127.0.0.1:9090/v1", True),
+    ],
+)
+def test_a_webhook_that_the_provider_could_not_call_is_left_out(webhook_url: str, base_url: str, is_sent: bool) -> None:
+    assert ("webhook" in webhook_fields(webhook_url, base_url)) == is_sent
 
 
 @pytest.mark.parametrize(("seconds", "sent"), [(0, "5s"), (999_999, "86400s")])

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
 
 from local import commands
 from local.layout import Layout, find_layout, write_json
-from local.media_provider import REAL_BASE_URL, BadProviderSetting, chosen_provider, price_list, stand_in
+from local.media_provider import (
+    REAL_BASE_URL,
+    BadProviderSetting,
+    chosen_provider,
+    price_list,
+    public_base_url,
+    stand_in,
+)
 
 TOKEN = {"REPLICATE_API_TOKEN": "r8_exported"}
 MODELS = find_layout().root / "config" / "models.json"
@@ -35,6 +44,11 @@ def test_the_setting_chooses_the_real_one() -> None:
     [
         ({"PROVIDER": "replicate"}, "export REPLICATE_API_TOKEN"),
         ({"PROVIDER": "real"}, "must be stand-in or replicate"),
+        ({**TOKEN, "PROVIDER": "replicate", "PUBLIC_BASE_URL": "http://127.0.0.1:8080"}, "must be a tunnel's address"),
+        (
+            {**TOKEN, "PROVIDER": "replicate", "PUBLIC_BASE_URL": "https://a.example/local"},
+            "must be a tunnel's address",
+        ),
     ],
 )
 def test_a_wrong_setting_names_the_remedy(environment: dict[str, str], remedy: str) -> None:
@@ -79,3 +93,51 @@ def test_the_price_of_each_of_its_models_is_told() -> None:
 
     assert "0.036 USD per second" in told
     assert "gen4" not in told
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, "http://127.0.0.1:8080/local"),
+        ({"PUBLIC_BASE_URL": "https://a.example"}, "http://127.0.0.1:8080/local"),
+        ({"PROVIDER": "replicate"}, "http://127.0.0.1:8080/local"),
+        ({"PROVIDER": "replicate", "PUBLIC_BASE_URL": "https://a.example/"}, "https://a.example/local"),
+    ],
+)
+def test_webhooks_of_the_real_one_come_through_a_tunnel_where_one_is_named(
+    environment: dict[str, str], expected: str
+) -> None:
+    assert public_base_url(environment, "http://127.0.0.1:8080/local") == expected
+
+
+@pytest.mark.parametrize(
+    ("public_url", "told"),
+    [
+        ("http://127.0.0.1:8080/local", "results are asked for each minute"),
+        ("https://a.example/local", "Its webhooks come to https://a.example/local"),
+    ],
+)
+def test_a_stack_of_the_real_one_announces_its_prices_and_how_results_come_in(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], public_url: str, told: str
+) -> None:
+    addresses = {"provider": "replicate", "baseUrl": "http://127.0.0.1:8080/local", "publicBaseUrl": public_url}
+    write_json(layout.stack_file, addresses)
+    monkeypatch.setattr(commands, "is_up", lambda *_: True)
+
+    assert commands.status(layout) == 0
+
+    shown = capsys.readouterr().out
+    assert "CHARGES the account of your token" in shown
+    assert "0.036 USD per second" in shown
+    assert told in shown
+
+
+def test_the_guide_tells_the_registrys_prices() -> None:
+    guide = (find_layout().root / "docs" / "real-provider.md").read_text()
+    rows = re.findall(r"^\| [^|`]* \| `([\w.-]+)` \| ([\d.]+) \|$", guide, re.MULTILINE)
+    prices = {name: model for kind in json.loads(MODELS.read_text()).values() for name, model in kind.items()}
+
+    assert len(rows) == 4
+    for model, usd in rows:
+        units = {"second": 3, "token": 1000}.get(prices[model]["pricingUnit"], 1)
+        assert float(usd) == pytest.approx(prices[model]["pricing"] * units)
