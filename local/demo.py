@@ -28,11 +28,16 @@ CLIP_SECONDS = 3
 # A busy machine makes the clips many times slower than an idle one.
 PATIENCE_SECONDS = 900
 ANSWER_SECONDS = 60
+BUSY = (429, 502, 503, 504)
 ENDED = ("completed", "failed", "cancelled", "timeout")
 
 
 class DemoFailed(Exception):
     """The main job did not end with a verified film."""
+
+
+class StackBusy(DemoFailed):
+    """The answer may be another one when the same request is sent again."""
 
 
 @dataclass
@@ -43,23 +48,41 @@ class Client:
     api_key: str
 
     def call(
-        self, method: str, path: str, body: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, key: str | None = None
     ) -> dict[str, Any]:
-        """The JSON answer. Raises DemoFailed with the API's own sentence."""
+        """The JSON answer, as the API's errors ask for it: sent again, with the same key, while the stack is too busy.
+
+        Raises DemoFailed with the API's own sentence.
+        """
+        own = {"X-API-Key": self.api_key, "Content-Type": "application/json"}
         request = urllib.request.Request(
             self.base_url + path,
             method=method,
             data=None if body is None else json.dumps(body).encode(),
-            headers={"X-API-Key": self.api_key, "Content-Type": "application/json", **(headers or {})},
+            headers=own if body is None else {**own, "Idempotency-Key": key or str(uuid4())},
         )
-        try:
-            with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as response:
-                answer: dict[str, Any] = json.load(response)
-                return answer
-        except urllib.error.HTTPError as error:
-            raise DemoFailed(f"{method} {path} answered {error.code}: {error.read().decode()[:500]}") from error
-        except OSError as error:
-            raise DemoFailed(f"{method} {path} was not answered: {error}; see `make logs`") from error
+        give_up = time.monotonic() + PATIENCE_SECONDS
+        while isinstance(answer := _answer(request), StackBusy):
+            check_stop()
+            if time.monotonic() > give_up:
+                raise answer
+            time.sleep(1)
+        return answer
+
+
+def _answer(request: urllib.request.Request) -> dict[str, Any] | StackBusy:
+    asked = f"{request.method} {request.selector}"
+    try:
+        with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as response:
+            answer: dict[str, Any] = json.load(response)
+            return answer
+    except urllib.error.HTTPError as error:
+        refusal = f"{asked} answered {error.code}: {error.read().decode()[:500]}; see `make logs`"
+        if error.code not in BUSY:
+            raise DemoFailed(refusal) from error
+        return StackBusy(refusal)
+    except OSError as error:
+        return StackBusy(f"{asked} was not answered: {error}; see `make logs`")
 
 
 @dataclass
@@ -163,7 +186,7 @@ def _ended(client: Client, job_id: str) -> dict[str, Any]:
 
 def _compiled(client: Client, script_id: int) -> dict[str, Any]:
     """What the finished compile answers: to the first call, or to its repetition where it took too long to wait for."""
-    key = {"Idempotency-Key": str(uuid4())}
+    key = str(uuid4())
     body = {"outputFormat": "mp4"}
     made: dict[str, Any] = client.call("POST", f"/api/scripts/{script_id}/compile", body, key)["data"]
     if "compiledVideoUrl" not in made:

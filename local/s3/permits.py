@@ -89,7 +89,7 @@ def services_client(service: str, config: ServerConfig) -> Any:
         region_name=config.region,
         aws_access_key_id=config.access_key_id,
         aws_secret_access_key=config.secret_access_key,
-        config=Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 2}),
+        config=Config(connect_timeout=30, read_timeout=30, retries={"total_max_attempts": 2}),
     )
 
 
