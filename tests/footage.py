@@ -17,6 +17,7 @@ from shared.usecases.film import Film, Work
 from shared.usecases.film_work import FilmWork
 from shared.usecases.inspect_media import Place
 from tests.memory_media import MemoryMedia
+from tests.patience import PATIENCE_SECONDS
 
 AS_IT_IS = Wishes()
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
@@ -29,7 +30,7 @@ def encoder(*, seconds_left: float = 600, stop: bool = False, limits: Limits | N
 def bare(*arguments: str | Path, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
     """FFmpeg as anybody would call it, with nothing that keeps it in."""
     argv = [FFMPEG, "-y", "-nostdin", "-hide_banner", "-v", "error", *map(str, arguments)]
-    return subprocess.run(argv, cwd=folder, capture_output=True, text=True, timeout=120)
+    return subprocess.run(argv, cwd=folder, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
 
 
 def made(*arguments: str | Path) -> Path:

@@ -23,6 +23,7 @@ from local.layout import Layout, find_layout
 from local.ministack import ACCESS_KEY_ID, REGION, Ministack
 from local.s3.config import ServerConfig
 from local.supervisor import Supervisor
+from tests.patience import PATIENCE_SECONDS
 
 SECRET = "a-secret-of-this-test-run"
 PART_BYTES = 5 * 1024 * 1024
@@ -70,7 +71,7 @@ class OwnServer:
     def end(self, how: signal.Signals = signal.SIGTERM) -> None:
         if self.process is not None:
             self.process.send_signal(how)
-            self.process.wait(timeout=10)
+            self.process.wait(timeout=PATIENCE_SECONDS)
 
     def control(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> httpx.Response:
         return httpx.request(method, f"{self.control_url}/{path}", json=body)

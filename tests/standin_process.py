@@ -17,6 +17,7 @@ import httpx
 import imageio_ffmpeg
 from replicate.client import Client
 
+from tests.patience import PATIENCE_SECONDS
 from tests.scripted_server import Asked, ScriptedServer
 
 VIDEO, IMAGE, TEXT = "bytedance/seedance-1-lite", "black-forest-labs/flux-schnell", "meta/meta-llama-3-8b-instruct"
@@ -37,7 +38,11 @@ class StandIn:
     def __post_init__(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
-        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", headers={"Authorization": "Bearer r8_test"})
+        self.http = httpx.Client(
+            base_url=f"http://127.0.0.1:{self.port}",
+            headers={"Authorization": "Bearer r8_test"},
+            timeout=PATIENCE_SECONDS,
+        )
         self.sdk = Client(api_token="r8_test", base_url=str(self.http.base_url))
 
     def close(self) -> None:
@@ -53,7 +58,7 @@ class StandIn:
     def end(self, how: signal.Signals) -> None:
         if self.process is not None:
             self.process.send_signal(how)
-            self.process.wait(timeout=10)
+            self.process.wait(timeout=PATIENCE_SECONDS)
 
     def _answers(self) -> bool:
         try:
@@ -65,7 +70,7 @@ class StandIn:
         """`more` are inputs beside the prompt; a clip is one second of a small picture unless steered."""
         short = "[size=320x180][duration=1]" if model == VIDEO and "[size" not in prompt else ""
         given = {"input": {"prompt": prompt + short, **(more or {})}, "version": model, **body}
-        return self.http.post("/v1/predictions", json=given, timeout=20)
+        return self.http.post("/v1/predictions", json=given, timeout=PATIENCE_SECONDS)
 
     def made(self, prediction_id: str) -> dict[str, Any]:
         """The control API's account of a prediction."""
@@ -84,7 +89,7 @@ class StandIn:
         return httpx.get(output if isinstance(output, str) else output[0])
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 20) -> None:
+def wait_for(condition: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"

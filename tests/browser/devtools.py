@@ -14,8 +14,9 @@ from pathlib import Path
 from select import select
 from typing import Any
 
+from tests.patience import PATIENCE_SECONDS
+
 # For a browser that hangs; no step of a test comes near.
-PATIENCE_SECONDS = 90
 FLAGS = (
     "--headless",
     "--no-sandbox",  # it has none for root; all it opens here is ours
@@ -134,7 +135,7 @@ def _pipe() -> tuple[int, int]:
 
 def _wait(process: subprocess.Popen[bytes]) -> None:
     try:
-        process.wait(timeout=20)
+        process.wait(timeout=PATIENCE_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

@@ -13,13 +13,13 @@ from uuid import uuid4
 from local.stack import FAULTY
 from tests.campaigns.surroundings import Fault
 from tests.faults.observing import Observed, fault
+from tests.patience import PATIENCE_SECONDS
 
 HTTP_ROUTES = ("ministack", "s3", "provider")
 SERVER_ERRORS = (500, 502, 503, 504)
 TENTHS = range(10, 100, 10)
 SECONDS = (1.5, 4.0)
 # A call through a line that stalls is given up by whoever made it, at the latest by the gateway.
-PATIENCE_SECONDS = 120
 THROTTLED = (
     '{"__type": "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException", "message": "The level of '
     'configured provisioned throughput for the table was exceeded."}'

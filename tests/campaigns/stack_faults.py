@@ -16,6 +16,7 @@ from tests.campaigns.lines import lines
 from tests.campaigns.settling import settle_all, settles
 from tests.campaigns.surroundings import PARTS, Fault, frozen, kill_any, processes_of, send_signal, surroundings
 from tests.faults.observing import Observed
+from tests.patience import PATIENCE_SECONDS
 
 WEBHOOKS = ("lost", "doubled", "early", "late")
 ANSWERS = ("lost", "429", "500")
@@ -103,8 +104,10 @@ def kill_and_start_again(observed: Observed) -> None:
     assert keeper
     for process in (keeper, *marked(MARK_VARIABLE, str(layout.state))):
         send_signal(process, signal.SIGKILL)
-    assert wait_until(lambda: not marked(MARK_VARIABLE, str(layout.state)), 10)
-    assert wait_until(lambda: running_keeper(layout) is None, 10)  # a killed process lets go of its files last
+    assert wait_until(lambda: not marked(MARK_VARIABLE, str(layout.state)), PATIENCE_SECONDS)
+    assert wait_until(
+        lambda: running_keeper(layout) is None, PATIENCE_SECONDS
+    )  # a killed process lets go of its files last
     assert commands.up(layout, with_parent=True) == 0
 
 

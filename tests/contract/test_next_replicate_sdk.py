@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.patience import PATIENCE_SECONDS
 from tests.standin_process import running
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,7 +31,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         told = {"PYTHONPATH": path, "REPLICATE_API_TOKEN": "r8_test", "REPLICATE_BASE_URL": f"{base_url}/v1"}
         run = subprocess.run(
             [sys.executable, "-m", "tests.contract.next_sdk_client", base_url],
-            env={**os.environ, **told}, cwd=ROOT, capture_output=True, text=True, timeout=120,
+            env={**os.environ, **told}, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_SECONDS,
         )  # fmt: skip
     assert run.returncode == 0, run.stderr
     found: dict[str, Any] = json.loads(run.stdout)

@@ -25,6 +25,7 @@ from replicate.stream import ServerSentEvent
 from replicate.webhook import InvalidTimestampError, Webhooks, WebhookSigningSecret
 
 from local.provider.webhooks import sign
+from tests.patience import PATIENCE_SECONDS
 from tests.standin_process import IMAGE, TEXT, VIDEO, StandIn, wait_for
 
 SDXL = "stability-ai/sdxl"
@@ -56,11 +57,11 @@ def an_sdk(standin: StandIn, token: str) -> Iterator[Client]:
 
 
 def body(standin: StandIn, method: str, path: str, **given: Any) -> Any:
-    return standin.http.request(method, path, timeout=20, **given).json()
+    return standin.http.request(method, path, timeout=PATIENCE_SECONDS, **given).json()
 
 
 def posted(standin: StandIn, path: str = "/v1/predictions", *, headers: Any = None, **given: Any) -> httpx.Response:
-    return standin.http.post(path, json=given, headers=headers, timeout=20)
+    return standin.http.post(path, json=given, headers=headers, timeout=PATIENCE_SECONDS)
 
 
 def an_end(standin: StandIn) -> Any:

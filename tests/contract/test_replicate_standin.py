@@ -15,6 +15,7 @@ import pytest
 
 from shared.adapters.replicate_provider import ReplicateProvider
 from shared.domain.errors import AnswerLost, NotFound, ProductError, ProviderBusy, ProviderRefused
+from tests.patience import PATIENCE_SECONDS
 
 
 def provider(base_url: str) -> ReplicateProvider:
@@ -33,7 +34,7 @@ def standin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield _when_ready(f"http://127.0.0.1:{port}", process)
     finally:
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(timeout=PATIENCE_SECONDS)
 
 
 def _when_ready(base_url: str, process: subprocess.Popen[bytes]) -> str:

@@ -17,6 +17,7 @@ from PIL import Image
 from runwayml import AuthenticationError, BadRequestError, NotFoundError, RateLimitError, RunwayML, TaskFailedError
 from runwayml.lib.polling import TaskTimeoutError
 
+from tests.patience import PATIENCE_SECONDS
 from tests.standin_process import StandIn, streams
 
 RATIOS = ("1280:720", "720:1280", "1104:832", "832:1104", "960:960", "1584:672")
@@ -76,7 +77,7 @@ def test_a_task_is_waited_for_and_its_clip_is_fetched(
     created = create(sdk, "a red ball", ratio="1104:832")
     assert (str(UUID(created.id)), created.estimated_cost.credits) == (created.id, 10)
 
-    task = created.wait_for_task_output(timeout=30)
+    task = created.wait_for_task_output(timeout=PATIENCE_SECONDS)
 
     assert (task.status, task.cost.credits, len(task.output)) == ("SUCCEEDED", 10, 1)
     told = streams(httpx.get(task.output[0]).content, tmp_path)
@@ -145,7 +146,7 @@ def test_a_task_that_is_deleted_after_its_end_is_gone_with_its_clip_and_stays_bi
 )
 def test_a_failed_task_says_why_and_costs_nothing(sdk: RunwayML, impatient: None, words: str, code: str) -> None:
     with pytest.raises(TaskFailedError) as raised:
-        create(sdk, f"[fail={words}]").wait_for_task_output(timeout=30)
+        create(sdk, f"[fail={words}]").wait_for_task_output(timeout=PATIENCE_SECONDS)
 
     task: Any = raised.value.task_details
     assert (task.failure_code, task.failure, task.cost.credits) == (code, words.rpartition(": ")[2], 0)

@@ -14,8 +14,9 @@ from typing import Any
 
 import imageio_ffmpeg
 
+from tests.patience import PATIENCE_SECONDS
+
 ENDED = ("completed", "failed", "cancelled", "timeout")
-PATIENCE_SECONDS = 120
 ERROR_FIELDS = {"success", "error", "code", "details", "requestId"}
 
 

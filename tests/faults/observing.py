@@ -23,8 +23,8 @@ from psycopg.rows import dict_row
 from local.layout import read_json
 from local.processes import descendants
 from tests.kept_connection import KeptConnection
+from tests.patience import PATIENCE_SECONDS
 
-PATIENCE_SECONDS = 120
 ENDED = ("completed", "failed", "cancelled", "timeout")
 TOPICS = ("calls", "reports", "store", "inspect", "compile", "uploads", "fetch")
 

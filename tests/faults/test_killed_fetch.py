@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from tests.faults.observing import Observed, wait_for
 from tests.footage import clip
+from tests.patience import PATIENCE_SECONDS
 from tests.scripted_server import Asked, reply, scripted
 
 
@@ -20,7 +21,7 @@ def test_fetch_source_killed_in_mid_download_fetches_again(observed: Observed, t
         whole = reply(200, film)
         connection.sendall(whole[: len(whole) // 2] if len(tries) == 1 else whole)
         if len(tries) == 1:
-            server.over.wait(60)
+            server.over.wait(PATIENCE_SECONDS)
 
     with scripted(answer, port=urlsplit(observed.stack["sourcesUrl"]).port or 0) as server:
         named = {"clips": [{"url": f"{server.origin}/a.mp4"}]}

@@ -17,9 +17,9 @@ from local import commands
 from local.keeper import running_keeper
 from local.layout import MARK_VARIABLE, STATE_VARIABLE, Layout, find_layout, read_json
 from local.processes import descendants, marked, wait_until
+from tests.patience import PATIENCE_SECONDS
 
 ROOT = find_layout().root
-PATIENCE_SECONDS = 300
 STARTING = "starting PostgreSQL, Redis, S3 and the provider"
 DEPLOYING = "deploying the template"
 
@@ -93,4 +93,4 @@ def processes_of(layout: Layout) -> list[int]:
 
 
 def are_gone(processes: Sequence[int]) -> bool:
-    return wait_until(lambda: not any(Path(f"/proc/{process}").exists() for process in processes), 10)
+    return wait_until(lambda: not any(Path(f"/proc/{process}").exists() for process in processes), PATIENCE_SECONDS)

@@ -20,7 +20,6 @@ from local.processes import descendants, wait_until
 from local.starting import is_up
 from tests.integration.terminal import (
     DEPLOYING,
-    PATIENCE_SECONDS,
     ROOT,
     STARTING,
     are_gone,
@@ -28,6 +27,7 @@ from tests.integration.terminal import (
     place_of_a_stack,
     processes_of,
 )
+from tests.patience import PATIENCE_SECONDS
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_an_interrupt_before_anything_was_started_prints_no_traceback(
     assert command.exit_code() == 128 + signal.SIGINT
     assert len(command.stderr()) <= 1
     assert "Traceback" not in "".join(command.stderr())
-    assert wait_until(lambda: processes_of(layout) == [], 10)
+    assert wait_until(lambda: processes_of(layout) == [], PATIENCE_SECONDS)
 
 
 def test_a_second_ctrl_c_does_not_keep_the_first_from_stopping_all(layout: Layout, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from local.keeper import running_keeper
 from local.layout import MARK_VARIABLE, STATE_VARIABLE, Layout, find_layout, read_json
 from local.ports import is_free
 from local.processes import descendants, marked, wait_until
+from tests.patience import PATIENCE_SECONDS
 
 PROGRAM = Path(__file__).with_name("light_stack.py")
 
@@ -45,7 +46,7 @@ def light(tmp_path: Path) -> Iterator[LightStack]:
     keeper = start(layout)
     yield LightStack(layout, keeper)
     commands.clean(layout)
-    keeper.wait(timeout=30)
+    keeper.wait(timeout=PATIENCE_SECONDS)
 
 
 def start(layout: Layout) -> subprocess.Popen[bytes]:
@@ -55,7 +56,7 @@ def start(layout: Layout) -> subprocess.Popen[bytes]:
     environment = {**os.environ, STATE_VARIABLE: str(layout.state), "PYTHONPATH": str(layout.root)}
     with open(layout.log_of("supervisor"), "ab") as log:
         keeper = subprocess.Popen([sys.executable, str(PROGRAM)], env=environment, stdout=log, stderr=log)
-    wait_until(lambda: layout.stack_file.exists() or keeper.poll() is not None, 30)
+    wait_until(lambda: layout.stack_file.exists() or keeper.poll() is not None, PATIENCE_SECONDS)
     assert layout.stack_file.exists(), layout.log_of("supervisor").read_text()
     return keeper
 
@@ -63,7 +64,7 @@ def start(layout: Layout) -> subprocess.Popen[bytes]:
 def test_a_part_that_crashes_is_named_with_its_last_log_lines(light: LightStack) -> None:
     os.kill(light.part("worker"), signal.SIGKILL)
 
-    assert light.keeper.wait(timeout=30) == 1
+    assert light.keeper.wait(timeout=PATIENCE_SECONDS) == 1
     failure = read_json(light.layout.status_file)["failure"]
     assert failure["part"] == "worker"
     assert "SIGKILL" in failure["message"]
@@ -75,7 +76,7 @@ def test_a_crashed_stack_is_gone_whole_and_status_says_why(
     light: LightStack, capsys: pytest.CaptureFixture[str]
 ) -> None:
     os.kill(light.part("worker"), signal.SIGKILL)
-    light.keeper.wait(timeout=30)
+    light.keeper.wait(timeout=PATIENCE_SECONDS)
 
     assert commands.status(light.layout) == 1
     assert "worker ended by itself (signal SIGKILL)" in capsys.readouterr().out
@@ -100,7 +101,7 @@ def test_down_leaves_no_process_and_no_port(light: LightStack) -> None:
 
     assert commands.down(light.layout) == 0
 
-    assert light.keeper.wait(timeout=30) == 0
+    assert light.keeper.wait(timeout=PATIENCE_SECONDS) == 0
     assert [process for process in below if Path(f"/proc/{process}").exists()] == []
     assert is_free(light.postgres_port())
     assert read_json(light.layout.status_file)["state"] == "stopped"
@@ -111,15 +112,15 @@ def test_killing_the_supervisor_leaves_no_process(light: LightStack) -> None:
 
     os.kill(light.supervisor(), signal.SIGKILL)
 
-    assert light.keeper.wait(timeout=30) == 128 + signal.SIGKILL
+    assert light.keeper.wait(timeout=PATIENCE_SECONDS) == 128 + signal.SIGKILL
     assert [process for process in below if Path(f"/proc/{process}").exists()] == []
 
 
 def test_killing_the_keeper_stops_the_stack_in_order(light: LightStack) -> None:
     light.keeper.kill()
 
-    assert wait_until(lambda: running_keeper(light.layout) is None, 30)
-    assert wait_until(lambda: is_free(light.postgres_port()), 5)
+    assert wait_until(lambda: running_keeper(light.layout) is None, PATIENCE_SECONDS)
+    assert wait_until(lambda: is_free(light.postgres_port()), PATIENCE_SECONDS)
     assert "database system is shut down" in light.layout.log_of("postgres").read_text()
 
 
@@ -128,11 +129,11 @@ def test_data_of_a_killed_stack_are_there_after_the_next_start(light: LightStack
     log_before = light.layout.log_of("postgres").read_text()
     for process in (light.keeper.pid, light.supervisor(), light.part("postgres")):
         os.kill(process, signal.SIGKILL)
-    light.keeper.wait(timeout=30)
+    light.keeper.wait(timeout=PATIENCE_SECONDS)
 
     again = start(light.layout)
 
     assert light.postgres_port() == port
     assert "automatic recovery" in light.layout.log_of("postgres").read_text()[len(log_before) :]
     assert commands.down(light.layout) == 0
-    again.wait(timeout=30)
+    again.wait(timeout=PATIENCE_SECONDS)

@@ -12,12 +12,12 @@ from local.processes import wait_until
 from local.starting import is_stopping, is_up
 from tests.integration.terminal import (
     DEPLOYING,
-    PATIENCE_SECONDS,
     are_gone,
     begin,
     place_of_a_stack,
     processes_of,
 )
+from tests.patience import PATIENCE_SECONDS
 
 
 @pytest.fixture

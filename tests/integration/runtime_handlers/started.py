@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from local.runtime.config import AdminCredentials, RuntimeConfig, WorldPorts, Worlds
+from tests.patience import PATIENCE_SECONDS
 
 HANDLERS = Path(__file__).parent
 ROOT = HANDLERS.parents[2]
@@ -110,11 +111,11 @@ def running_runtime(
         yield Runtime(config, process)
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(PATIENCE_SECONDS)
 
 
 def _wait_until_healthy(port: int, process: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         assert process.poll() is None, "the runtime ended at its start"
         try:
