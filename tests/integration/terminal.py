@@ -21,6 +21,7 @@ from tests.patience import PATIENCE_SECONDS
 
 ROOT = find_layout().root
 STARTING = "starting PostgreSQL, Redis, S3 and the provider"
+RUNNING = "starting the AWS services and the functions' runner"
 DEPLOYING = "deploying the template"
 
 

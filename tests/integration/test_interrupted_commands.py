@@ -18,9 +18,11 @@ from local.keeper import running_keeper
 from local.layout import STATE_VARIABLE, Layout, read_json
 from local.processes import descendants, wait_until
 from local.starting import is_up
+from local.synth import begin_synthesis
 from tests.integration.terminal import (
     DEPLOYING,
     ROOT,
+    RUNNING,
     STARTING,
     are_gone,
     begin,
@@ -41,7 +43,7 @@ def layout() -> Iterator[Layout]:
     [
         ("up", STARTING, signal.SIGINT),
         ("up", DEPLOYING, signal.SIGINT),
-        ("demo", "synthesizing the template", signal.SIGINT),
+        ("demo", RUNNING, signal.SIGINT),
         ("demo", "generate, deliver by webhook, store, inspect ...", signal.SIGINT),
         ("demo", DEPLOYING, signal.SIGTERM),
         ("up", "making accounts", signal.SIGHUP),
@@ -158,3 +160,27 @@ def test_an_interrupted_installation_leaves_no_program(tmp_path: Path) -> None:
     assert setup.returncode == 128 + signal.SIGINT
     assert told.decode() == "Interrupted: the installation begins anew with the next command.\n"
     assert are_gone(started)
+
+
+def test_a_synthesis_that_nobody_waits_for_any_more_is_ended(tmp_path: Path) -> None:
+    for name in (
+        "app.py",
+        "cdk.json",
+        "infra",
+        "layers",
+        "shared",
+        "config",
+        *map(str, ROOT.glob("requirements*.txt")),
+    ):
+        (tmp_path / Path(name).name).symlink_to(ROOT / name)
+    layout = Layout(root=tmp_path, state=tmp_path / ".local")
+
+    with begin_synthesis(layout, "local") as synthesis:
+        assert synthesis.process
+        started = [synthesis.process.pid]
+        assert wait_until(lambda: bool(descendants(started[0])), PATIENCE_SECONDS)
+        started += descendants(started[0])
+
+    assert synthesis.process.returncode == -signal.SIGKILL
+    assert are_gone(started)
+    assert not synthesis.directory.exists()

@@ -12,6 +12,7 @@ from local.processes import wait_until
 from local.starting import is_stopping, is_up
 from tests.integration.terminal import (
     DEPLOYING,
+    RUNNING,
     are_gone,
     begin,
     place_of_a_stack,
@@ -40,7 +41,7 @@ def test_status_says_that_a_stack_starts_and_which_step_it_is_at(layout: Layout,
 
 def test_a_second_up_waits_for_the_first_and_both_end_well(layout: Layout, tmp_path: Path) -> None:
     first = begin(layout, tmp_path / "first", "up")
-    first.reach("synthesizing the template")
+    first.reach(RUNNING)
 
     second = begin(layout, tmp_path / "second", "up")
 
