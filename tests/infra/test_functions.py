@@ -98,7 +98,8 @@ PROMISES = {
     "inspect_media": Promise(
         True, LIVE | {"INSPECT_QUEUE_URL", "INSPECT_SHARE"},
         (*JOBS, *_sends("inspect"), *_reads("inspect"), *_reads("uploads"), *_puts("generated"),
-         "s3:GetObject media/incoming/*", "s3:GetObject media/generated/*", "s3:DeleteObject media/incoming/*", "s3:GetObject media/uploads/*",
+         "s3:GetObject media/incoming/*", "s3:GetObject media/generated/*", "s3:DeleteObject media/incoming/*",
+         "s3:GetObject media/uploads/*",
          "s3:DeleteObject media/uploads/*"),
     ),
     "reconcile": Promise(
