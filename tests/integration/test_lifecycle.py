@@ -10,8 +10,9 @@ from uuid import UUID, uuid4
 import pytest
 
 from shared.adapters.clock import SystemClock
+from shared.adapters.postgres.connection import PostgresRecords
 from shared.domain.errors import Conflict, DependencyDown, NotFound
-from shared.domain.jobs import Caller, JobFilter
+from shared.domain.jobs import Caller, JobFilter, snapshot
 from shared.domain.messages import (
     CallAccepted,
     CallRejected,
@@ -23,7 +24,7 @@ from shared.usecases.control import cancel_job
 from shared.usecases.read_status import StatusReader, present
 from shared.usecases.reconcile import Sweep
 from tests.integration.inside import TURNS, World, hook, stored
-from tests.memory import MemoryQueue, MemoryView, MemoryWaiters
+from tests.memory import MemoryClock, MemoryQueue, MemoryView, MemoryWaiters
 
 
 def test_an_early_webhook_accepts_the_attempt_and_asks_for_its_media_once(world: World) -> None:
@@ -326,3 +327,27 @@ def test_how_long_a_job_still_takes_is_the_same_wherever_it_is_read(world: World
     now = datetime.fromisoformat(from_truth["startedAt"]) + timedelta(seconds=30)
     told = [present(view, world.media, now)["etaSeconds"] for view in (from_truth, from_live_view, from_cache)]
     assert told == [90, 90, 90]
+
+
+def test_a_long_poll_asks_the_database_for_nothing_that_the_live_view_has(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of its looks came to PostgreSQL while the cache was down or had forgotten the job."""
+    job, job_id, _ = world.generate()
+    live, clock = MemoryView(), MemoryClock(world.clock.now())
+    live.put(snapshot(job))
+    reader = StatusReader(
+        records=world.records, aftermath=world.aftermath, clock=clock, live=live, cache=_NoCache(),
+        waiters=MemoryWaiters(most_of_account=1, most_of_stage=1),
+    )  # fmt: skip
+    asked: list[str] = []
+    monkeypatch.setattr(PostgresRecords, "transaction", lambda _self: asked.append("transaction"))
+
+    view = reader.wait(job_id, world.caller, 25)
+
+    assert (view["status"], asked) == ("pending", [])
+
+
+class _NoCache(MemoryView):
+    def get(self, job_id: UUID) -> None:
+        return None
