@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from functools import cache
 from math import inf
 from pathlib import Path
@@ -266,6 +266,11 @@ def workplace(job_id: UUID, owner: str) -> Iterator[Place]:
         yield Place(Path(folder), _encoder(lost.is_set), lambda: _go_on(lost.is_set()))
 
 
+def place_for(account_id: UUID) -> AbstractContextManager[bool]:
+    """Whether the account may have one more call that works on media while its caller waits."""
+    return records().slot(account_id, "at once", turns("compile").share)
+
+
 @contextmanager
 def open_workplace(account_id: UUID) -> Iterator[Place]:
     """A place for looking at media that no job owns: nothing can stop it but the invocation's end.
@@ -275,8 +280,7 @@ def open_workplace(account_id: UUID) -> Iterator[Place]:
     from shared.domain.errors import OutOfTime
     from shared.usecases.inspect_media import Place
 
-    share = turns("compile").share
-    with records().slot(account_id, "look", share) as free:
+    with place_for(account_id) as free:
         if not free:
             raise OutOfTime
         with tempfile.TemporaryDirectory(prefix="work-", ignore_cleanup_errors=True) as folder:

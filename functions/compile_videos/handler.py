@@ -155,7 +155,11 @@ def _request(route: str, body: ScriptCompileBody, **named: Any) -> CompileReques
 def _compile(request: CompileRequest, caller: Caller) -> Response[str]:
     job = _requested(request, caller)
     if may_run_inline(job):
-        _film_maker().compile(job.id, limit_seconds=INLINE_LIMIT_SECONDS)
+        with bootstrap.place_for(caller.account_id) as free:
+            if free:
+                _film_maker().compile(job.id, limit_seconds=INLINE_LIMIT_SECONDS)
+            else:
+                _film_maker().leave_to_queue(job)
     job = _waited_for(job, caller)
     if job.status is JobStatus.COMPLETED:
         return http.answer(200, {"success": True, "message": "Video compilation completed", "data": _data(job)})

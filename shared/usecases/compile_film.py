@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -31,6 +32,7 @@ from shared.usecases.turns import Turns, announce_work
 # Progress is told at most that often.
 TELL_SECONDS = 1.0
 RUNS_LEARNT_FROM = 50
+INLINE = "inline"
 
 
 def wishes_of(request: Mapping[str, Any]) -> Wishes:
@@ -74,7 +76,8 @@ class FilmMaker:
 
         A film that will take longer than the limit is left to the queue once that is known.
         """
-        owner = f"compile:{uuid4()}"
+        # What a caller waits for takes none of the queue's workers, and no turn among those who do.
+        owner = f"{'compile' if limit_seconds is None else INLINE}:{uuid4()}"
         job = self._begin(job_id, owner)
         if job is None:
             return
@@ -92,6 +95,12 @@ class FilmMaker:
             if limit_seconds is None:
                 raise
             self._hand_over(job, owner)
+
+    def leave_to_queue(self, job: Job) -> None:
+        """A worker is to take the job in its turn: its caller has no place to have it made while waiting."""
+        with self.records.transaction() as tx:
+            announce_work(tx, job, "compile")
+        self.aftermath.of(job)
 
     def _work(self, job: Job, owner: str, place: Place, limit_seconds: float | None) -> None:
         teller = _Teller(self.records, self.aftermath, self.clock, job.id, owner)
@@ -127,7 +136,8 @@ class FilmMaker:
             # A message may come before the clips have.
             if tx.open_fetches(job_id):
                 return None
-            leased = self.turns.claim(tx, job_id, owner, self.lease_seconds)
+            inline = owner.startswith(INLINE)
+            leased = (tx.take_lease if inline else partial(self.turns.claim, tx))(job_id, owner, self.lease_seconds)
             if leased is None:
                 return None
             moved = tx.move_job(leased, JobStatus.PROCESSING, current_step="downloading")

@@ -78,8 +78,8 @@ def generate_media(
     job_id = uuid4()
     located = locate_images(request.parameters, fields, job_id, request.user_id, caller, records=records, media=media)
     request = replace(request, parameters=located.parameters)
-    _refuse_large(request)
     plans = plans_of(request, catalog, schemas)
+    _refuse_large(request)
     located.keep(media)
     job = _new_job(request, job_id, request_hash, model, plans, caller, clock)
     with records.transaction() as tx:

@@ -56,7 +56,7 @@ def paste(given: list[Block], folder: Path, state: str) -> list[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         cwd=folder,
-        env={**os.environ, STATE_VARIABLE: state},
+        env={**_plain_environment(), STATE_VARIABLE: state},
         timeout=PATIENCE_SECONDS,
     )
     return done.stdout.split(f"{MARK}\n")
@@ -70,3 +70,8 @@ def assert_prints_what_is_shown(page: str, folder: Path, stack: dict[str, Any]) 
     for block, output in zip(given, printed, strict=False):
         assert block.prints(output), f"{block.commands}\nprints\n{output}\nbut {page} shows\n{block.shown}"
     assert len(printed) == len(given)
+
+
+def _plain_environment() -> dict[str, str]:
+    """As a terminal has it: not that of the `make` which runs the tests, whose own calls name folders."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}

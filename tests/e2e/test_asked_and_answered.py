@@ -13,7 +13,7 @@ from functions.generate_media.handler import GenerateBody
 from functions.review.handler import RejectBody
 from shared import wire
 from tests.e2e.client import Api, a_clip, a_text
-from tests.e2e.conftest import Clips, Rows
+from tests.e2e.conftest import Rows, make_clips
 
 HOOK = {"webhookUrl": "https://hooks.example.com/done"}
 METADATA: dict[str, Any] = {"campaign": "spring", "tags": ["a", "b"], "nested": {"n": 1.5, "none": None, "é": "✓"}}
@@ -53,7 +53,8 @@ def test_a_retry_says_so_of_the_webhook_it_inherits(api: Api) -> None:
     assert says_so(api.post(f"/jobs/{job_id}/retry").data(202))
 
 
-def test_a_film_and_its_plan_say_so(api: Api, clips: Clips) -> None:
+def test_a_film_and_its_plan_say_so(api: Api) -> None:
+    clips = make_clips(api, ("a mill", "a weir"))
     named = {"videoIds": list(clips.video_ids), **HOOK}
     for video_id in clips.video_ids:
         api.post(f"/api/section-videos/{video_id}/approve").data()

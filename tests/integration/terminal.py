@@ -60,6 +60,12 @@ class Command:
         return int(recipe[1]) if recipe else code if code >= 0 else 128 - code
 
 
+def heed_interrupts() -> None:
+    """As in a terminal: what a shell starts in the background ignores them, and so does all that it starts."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @contextmanager
 def place_of_a_stack() -> Iterator[Layout]:
     """A state directory of its own; whatever runs there at the end is stopped."""
@@ -83,6 +89,7 @@ def begin(layout: Layout, folder: Path, *words: str) -> Command:
             stdout=stdout,
             stderr=stderr,
             start_new_session=True,
+            preexec_fn=heed_interrupts,
         )
     return Command(process, layout, folder)
 

@@ -184,7 +184,7 @@ def test_a_stack_that_runs_with_another_registry_says_so(
     layout: Layout, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_json(layout.stack_file, {"provider": "stand-in", "modelsConfig": "config/models.json"})
-    monkeypatch.setattr(commands, "running_keeper", lambda *_: 1)
+    monkeypatch.setattr(commands, "is_up", lambda *_: True)
     monkeypatch.setenv("MODELS_CONFIG", registry())
 
     assert commands.up(layout) == 1
