@@ -18,7 +18,8 @@ PUBLIC_ROUTES = (
 )
 # Calls a second. No usage plan counts calls without a key, and the account's limit is shared by all that it runs.
 # Replicate sends a few webhooks for each of 600 calls a minute.
-PUBLIC_THROTTLES = (("POST", "/webhook", 200), ("POST", "/webhook/replicate", 200), ("GET", "/health", 20))
+PUBLIC_THROTTLES = (("POST", "/webhook", 200), ("POST", "/webhook/replicate", 200), ("GET", "/health", 20),
+                    ("HEAD", "/health", 20))  # fmt: skip
 KEYED_ROUTES = (
     ("POST", "/generate-media", "generate_media"),
     ("GET", "/models", "generate_media"),

@@ -15,6 +15,7 @@ from shared.adapters import landlock
 from shared.observability import logger
 
 T = TypeVar("T")
+NICENESS = 10
 # linux/prctl.h
 _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 4, 38
 # Programs and libraries of the system and of Lambda's layers: the same for everybody, and no secret among them.
@@ -52,6 +53,8 @@ def start_kept_in(
 
     def confined() -> T:
         _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+        # Where processors are shared, what is answered at once goes before what takes minutes anyway.
+        os.nice(NICENESS)
         if has_landlock():
             landlock.restrict_thread(rights)
         return start()

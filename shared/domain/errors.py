@@ -6,6 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
+# Codes of calls that were never made, as an image of theirs could not be read now, or is gone.
+IMAGE_UNREADABLE, IMAGE_MISSING = "image_unreadable", "image_missing"
+
 
 @dataclass(frozen=True, slots=True)
 class Mistake:

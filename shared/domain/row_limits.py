@@ -19,6 +19,8 @@ RESULT_BYTES = 64_000
 # What was found when a clip was decoded.
 DECODED_BYTES = 48_000
 MOST_OUTPUTS = 100
+# Of one list of a film's proof, such as its dark stretches.
+MOST_ITEMS = 100
 # Sentences of one list, such as why a plan refuses to copy.
 MOST_SENTENCES = 50
 
@@ -34,6 +36,20 @@ def first_sentences(sentences: Sequence[str]) -> list[str]:
         return list(sentences)
     more = len(sentences) - MOST_SENTENCES + 1
     return [*sentences[: MOST_SENTENCES - 1], f"There are {more} more of these."]
+
+
+def first_items(found: Any) -> Any:
+    """The first hundred of each list, at any depth, and of a longer one how many it had, under `<name>Count`."""
+    if isinstance(found, Mapping):
+        counts = {f"{name}Count": len(value) for name, value in found.items() if _is_long(value)}
+        return {name: first_items(value) for name, value in found.items()} | counts
+    if isinstance(found, (list, tuple)):
+        return [first_items(value) for value in found[:MOST_ITEMS]]
+    return found
+
+
+def _is_long(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and len(value) > MOST_ITEMS
 
 
 def bounded_record(record: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -1,5 +1,9 @@
 -- Rows are bounded, the sweep looks at each row when it is due, and jobs wait for their account's turn.
 
+-- In the order in which calls lock them, so that neither they nor this wait crosswise.
+SET LOCAL lock_timeout = '60s';
+LOCK TABLE vsl.jobs, vsl.outbox IN ACCESS EXCLUSIVE MODE;
+
 -- When a row is being sent, and by whom it must not be sent at the same time.
 ALTER TABLE vsl.outbox ADD COLUMN claimed_until timestamptz;
 -- Events are not sent before there are deliveries: they have no place in an index that each sweep walks.
@@ -37,6 +41,11 @@ UPDATE vsl.jobs SET request = jsonb_set(request, '{sources}',
 UPDATE vsl.jobs SET result = jsonb_set(result, '{outputs}',
         (SELECT coalesce(jsonb_agg(o - 'decoded'), '[]') FROM jsonb_array_elements(result->'outputs') o))
     WHERE jsonb_typeof(result->'outputs') = 'array' AND octet_length(result::text) > 60000;
-ALTER TABLE vsl.jobs ADD CONSTRAINT jobs_bounded CHECK (
-    octet_length(request::text) + octet_length(result::text) + octet_length(metadata::text)
-    + octet_length(coalesce(error_message, '')) + octet_length(coalesce(user_agent, '')) <= 250000) NOT VALID;
+-- Rows of before, also those that the older release writes while this one is deployed, may stay larger: no change of
+-- them must fail.
+DO $$ BEGIN EXECUTE format(
+    'ALTER TABLE vsl.jobs ADD CONSTRAINT jobs_bounded CHECK (created_at < %L OR '
+    'octet_length(request::text) + octet_length(result::text) + octet_length(metadata::text) '
+    '+ coalesce(octet_length(error_message), 0) + coalesce(octet_length(user_agent), 0) <= 250000) NOT VALID',
+    CASE WHEN EXISTS (SELECT FROM vsl.jobs) THEN now() + interval '30 minutes' ELSE now() END);
+END $$;

@@ -224,7 +224,7 @@ class Transaction(Erasures, Fetches, Scripts, Protocol):
         """The job waits in its row, without a message, until `next_in_turn`."""
 
     def next_in_turn(self, account_id: UUID, lane: Lane, limit: int) -> Sequence[LeanJob]:
-        """The account's jobs that have waited longest, which wait no more."""
+        """The account's jobs that have waited longest, those whose media were paid for first; they wait no more."""
 
     def accounts_waiting(self, lane: Lane) -> Sequence[UUID]:
         """Accounts with jobs that wait for their turn."""

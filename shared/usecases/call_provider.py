@@ -7,11 +7,14 @@ from datetime import datetime
 from typing import Any
 
 from shared.domain.errors import (
+    IMAGE_MISSING,
+    IMAGE_UNREADABLE,
     PROVIDER_ERROR,
     AnswerLost,
     BadMedia,
     DependencyDown,
     NotFound,
+    ProductError,
     ProviderBusy,
     ProviderRefused,
 )
@@ -20,6 +23,8 @@ from shared.domain.sources import data_uri_of
 from shared.domain.storage_keys import is_inline_image
 from shared.observability import logger
 from shared.ports import Inside, MediaStore, Prediction, Provider, Reports
+
+IMAGE_AGAIN_SECONDS = 30
 
 
 def call_provider(
@@ -41,17 +46,27 @@ def call_provider(
     if claim["verdict"] not in ("go", "resolve"):
         return
     url = webhook_url(message.jobId, message.attemptId)
-    if claim["verdict"] == "resolve":
-        reports.send(_resolve(message, {**claim, "request": _sent(claim["request"], media)}, provider, url))
-        return
     try:
         request = _sent(claim["request"], media)
     except (DependencyDown, NotFound, BadMedia) as error:
-        # Nothing was called, and the inside is told so: a claimed call without an answer would count as spent.
-        retryable = isinstance(error, DependencyDown)
-        reports.send(CallRejected(message.jobId, message.attemptId, error.code, error.sentence, retryable))
+        reports.send(_without_image(message, claim, provider, url, error))
         return
-    reports.send(_create(message, {**claim, "request": request}, provider, url))
+    act = _create if claim["verdict"] == "go" else _resolve
+    reports.send(act(message, {**claim, "request": request}, provider, url))
+
+
+def _without_image(
+    message: ProviderCall, claim: Mapping[str, Any], provider: Provider, url: str, error: ProductError
+) -> Report:
+    """A call that was made is looked for by its address alone. One that was not costs nothing, and the inside is told
+    so: a claimed call without an answer would count as spent.
+    """
+    if claim["verdict"] == "resolve":
+        return _resolve(message, claim, provider, url)
+    ids = (message.jobId, message.attemptId)
+    if isinstance(error, DependencyDown):
+        return CallRejected(*ids, IMAGE_UNREADABLE, error.sentence, True, IMAGE_AGAIN_SECONDS)
+    return CallRejected(*ids, IMAGE_MISSING, error.sentence, retryable=False)
 
 
 def _sent(request: Mapping[str, Any], media: MediaStore) -> Mapping[str, Any]:
@@ -66,9 +81,11 @@ def _sent(request: Mapping[str, Any], media: MediaStore) -> Mapping[str, Any]:
 
 def _image(key: str, media: MediaStore) -> str:
     """An address signed for this call alone; what came inside a request is sent on inside one."""
-    stored = media.head(key) if is_inline_image(key) else None
-    if stored is None:
+    if not is_inline_image(key):
         return media.signed_url(key)
+    stored = media.head(key)
+    if stored is None:
+        raise NotFound("The image that came inside the request is gone: send it again with a new request.")
     return data_uri_of(stored.content_type, media.read(key, 0, stored.size_bytes, stored.etag))
 
 

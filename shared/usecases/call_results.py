@@ -22,7 +22,7 @@ from shared.domain.storage_keys import is_incoming_key
 from shared.observability import job_fields, logger
 from shared.ports import Clock, Transaction
 from shared.usecases.announcing import announce_cancel, announce_store, tell
-from shared.usecases.ending import book_cost, end_job, fail_job
+from shared.usecases.ending import MEDIA_THERE, book_cost, end_job, fail_job
 from shared.usecases.next_attempt import Failure, after_failure
 
 PROVIDER_ENDS = frozenset({"succeeded", "failed", "canceled", "aborted"})
@@ -47,7 +47,7 @@ def take_seen(tx: Transaction, job: Job, attempt: Attempt, report: PredictionSee
     return _ended_by_provider(tx, job, attempt, report, clock)
 
 
-def take_stored(tx: Transaction, job: Job, attempt: Attempt, report: MediaStored) -> Job | None:
+def take_stored(tx: Transaction, job: Job, attempt: Attempt, report: MediaStored, *, clock: Clock) -> Job | None:
     """All that the prediction made is in `incoming/`. A report of any other object is refused and changes nothing."""
     foreign = [output.key for output in report.outputs if not is_incoming_key(output.key, job.id)]
     if foreign:
@@ -62,7 +62,7 @@ def take_stored(tx: Transaction, job: Job, attempt: Attempt, report: MediaStored
     incoming = {"outputs": [_row_of(output) for output in report.outputs], "text": report.text}
     moved = tx.move_job(
         job, JobStatus.PROCESSING, current_step="processing", result={"incoming": incoming},
-        lease_owner=None, lease_until=None,
+        lease_owner=None, lease_until=None, deadline_at=max(job.deadline_at, clock.now() + MEDIA_THERE),
     )  # fmt: skip
     if moved is not None:
         tx.announce(moved, "inspect", body_of(JobMessage(str(job.id))))

@@ -12,9 +12,9 @@ from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
-from shared.domain.errors import BadMedia, Conflict, DependencyDown, NotFound, OutOfTime
+from shared.domain.errors import BadMedia, Conflict, DependencyDown, NotFound, OutOfTime, TooLarge
 from shared.domain.jobs import TOLD, Job, JobStatus, JobStep
-from shared.domain.row_limits import RESULT_BYTES, json_bytes
+from shared.domain.row_limits import RESULT_BYTES, first_items, json_bytes
 from shared.domain.storage_keys import compiled_folder
 from shared.media.estimate import Estimate, estimate
 from shared.media.target import Wishes
@@ -86,6 +86,9 @@ class FilmMaker:
                 self._work(job, owner, place, limit_seconds)
         except (BadMedia, NotFound) as error:
             self._fail(job, owner, error.code, error.sentence)
+        except TooLarge as error:
+            # Made again, it would be as large.
+            self._fail(job, owner, "internal", error.sentence)
         except OutOfTime:
             self._hand_over(job, owner)
         except Conflict as error:
@@ -245,5 +248,5 @@ def _result(job: Job, film: Film) -> dict[str, Any]:
         **learnt,
         "reasons": reasons_of(film.plan),
         "notes": notes_of(film.plan),
-        "verification": dict(film.verification),
+        "verification": first_items(film.verification),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -29,6 +30,8 @@ from shared.observability import (
 from shared.ports import Clock, Transaction
 from shared.usecases.turns import call_next
 
+# What has come is looked into, also where the account's other jobs go before it: paid media are not given up.
+MEDIA_THERE = timedelta(hours=1)
 # How a call that waited for its job hears of its end. A failure that is not named here lies in the media it was given.
 ENDS: Mapping[tuple[JobStatus, str | None], type[ProductError]] = {
     (JobStatus.CANCELLED, None): Conflict,

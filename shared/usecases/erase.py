@@ -113,6 +113,8 @@ class Eraser:
                     tx.save_erasure(going, self.clock.now())
         except (DependencyDown, Conflict) as error:
             logger.warning("erasure_left_to_sweep", extra={"erasureId": str(erasure.id), "reason": error.code})
+        except Exception:  # noqa: BLE001 - logged; the other erasures, orphans and pruning must go on
+            logger.exception("erasure_failed", extra={"erasureId": str(erasure.id)})
 
     def _step(self, erasure: Erasure) -> Erasure | None:
         """How far it has come; None when there is nothing to do now."""
@@ -122,10 +124,22 @@ class Eraser:
             jobs = tx.erased_jobs(erasure, BATCH)
         return self._clear(erasure, jobs) if jobs else self._end_round(erasure)
 
+    def _stop(self, job_id: UUID) -> None:
+        """In a transaction of its own: with several jobs, budgets would be locked after the turns of the first."""
+        with self.records.transaction() as tx:
+            job = tx.lock_job(job_id)
+            if job is None or job.status.finished:
+                return
+            stopped, _ = stop_job(tx, job, clock=self.clock)
+        self._announce(stopped)
+
     def _mark(self, erasure: Erasure) -> Erasure:
         """The user's label goes, jobs that run are stopped, and from now on they all answer that they are gone."""
         with self.records.transaction() as tx:
             texts, kept = tx.erase_script_texts(erasure)
+            running_ids = [job.id for job in tx.lock_jobs_to_erase(erasure, BATCH) if not job.status.finished]
+        for job_id in running_ids:
+            self._stop(job_id)
         with self.records.transaction() as tx:
             scripts = tx.scripts_of_erased(erasure, ())
             last_form = tx.last_form(erasure)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-from shared.domain.errors import BadMedia, Conflict, NotFound, OutOfTime
+from shared.domain.errors import BadMedia, Conflict, NotFound, OutOfTime, TooLarge
 from shared.domain.jobs import Job, JobStatus
 from shared.domain.row_limits import bounded_record
 from shared.domain.storage_keys import EXTENSIONS, generated_folder, incoming_folder
@@ -25,7 +25,7 @@ from shared.media.streams import as_presented, needs_another_index
 from shared.observability import job_fields, logger
 from shared.ports import Clock, Encoder, MediaStore, Records
 from shared.usecases.aftermath import Aftermath
-from shared.usecases.ending import end_job, fail_job
+from shared.usecases.ending import MEDIA_THERE, end_job, fail_job
 from shared.usecases.object_source import FileSource
 from shared.usecases.turns import Turns
 
@@ -81,8 +81,9 @@ class Inspector:
             held = tx.lock_job(job_id)
             if held is not None and _waits_for_file(held):
                 moved = tx.move_job(
-                    held, JobStatus.PROCESSING, current_step="processing", result={"incoming": incoming}
-                )
+                    held, JobStatus.PROCESSING, current_step="processing", result={"incoming": incoming},
+                    deadline_at=max(held.deadline_at, self.clock.now() + MEDIA_THERE),
+                )  # fmt: skip
                 assert moved is not None
                 tx.follow_job(moved)
                 tx.add_event(moved, "media.uploaded")
@@ -99,6 +100,8 @@ class Inspector:
             self._complete(job, owner, outputs)
         except (BadMedia, NotFound) as error:
             self._fail(job, owner, error.code, error.sentence)
+        except TooLarge as error:
+            self._fail(job, owner, "internal", error.sentence)
         except Conflict as error:
             if job.kind == "upload" and isinstance(error, OutOfTime):
                 self._fail(job, owner, "too_long", "The clip is too long to be looked through: upload it in parts.")

@@ -13,7 +13,7 @@ from uuid import UUID
 from shared.domain.errors import Conflict, InvalidRequest, Mistake, NotFound
 from shared.domain.jobs import Caller
 from shared.domain.sources import FIRST_FRAME, image_of, image_problem, plain_data_uri
-from shared.domain.storage_keys import inline_image_key, is_of_account
+from shared.domain.storage_keys import inline_image_key, is_inline_image, is_of_account, upload_folder
 from shared.ports import MediaStore, Records
 from shared.usecases.ending import refuse_erased
 
@@ -22,16 +22,23 @@ LARGEST_IMAGE_BYTES = 20 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """The parameters with `{s3Key}` for each image, and by key the `data:` URIs that are still to be stored."""
+    """The parameters with `{s3Key}` for each image. By key, the `data:` URIs that are still to be stored, and the keys
+    of an earlier job's images that are to be copied: each job has its own, which an erasure of the other leaves.
+    """
 
     parameters: Mapping[str, Any]
     inline: Mapping[str, str]
+    copies: Mapping[str, str]
 
     def keep(self, media: MediaStore) -> None:
         """Stores what came inside the request: a job's row has no room for it. Raises DependencyDown."""
         for key, data_uri in self.inline.items():
             content_type, image = image_of(data_uri)
             media.put(key, image, content_type)
+        for key, earlier in self.copies.items():
+            stored = media.head(earlier)
+            if stored is not None:
+                media.put(key, media.read(earlier, 0, stored.size_bytes, stored.etag), stored.content_type)
 
 
 def locate_images(
@@ -45,12 +52,22 @@ def locate_images(
     """
     named = {name: given[name] for name in {FIRST_FRAME, *fields} & given.keys() if image_problem(given[name]) is None}
     inline = {name: plain_data_uri(value) for name, value in named.items() if _is_data(value)}
-    keys = {name: _inline_key(data_uri, job_id, user_id, caller) for name, data_uri in inline.items()}
-    located = {name: {"s3Key": key} for name, key in keys.items()}
-    located |= {
-        name: _located(name, value, caller, records, media) for name, value in named.items() if name not in keys
+    located = {
+        name: _located(name, value, caller, records, media) for name, value in named.items() if name not in inline
     }
-    return Located({**given, **located}, {key: inline[name] for name, key in keys.items()})
+    copied = {name: one["s3Key"] for name, one in located.items() if _is_inline(one)}
+    folder = upload_folder(caller.account_id, user_id, job_id)
+    own = {name: f"{folder}/{key.rpartition('/')[2]}" for name, key in copied.items()}
+    own |= {name: _inline_key(data_uri, job_id, user_id, caller) for name, data_uri in inline.items()}
+    return Located(
+        {**given, **located, **{name: {"s3Key": key} for name, key in own.items()}},
+        {own[name]: data_uri for name, data_uri in inline.items()},
+        {own[name]: key for name, key in copied.items()},
+    )
+
+
+def _is_inline(located: Any) -> bool:
+    return isinstance(located, Mapping) and is_inline_image(located["s3Key"])
 
 
 def _is_data(value: Any) -> bool:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from shared.domain.errors import OverBudget
+from shared.domain.errors import IMAGE_UNREADABLE, OverBudget
 from shared.domain.jobs import Attempt, Job
 from shared.domain.messages import ProviderCall, body_of
 from shared.ports import Clock, Transaction
@@ -19,6 +19,8 @@ from shared.usecases.pace import THROTTLED
 MOST_RETRIES = 3
 # Of a 429 that does not say how long to wait; the claim has the last word.
 THROTTLED_SECONDS = 10
+# No failures of the job: it waits until its deadline.
+UNCOUNTED = (THROTTLED, IMAGE_UNREADABLE)
 MODEL_UNAVAILABLE = "model_unavailable"
 
 
@@ -43,8 +45,9 @@ def after_failure(tx: Transaction, job: Job, attempt: Attempt, failure: Failure,
     except OverBudget as error:
         return fail_job(tx, job, error.code, error.sentence, clock=clock)
     tx.insert_attempt(again)
-    # A call that was throttled costs nothing, no try either: it neither counts nor lengthens the waits between tries.
-    throttled = failure.code == THROTTLED
+    # A call that was throttled or never made costs nothing, no try either: it neither counts nor lengthens the waits
+    # between tries.
+    throttled = failure.code in UNCOUNTED
     delay_seconds = failure.retry_after_seconds or (THROTTLED_SECONDS if throttled else 2 ** (job.retry_count + 1))
     tx.announce(job, "calls", body_of(ProviderCall(str(job.id), str(again.id), provider=again.provider)), delay_seconds)
     # Whoever found the failure holds the lease; the next attempt's media are for somebody else to fetch.
@@ -65,7 +68,7 @@ def _next_plan(job: Job, failure: Failure) -> Mapping[str, Any] | None:
     first, fallback = job.request["plan"], job.request.get("fallbackPlan")
     on_fallback = job.model_id != first["modelId"]
     # A provider that throttles is no failure of the job: it stays queued until its deadline.
-    if failure.code == THROTTLED or (failure.retryable and job.retry_count < MOST_RETRIES):
+    if failure.code in UNCOUNTED or (failure.retryable and job.retry_count < MOST_RETRIES):
         return fallback if on_fallback else first
     if fallback and not on_fallback and (failure.retryable or failure.code == MODEL_UNAVAILABLE):
         return dict(fallback)

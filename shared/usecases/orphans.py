@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from shared.domain.storage_keys import job_of_upload
+from shared.domain.storage_keys import is_inline_image, job_of_upload
 from shared.ports import Clock, MediaStore, Records, StoredObject
 
 # No function lives longer than 15 minutes: nobody works on what is older.
@@ -76,7 +76,15 @@ class Orphans:
     def _of_ended_uploads(self, keys: Sequence[str]) -> Set[str]:
         """What came after its job had ended; files that no job waits for are their owner's to keep."""
         jobs = {key: job_of_upload(key) for key in keys}
-        return self._of_ended({key: job_id for key, job_id in jobs.items() if job_id is not None})
+        ended = self._of_ended({key: job_id for key, job_id in jobs.items() if job_id is not None})
+        return {*ended, *self._of_jobs_never_made({key: _job_in(key) for key in keys if is_inline_image(key)})}
+
+    def _of_jobs_never_made(self, jobs: Mapping[str, UUID | None]) -> Set[str]:
+        """Images that came inside requests which were refused afterwards."""
+        wanted = [job_id for job_id in jobs.values() if job_id is not None]
+        with self.records.transaction() as tx:
+            made = {job.id for job in tx.jobs_by_id(wanted)}
+        return {key for key, job_id in jobs.items() if job_id not in made}
 
     def _of_films_never_made(self, keys: Sequence[str]) -> Set[str]:
         """Written by jobs that were stopped before they had proved it."""

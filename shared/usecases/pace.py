@@ -8,7 +8,7 @@ from collections.abc import Set
 from datetime import timedelta
 from uuid import UUID
 
-from shared.domain.errors import PROVIDER_ERROR, RateLimited
+from shared.domain.errors import IMAGE_MISSING, IMAGE_UNREADABLE, PROVIDER_ERROR, RateLimited
 from shared.domain.jobs import Attempt, AttemptState, Job
 from shared.domain.messages import CallAccepted, CallRejected, CallUnresolved, Report
 from shared.ports import Clock, Transaction
@@ -70,8 +70,8 @@ def learn(tx: Transaction, attempt: Attempt, report: Report, *, clock: Clock) ->
         tx.save_pace(pace)
     elif isinstance(report, CallUnresolved):
         tx.save_pace(pace.failed(now))
-    elif report.code == PROVIDER_ERROR:
-        return  # learnt when the provider gave that answer; now only its list was read
+    elif report.code in (PROVIDER_ERROR, IMAGE_UNREADABLE, IMAGE_MISSING):
+        return  # learnt when the provider gave that answer; or it was never asked
     elif report.code == THROTTLED:
         tx.save_pace(pace.throttled(now, report.retryAfterSeconds))
     else:

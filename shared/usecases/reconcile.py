@@ -45,11 +45,20 @@ class _Rows(Generic[Key]):
 
 
 @dataclass(slots=True)
+class _Pass:
+    """What the parts of one sweep share: when its time is over, and whether the live view answers."""
+
+    until: float
+    view_is_down: bool = False
+
+
+@dataclass(slots=True)
 class _Part:
     """One part of one sweep: how far it has come, and what does its next batch and says whether there may be more."""
 
     name: str
     batch: Callable[[_Part], bool]
+    this: _Pass
     seen: set[Hashable] = field(default_factory=set)
     handled: int = 0
     failed: int = 0
@@ -75,18 +84,19 @@ class Sweep:
 
         The parts take turns, a batch each, until nothing is due or the time is over.
         """
+        this = _Pass(self.clock.monotonic_seconds() + seconds)
         parts = [
-            _Part("overdue", partial(self._rows, _Rows(_overdue, self._time_out))),
-            _Part("requeued", partial(self._rows, _Rows(_due_jobs, _requeue, at_once=BATCH))),
-            _Part("turns", partial(self._rows, _Rows(self._waiting, _call_waiting))),
-            _Part("checked", partial(self._rows, _Rows(_due_attempts, self._check_attempt))),
-            _Part("fetches", partial(self._rows, _Rows(_due_fetches, _check_fetch))),
-            _Part("sent", self._send),
-            _Part("unpublished", self._publish),
+            _Part("overdue", partial(self._rows, _Rows(_overdue, self._time_out)), this),
+            _Part("requeued", partial(self._rows, _Rows(_due_jobs, _requeue, at_once=BATCH)), this),
+            _Part("turns", partial(self._rows, _Rows(self._waiting, _call_waiting)), this),
+            _Part("checked", partial(self._rows, _Rows(_due_attempts, self._check_attempt)), this),
+            _Part("fetches", partial(self._rows, _Rows(_due_fetches, _check_fetch)), this),
+            _Part("sent", self._send, this),
+            _Part("unpublished", self._publish, this),
         ]
-        until, going_on = self.clock.monotonic_seconds() + seconds, parts
+        going_on = parts
         down: list[DependencyDown] = []
-        while going_on and self.clock.monotonic_seconds() < until:
+        while going_on and self._has_time(this):
             going_on = [part for part in going_on if self._goes_on(part, down)]
         if down:
             raise down[0]
@@ -109,9 +119,14 @@ class Sweep:
             keys = [key for key in rows.find(tx, BATCH) if key not in part.seen]
         part.seen.update(keys)
         for start in range(0, len(keys), rows.at_once):
+            if not self._has_time(part.this):
+                return False
             self._handle(rows, keys[start : start + rows.at_once], part)
-        part.handled += len(keys)
+            part.handled += len(keys[start : start + rows.at_once])
         return bool(keys)
+
+    def _has_time(self, this: _Pass) -> bool:
+        return self.clock.monotonic_seconds() < this.until
 
     def _handle(self, rows: _Rows[Key], keys: Sequence[Key], part: _Part) -> None:
         changed = []
@@ -125,7 +140,16 @@ class Sweep:
                     tx.set_back(_id_of(key), SET_BACK_SECONDS)
         for job in changed:
             if job is not None:
-                self.aftermath.of(job)
+                self._publish_changed(job, part.this)
+
+    def _publish_changed(self, job: Job, this: _Pass) -> None:
+        """At once, unless the live view has failed to answer in this sweep: a later one publishes then."""
+        if this.view_is_down:
+            return
+        try:
+            self.aftermath.publish(job)
+        except DependencyDown:
+            this.view_is_down = True
 
     def _time_out(self, tx: Transaction, job_id: UUID) -> Job | None:
         job = tx.lock_overdue(job_id)
@@ -159,6 +183,8 @@ class Sweep:
 
     def _publish(self, part: _Part) -> bool:
         """A live view that is down is no error: the next sweep publishes."""
+        if part.this.view_is_down:
+            return False
         with self.records.transaction() as tx:
             job_ids = tx.unpublished(BATCH)
         published = sum(1 for _ in takewhile(partial(self._publish_one, part), job_ids))
@@ -213,7 +239,7 @@ def _why_late(tx: Transaction, job: Job) -> str:
     missing = ", ".join(path_of(job, fetch) for fetch in tx.open_fetches(job.id))
     if missing:
         return f"{missing} could not be fetched before the job's deadline: {TRY_AGAIN}."
-    return NEVER_CAME if job.kind == "upload" else TOO_LATE
+    return NEVER_CAME if job.kind == "upload" and "incoming" not in job.result else TOO_LATE
 
 
 def _check_fetch(tx: Transaction, key: FetchKey) -> None:

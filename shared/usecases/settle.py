@@ -133,7 +133,7 @@ class Settler:
             case PredictionSeen():
                 return self._seen(tx, job, attempt, report)
             case MediaStored():
-                return take_stored(tx, job, attempt, report)
+                return take_stored(tx, job, attempt, report, clock=self.clock)
             case StoreFailed():
                 return take_store_failure(tx, job, attempt, report, clock=self.clock)
         return None

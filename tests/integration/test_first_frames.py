@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import base64
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from shared.domain.errors import Conflict, InvalidRequest, NotFound, ProductError
+from shared.domain.errors import Conflict, InvalidRequest, NotFound, ProductError, RateLimited
 from shared.domain.jobs import Job
 from shared.domain.sources import LARGEST_DATA_URI_BYTES
 from shared.usecases.call_provider import _sent
 from shared.usecases.generate_media import GenerateRequest
+from shared.usecases.orphans import Orphans
 from tests.integration.inside import World, stored
+from tests.memory import MemoryClock
 
 DATA = "data:image/png;base64,iVBORw0KGgo="
 
@@ -138,3 +141,34 @@ def test_a_retry_starts_from_the_same_picture(world: World, key: str) -> None:
     again, *_ = world.generate(request(job.request["parameters"]["firstFrame"], retry_of=job.id))
 
     assert sent(world, again)["input"] == sent(world, job)["input"]
+
+
+def test_a_retry_has_an_image_of_its_own_which_outlives_the_first_job(world: World) -> None:
+    job, *_ = world.generate(request(DATA))
+    again, *_ = world.generate(request(job.request["parameters"]["firstFrame"], retry_of=job.id))
+    first, second = (sent(world, one)["input"]["image"]["s3Key"] for one in (job, again))
+    world.media.delete([first])
+
+    assert str(again.id) in second
+    assert _sent(sent(world, again), world.media)["input"]["image"] == DATA
+
+
+def test_an_image_that_is_gone_is_not_sent_as_an_address_of_nothing(world: World) -> None:
+    job, *_ = world.generate(request(DATA))
+    world.media.objects.clear()
+    with pytest.raises(NotFound):
+        _sent(sent(world, job), world.media)
+
+
+def test_images_of_refused_requests_are_removed_as_nobodys(world: World) -> None:
+    kept, *_ = world.generate(request(DATA))
+    world.sql("INSERT INTO vsl.account_settings (account_id, settings) VALUES (%s, '{\"maxUnfinishedJobs\": 1}')",
+              world.caller.account_id)  # fmt: skip
+    with pytest.raises(RateLimited):
+        world.generate(request(DATA))
+    assert len(world.media.objects) == 2
+
+    later = MemoryClock(world.clock.now() + timedelta(hours=3))
+    Orphans(world.records, world.media, later).remove()
+
+    assert list(world.media.objects) == [sent(world, kept)["input"]["image"]["s3Key"]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import UUID, uuid4
@@ -11,6 +12,7 @@ import pytest
 from shared.domain.errors import RateLimited
 from shared.domain.jobs import Caller
 from shared.domain.messages import CallAccepted, CallRejected, CallUnresolved
+from shared.domain.pace import FAILURES_TO_OPEN
 from shared.usecases.manage_accounts import act
 from tests.integration.inside import World
 from tests.memory import MemoryClock, MemoryKeys, MemoryQueue
@@ -137,3 +139,26 @@ def test_the_pace_is_learnt_from_what_an_accepted_call_says_is_left(world: World
 
     assert [verdict(world, ids) for ids in others] == ["go", "go", "wait"]
     assert world.sql("SELECT round(rate_per_second::numeric, 2) FROM vsl.provider_pace") == [(Decimal("0.10"),)]
+
+
+@pytest.mark.parametrize("code", ["image_unreadable", "image_missing"])
+def test_a_call_that_was_never_made_says_nothing_of_its_provider(world: World, other: Caller, code: str) -> None:
+    """Images that could not be read opened the breaker for every account."""
+    for _ in range(FAILURES_TO_OPEN + 1):
+        _, job_id, attempt_id = world.generate()
+        assert world.settler.claim_call(job_id, attempt_id)["verdict"] == "go"
+        world.settler.take(CallRejected(str(job_id), str(attempt_id), code, "x", code == "image_unreadable", 30))
+
+    _, job_id, attempt_id = replace(world, caller=other).generate()
+    assert world.settler.claim_call(job_id, attempt_id)["verdict"] == "go"
+
+
+def test_an_image_that_cannot_be_read_costs_no_try(world: World) -> None:
+    _, job_id, attempt_id = world.generate()
+    for _ in range(6):
+        world.settler.claim_call(job_id, attempt_id)
+        world.settler.take(CallRejected(str(job_id), str(attempt_id), "image_unreadable", "x", True, 30))
+        ((attempt_id,),) = world.sql(
+            "SELECT id FROM vsl.provider_attempts WHERE job_id = %s AND state = 'written'", job_id
+        )
+    assert world.sql("SELECT status, retry_count FROM vsl.jobs WHERE id = %s", job_id) == [("generating", 0)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -11,13 +12,14 @@ import psycopg
 import pytest
 
 from shared.domain.catalog import parse_catalog
-from shared.domain.errors import InvalidRequest
+from shared.domain.errors import InvalidRequest, TooLarge
 from shared.domain.row_limits import (
     DECODED_BYTES,
     METADATA_BYTES,
     MOST_SENTENCES,
     PARAMETERS_BYTES,
     bounded_record,
+    first_items,
     first_sentences,
     json_bytes,
 )
@@ -164,3 +166,19 @@ def _clip_of_junk(world: World) -> UUID:
         psycopg.types.json.Jsonb({"outputs": [{"key": "generated/x", "decoded": record}]}), job_id,
     )  # fmt: skip
     return job_id
+
+
+def test_a_row_that_would_be_too_large_is_an_error_of_ours_without_the_rows_words(world: World) -> None:
+    """1e308 has 6 bytes as JSON, and 309 in the row: what is sent is not always as large as what is kept."""
+    with pytest.raises(TooLarge) as refused:
+        world.generate(replace(_asked("secret"), metadata={"a": [1e308] * 1500}))
+    assert refused.value.__cause__ is None
+    assert "secret" not in str(refused.value)
+
+
+def test_long_lists_of_a_films_proof_are_cut_and_counted() -> None:
+    dark = [[n, n + 1] for n in range(5000)]
+    found = first_items({"ok": True, "black": dark, "clips": [{"silent": list(range(200))}]})
+    assert (len(found["black"]), found["blackCount"]) == (100, 5000)
+    assert (len(found["clips"][0]["silent"]), found["clips"][0]["silentCount"]) == (100, 200)
+    assert json_bytes(found) < 10_000

@@ -17,6 +17,7 @@ from shared.domain.jobs import Caller, Job
 from shared.usecases import reconcile
 from shared.usecases.reconcile import Sweep
 from tests.integration.inside import TURNS, World
+from tests.memory import MemoryQueue, MemoryView
 
 OLD = "UPDATE vsl.jobs SET check_at = now(), updated_at = now() - interval '2 minutes' WHERE id = ANY(%s)"
 
@@ -191,3 +192,39 @@ def test_two_sweeps_at_once_end_jobs_of_two_accounts(world: World, other: Caller
     assert world.sql("SELECT count(*) FROM vsl.jobs WHERE completed_at IS NULL") == [(0,)]
     reserved = "SELECT sum(reserved_usd) FROM vsl.budgets WHERE account_id = ANY(%s)"
     assert world.sql(reserved, [world.caller.account_id, other.account_id]) == [(0,)]
+
+
+def test_a_queue_that_is_down_fills_no_others_share(world: World) -> None:
+    class CompileDown(MemoryQueue):
+        def send(self, topic: str, messages: Any) -> Any:
+            if topic == "compile":
+                raise DependencyDown("The queue does not answer.")
+            return super().send(topic, messages)
+
+    half = replace(world, queue=CompileDown())
+    jobs = _waiting(world, 1)
+    with world.records.transaction() as tx:
+        job = tx.job_of_any_account(jobs[0])
+        assert job is not None
+        for topic in ["compile"] * 150 + ["inspect"] * 3:
+            tx.announce(job, topic, {"jobId": str(job.id)})
+
+    with pytest.raises(DependencyDown):
+        _sweep(half)
+
+    assert len(half.queue.of("inspect")) == 3
+
+
+def test_a_live_view_that_hangs_takes_no_time_from_the_queues(world: World) -> None:
+    jobs = _waiting(world, 20)
+    world.sql("UPDATE vsl.jobs SET deadline_at = now() - interval '1 s' WHERE id = ANY(%s)", jobs)
+    tried: list[str] = []
+
+    class Hanging(MemoryView):
+        def put(self, snapshot: Any) -> None:
+            tried.append(snapshot["jobId"])
+            raise DependencyDown("The live view does not answer.")
+
+    found = _sweep(replace(world, live=Hanging()))
+
+    assert (found["overdue"], len(tried)) == (20, 1)

@@ -14,7 +14,7 @@ from shared.usecases.control import cancel_job
 from shared.usecases.ending import end_job
 from shared.usecases.reconcile import Sweep
 from shared.usecases.turns import Turns
-from tests.integration.inside import World
+from tests.integration.inside import World, stored
 
 COMPILES = Turns("compile", 2)
 
@@ -198,3 +198,27 @@ def _is_free(world: World, account_id: UUID) -> bool:
     """A server's process ends a moment after its client."""
     with world.records.slot(account_id, "look", 1) as free:
         return free
+
+
+def test_paid_media_that_wait_for_their_turn_are_not_given_up_at_the_deadline(world: World) -> None:
+    """They waited behind the account's own uploads, and the job timed out with what it had paid for."""
+    job_id, attempt_id, provider_id = world.accepted()
+    world.sql("UPDATE vsl.jobs SET deadline_at = now() + interval '1 minute' WHERE id = %s", job_id)
+
+    world.settler.take(stored(job_id, attempt_id, provider_id))
+
+    assert world.sql("SELECT deadline_at > now() + interval '59 minutes' FROM vsl.jobs WHERE id = %s", job_id) == [
+        (True,)
+    ]
+
+
+def test_what_was_paid_for_goes_before_what_was_uploaded(world: World) -> None:
+    uploads = _jobs(world, world.caller, 3, "upload")
+    _, paid, _ = world.generate()
+    one = Turns("inspect", 1)
+    assert [_claim(world, job_id, one) for job_id in (*uploads, paid)] == [True, False, False, False]
+    world.queue.sent.clear()
+
+    _end(world, uploads[0])
+
+    assert _called(world) == [str(paid)]

@@ -135,7 +135,7 @@ def test_an_image_that_cannot_be_read_costs_no_call_and_is_reported_as_such() ->
 
     report = outside.call()
 
-    assert report == CallRejected(JOB, ATTEMPT, "dependency_down", "The bucket does not answer.", retryable=True)
+    assert report == CallRejected(JOB, ATTEMPT, "image_unreadable", "The bucket does not answer.", True, 30)
     assert outside.asked == []
 
 

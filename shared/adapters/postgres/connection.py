@@ -14,7 +14,7 @@ from psycopg.rows import dict_row
 
 from shared.adapters.clock import SystemClock
 from shared.adapters.postgres.transaction import PostgresTransaction
-from shared.domain.errors import DependencyDown
+from shared.domain.errors import DependencyDown, TooLarge
 from shared.ports import Clock, Transaction
 
 DATABASE_DOWN = "The database does not answer; nothing was recorded. Send the same request again."
@@ -58,6 +58,11 @@ class PostgresRecords:
                 yield PostgresTransaction(cursor)
         except _LOST as error:
             raise self._down() from error
+        except psycopg.errors.CheckViolation as error:
+            if error.diag.constraint_name != "jobs_bounded":
+                raise
+            # Without its cause: PostgreSQL quotes the row, and with it what a caller has sent.
+            raise TooLarge("This takes more than a job may keep: send less, or store it and name its s3Key.") from None
 
     @contextmanager
     def slot(self, account_id: UUID, name: str, most: int) -> Iterator[bool]:
@@ -67,8 +72,13 @@ class PostgresRecords:
         finally:
             # A connection that was lost has given its locks back.
             if taken is not None and self._connection is taken[0]:
-                with suppress(psycopg.OperationalError):
-                    taken[0].execute(f"SELECT pg_advisory_unlock({_SLOT})", taken[1])
+                self._give_back(*taken)
+
+    def _give_back(self, connection: psycopg.Connection[dict[str, Any]], key: Mapping[str, str]) -> None:
+        try:
+            connection.execute(f"SELECT pg_advisory_unlock({_SLOT})", key)
+        except psycopg.Error:
+            self.close()
 
     def _take_slot(self, account_id: UUID, name: str, most: int) -> _Slot | None:
         """An advisory lock of the session: it ends with the connection, and no transaction stays open for it."""

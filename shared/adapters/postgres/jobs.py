@@ -87,7 +87,9 @@ class JobRows(Rows):
         return [to_job(row) for row in rows]
 
     def move_job(self, job: Job, to: JobStatus, **changes: Any) -> Job | None:
-        finished = "completed_at = now(), lease_owner = NULL, lease_until = NULL, " if to.finished else ""
+        finished = (
+            "completed_at = now(), lease_owner = NULL, lease_until = NULL, waits_for = NULL, " if to.finished else ""
+        )
         row = self.one(
             f"UPDATE vsl.jobs SET {assignments(changes, JOB_COLUMNS)} {finished} status = %(_to)s, "
             f"version = version + 1, {_CHANGED}, started_at = coalesce(started_at, now()) "

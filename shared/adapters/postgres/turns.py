@@ -44,7 +44,8 @@ class TurnRows(Rows):
         rows = self.all(
             "UPDATE vsl.jobs j SET waits_for = NULL, check_at = now() + interval '60 seconds', checks = 0 FROM ("
             "SELECT id FROM vsl.jobs WHERE account_id = %(account)s AND waits_for = %(lane)s "
-            f"AND {_OPEN} ORDER BY created_at, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED) AS waiting "
+            f"AND {_OPEN} ORDER BY kind <> 'generate', created_at, id LIMIT %(limit)s "
+            "FOR UPDATE SKIP LOCKED) AS waiting "
             "WHERE j.id = waiting.id "
             "RETURNING j.id, j.account_id, j.kind, j.status, j.result ? 'incoming' AS has_incoming",
             {"account": account_id, "lane": lane, "limit": limit},
