@@ -137,13 +137,13 @@ class Eraser:
         """The user's label goes, jobs that run are stopped, and from now on they all answer that they are gone."""
         with self.records.transaction() as tx:
             texts, kept = tx.erase_script_texts(erasure)
+            scripts, last_form = tx.scripts_of_erased(erasure, ()), tx.last_form(erasure)
+            renamed = {**tx.rename_user(erasure), **texts}
+            erasure = tx.save_erasure(erasure.plus(renamed), self.clock.now() + HELD_FOR)
             running_ids = [job.id for job in tx.lock_jobs_to_erase(erasure, BATCH) if not job.status.finished]
         for job_id in running_ids:
             self._stop(job_id)
         with self.records.transaction() as tx:
-            scripts = tx.scripts_of_erased(erasure, ())
-            last_form = tx.last_form(erasure)
-            renamed = {**tx.rename_user(erasure), **texts}
             jobs = tx.lock_jobs_to_erase(erasure, BATCH)
             running = [job for job in jobs if not job.status.finished]
             for job in running:
@@ -152,7 +152,7 @@ class Eraser:
             ids = [job.id for job in jobs]
             tx.mark_erased(erasure, ids)
             waiting = erasure.waiting({"workers": tx.last_write(ids, WORKERS_DONE_AFTER), "forms": last_form})
-            marked = replace(waiting.plus(renamed), films=(*erasure.films, *films), scripts=kept)
+            marked = replace(waiting, films=(*erasure.films, *films), scripts=kept)
             held = tx.save_erasure(marked, self.clock.now() + HELD_FOR)
         for job in running:
             self._announce(job)

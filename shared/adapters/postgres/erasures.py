@@ -65,8 +65,17 @@ _SCRUBS: Mapping[str, str] = {
     "OR metadata <> '{}' OR s3_key IS NOT NULL OR error_message <> 'erased')",
 }
 _OF_USER = "WHERE account_id = %(account)s AND user_id = %(user)s"
+# A statement has its limit of time, and locks what it changes.
+_RENAMED_AT_ONCE = 5000
+
+
+def _renamed(table: str) -> str:
+    found = f"SELECT id FROM {table} {_OF_USER} LIMIT {_RENAMED_AT_ONCE}"
+    return f"UPDATE {table} SET user_id = %(nobody)s WHERE id IN ({found})"
+
+
 _RENAMES: Mapping[str, str] = {
-    "ledger": f"UPDATE vsl.cost_ledger SET user_id = %(nobody)s {_OF_USER}",
+    "ledger": _renamed("vsl.cost_ledger"),
     "budgets": f"WITH gone AS (DELETE FROM vsl.budgets {_OF_USER} RETURNING period, reserved_usd, spent_usd) "
     "INSERT INTO vsl.budgets AS b (account_id, user_id, period, reserved_usd, spent_usd) "
     "SELECT %(account)s, %(nobody)s, period, reserved_usd, spent_usd FROM gone "
@@ -91,7 +100,7 @@ _TEXTS: Mapping[str, str] = {
     "idempotencyKeys": "DELETE FROM vsl.idempotency_keys WHERE account_id = %(account)s "
     "AND route = 'POST /api/scripts' AND made = ANY(%(scripts)s::integer[]::text[])",
 }
-_RENAME_JOBS = f"UPDATE vsl.jobs SET user_id = %(nobody)s {_OF_USER}"
+_RENAME_JOBS = _renamed("vsl.jobs")
 _TO_ERASE = (
     "account_id = %(account)s AND ((id = %(job)s::uuid AND erased_at IS NULL) "
     "OR (user_id = %(nobody)s AND erasure_id IS DISTINCT FROM %(id)s) "
