@@ -13,6 +13,8 @@ from local.runtime.runtime_api import RESPONSE_LIMIT_BYTES, Outcome
 _DEADLINE_HEADER = "X-Amzn-Lambda-Deadline-Ms"
 _REQUEST_ID_HEADER = "X-Amzn-Lambda-Request-Id"
 _TRACE_HEADER = "X-Amzn-Trace-Id"
+# The event source of what a queue's worker is given; a claim is waited for, and has none.
+_QUEUE = b'"aws:sqs"'
 
 
 def invoke_application(runner: Runner) -> web.Application:
@@ -33,6 +35,7 @@ def invoke_application(runner: Runner) -> web.Application:
             request_id=request.headers.get(_REQUEST_ID_HEADER),
             deadline_ms=int(deadline) if deadline else None,
             trace_id=request.headers.get(_TRACE_HEADER),
+            in_background=_QUEUE in payload,
         )
         return _answer(outcome)
 

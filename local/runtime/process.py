@@ -19,6 +19,7 @@ from local.runtime.variables import environment_variables
 _STOP_SECONDS = 2.0
 _INIT_SECONDS = 10.0  # Lambda's limit, extended by the function's own timeout as its second try is
 _EXPIRY_MARGIN_SECONDS = 60.0
+_BACKGROUND_NICENESS = "5"
 
 
 class ExecutionEnvironment:
@@ -30,8 +31,10 @@ class ExecutionEnvironment:
         config: RuntimeConfig,
         api: RuntimeApi,
         log: CappedLog,
+        in_background: bool = False,
     ) -> None:
         self.function = function
+        self.in_background = in_background
         self.alive = False
         self.idle_since = time.monotonic()
         self._init_ms: float | None = None
@@ -114,6 +117,7 @@ class ExecutionEnvironment:
             scratch=self._scratch,
         )
         return await asyncio.create_subprocess_exec(
+            *(("nice", "-n", _BACKGROUND_NICENESS) if self.in_background else ()),
             str(config.python_executable),
             *("-m", "local.runtime.environment", str(os.getpid()), ports, function.handler),
             stdin=asyncio.subprocess.DEVNULL,

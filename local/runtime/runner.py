@@ -26,6 +26,13 @@ class _Pool:
     busy: set[ExecutionEnvironment] = field(default_factory=set)
     starting: int = 0
 
+    def latest_idle(self, in_background: bool) -> ExecutionEnvironment | None:
+        """Takes the one that was used last."""
+        found = next((one for one in reversed(self.idle) if one.in_background == in_background), None)
+        if found is not None:
+            self.idle.remove(found)
+        return found
+
 
 class Runner:
     """All environments of all functions. `invoke` is safe to call concurrently."""
@@ -58,15 +65,17 @@ class Runner:
         deadline_ms: int | None = None,
         trace_id: str | None = None,
         patience_seconds: float = 0,
+        in_background: bool = False,
     ) -> Outcome:
         """Runs the function on an event (JSON). Its timeout counts from when it is loaded; a caller's
-        `deadline_ms` (Unix time) that comes earlier wins. With patience a free environment is waited for.
+        `deadline_ms` (Unix time) that comes earlier wins. With patience a free environment is waited for. Work in the
+        background gives way to what somebody waits for: Lambda gives each environment processors of its own.
 
         Raises UnknownFunction, SourceUnavailable, Throttled.
         """
         function = await self._function(name)
         pool = self._pool(name)
-        environment = await self._admitted(pool, function, patience_seconds)
+        environment = await self._admitted(pool, function, patience_seconds, in_background)
         try:
             failure = await self._started(pool, environment)
             if failure is not None:
@@ -112,25 +121,26 @@ class Runner:
             self._pools[name] = _Pool(CappedLog(path, self._config.log_limit_bytes))
         return self._pools[name]
 
-    async def _admitted(self, pool: _Pool, function: FunctionConfig, patience_seconds: float) -> ExecutionEnvironment:
+    async def _admitted(
+        self, pool: _Pool, function: FunctionConfig, patience_seconds: float, in_background: bool
+    ) -> ExecutionEnvironment:
         give_up = time.monotonic() + patience_seconds
-        while (environment := self._claim(pool, function)) is None:
+        while (environment := self._claim(pool, function, in_background)) is None:
             if time.monotonic() >= give_up and len(pool.busy) >= self._limit(function):
                 raise Throttled(function.name)
             await asyncio.sleep(_ADMISSION_POLL_SECONDS)
         return environment
 
-    def _claim(self, pool: _Pool, function: FunctionConfig) -> ExecutionEnvironment | None:
+    def _claim(self, pool: _Pool, function: FunctionConfig, in_background: bool) -> ExecutionEnvironment | None:
         """None over the limit, or while enough are starting. Without an await in it, so that the limits hold."""
-        while pool.idle:
-            environment = pool.idle.pop()
+        while (environment := pool.latest_idle(in_background)) is not None:
             if environment.usable():
                 pool.busy.add(environment)
                 return environment
             self._retire(environment)
         if len(pool.busy) >= self._limit(function) or pool.starting >= self._config.max_starting:
             return None
-        environment = ExecutionEnvironment(function, self._config, self._api, pool.log)
+        environment = ExecutionEnvironment(function, self._config, self._api, pool.log, in_background)
         pool.busy.add(environment)
         pool.starting += 1
         return environment

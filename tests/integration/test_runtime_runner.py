@@ -40,6 +40,15 @@ def test_a_function_sees_lambda_and_nothing_of_the_machine(runtime: Runtime) -> 
     assert not set(os.environ) & set(environment) - {"PATH", "HOME", "LANG", "TMPDIR", "TZ", "PYTHONPATH"}
 
 
+def test_work_of_a_queue_gives_way_to_what_somebody_waits_for(runtime: Runtime) -> None:
+    records = {"Records": [{"eventSource": "aws:sqs"}]}
+    waited_for, of_a_queue = (
+        os.getpriority(os.PRIO_PROCESS, runtime.invoke("echo", {"do": "describe", **more}).json["pid"])
+        for more in ({}, records)
+    )
+    assert of_a_queue > waited_for
+
+
 def test_the_next_call_meets_the_same_process(runtime: Runtime) -> None:
     pids = {runtime.invoke("echo", {"do": "describe"}).json["pid"] for _ in range(3)}
     assert len(pids) == 1
