@@ -2,6 +2,7 @@
 # Makes .venv (and MiniStack's own environment), and installs again only when a requirements file has changed.
 # Quiet when there is nothing to do.
 set -euo pipefail
+trap 'exit 130' INT
 cd "$(dirname "$0")/.."
 
 ministack=.local/venv-ministack

@@ -56,8 +56,10 @@ class Command:
     def exit_code(self) -> int:
         """The recipe's, as a shell tells it: make answers 2 where the recipe ends before make hears of the signal."""
         code = self.process.wait(PATIENCE_SECONDS)
+        if code < 0:
+            return 128 - code
         recipe = re.search(r"^make: .* Error (\d+)$", (self.folder / "stderr").read_text(), re.MULTILINE)
-        return int(recipe[1]) if recipe else code if code >= 0 else 128 - code
+        return int(recipe[1]) if recipe else code
 
 
 def heed_interrupts() -> None:
