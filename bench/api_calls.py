@@ -51,7 +51,7 @@ class Api:
 
     @property
     def makers(self) -> Mapping[str, Callable[[], Call]]:
-        """What is measured, by name."""
+        """The calls that are measured, by name."""
         return {"status": self.status, "webhook": self.webhook, "generate": self.generate}
 
     def status(self) -> Call:

@@ -159,7 +159,7 @@ def measure(case: Case, store: Store, folder: Path) -> Iterator[Row]:
 
 
 def record_of(clip: Path) -> Mapping[str, Any] | None:
-    """What was found when the clip came in and was decoded, as its job's row keeps it: no part of a compile."""
+    """The facts of the decoded clip as its job's row keeps them; decoding is no part of a compile."""
     encoder = FfmpegEncoder(imageio_ffmpeg.get_ffmpeg_exe(), seconds_left=lambda: 600.0, should_stop=lambda: False)
     return bounded_record(look_through(encoder, clip).record)
 

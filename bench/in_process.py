@@ -19,7 +19,7 @@ WARM_CALLS = 3
 
 
 class Context:
-    """What awslambdaric hands to a handler, as far as ours look at it."""
+    """The part of awslambdaric's context that the handlers read."""
 
     function_name = memory_limit_in_mb = invoked_function_arn = "bench"
 

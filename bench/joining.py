@@ -162,7 +162,7 @@ def main(way: str, job: Job) -> None:
 
 
 def _cpu_seconds() -> float:
-    """Of this process, from its start, and of those it has started."""
+    """Processor time of this process and its children, in seconds from its start."""
     uses = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(use.ru_utime + use.ru_stime for use in uses)
 

@@ -110,11 +110,11 @@ def _plan(request: CompileRequest, caller: Caller) -> Response[str]:
 
 
 def _told(request: CompileRequest, caller: Caller, tell: Callable[[Any], dict[str, Any]]) -> Response[str]:
-    """What nothing is made for: at once, or as a job where a clip is to be fetched first or there is much to read."""
+    """Answer a plan or probe at once, or as a job where a clip must be fetched first or there is much to read."""
     once = once_of(request.at_home(bootstrap.media()))
     refuse_used_key(once, caller, records=bootstrap.records())
     if not request.at_home(bootstrap.media()).needs_fetching:
-        # What takes longer than a request may is told by a job.
+        # A plan that takes longer than a request may becomes a job.
         with suppress(OutOfTime), bootstrap.open_workplace(caller.account_id) as place:
             told = tell(place)
             keep_key(once, caller, records=bootstrap.records())

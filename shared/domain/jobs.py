@@ -192,7 +192,7 @@ class Job:
 
 
 class JobRef(Protocol):
-    """What a row that belongs to a job needs to know of it."""
+    """The part of a job that rows which belong to it need."""
 
     @property
     def id(self) -> UUID: ...

@@ -16,10 +16,10 @@ METADATA_BYTES = 16_000
 USER_AGENT_CHARACTERS = 500
 # A text that a model has written, a plan or a probe.
 RESULT_BYTES = 64_000
-# What was found when a clip was decoded.
+# The facts of a decoded clip.
 DECODED_BYTES = 48_000
 MOST_OUTPUTS = 100
-# Of one list of a film's proof, such as its dark stretches.
+# Entries of one list of a film's proof, such as its dark stretches.
 MOST_ITEMS = 100
 # Sentences of one list, such as why a plan refuses to copy.
 MOST_SENTENCES = 50
@@ -53,7 +53,7 @@ def _is_long(value: Any) -> bool:
 
 
 def bounded_record(record: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What was found when a clip was decoded, within `DECODED_BYTES`.
+    """The facts of a decoded clip, within `DECODED_BYTES`.
 
     Without the parts that a film can read from the clip again, if need be; None when not even the rest is small.
     """

@@ -13,7 +13,7 @@ from shared.domain.errors import Mistake
 
 MIB = 1024 * 1024
 MOST_FILES = 100
-# What an account's forms that are still good may bring in all.
+# Files and bytes that all open forms of an account may bring together.
 MOST_OPEN_FILES, MOST_OPEN_BYTES = 2000, 200 * 1024 * MIB
 FORM_LIFE = timedelta(minutes=60)
 # A file of the largest size that was begun in the form's last second may still be on its way.

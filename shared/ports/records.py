@@ -64,7 +64,7 @@ class Transaction(Erasures, Fetches, Scripts, Protocol):
         """The account's job."""
 
     def decoded_of(self, account_id: UUID, job_ids: Sequence[UUID]) -> Mapping[UUID, Mapping[str, Any] | None]:
-        """What was found when the clips of these jobs of the account were decoded."""
+        """The decoded facts of the clips that these jobs of the account made."""
 
     def compile_runs(self, strategy: str, limit: int) -> Sequence[tuple[float, float]]:
         """Seconds reckoned and seconds taken of the stage's last compiles, newest first."""
@@ -231,7 +231,7 @@ class Transaction(Erasures, Fetches, Scripts, Protocol):
 
     # sweeps
     def savepoint(self) -> AbstractContextManager[None]:
-        """What is done inside is undone alone when it raises."""
+        """A savepoint: an error undoes the statements inside it and no others."""
 
     def due_jobs(self, limit: int) -> Sequence[UUID]:
         """Unfinished jobs whose lease has expired, or whose message may be lost."""

@@ -76,7 +76,7 @@ class FilmMaker:
 
         A film that will take longer than the limit is left to the queue once that is known.
         """
-        # What a caller waits for takes none of the queue's workers, and no turn among those who do.
+        # A film that its caller waits for takes no worker of the queue and needs no turn.
         owner = f"{'compile' if limit_seconds is None else INLINE}:{uuid4()}"
         job = self._begin(job_id, owner)
         if job is None:
@@ -159,7 +159,7 @@ class FilmMaker:
         return shown_plan(job.request["sources"], planned, self.estimate(planned))
 
     def _kept(self, job: Job, told: dict[str, Any]) -> dict[str, Any]:
-        """What a job answers as its row keeps it: what is large lies in the bucket."""
+        """The result as the job's row keeps it: a large one lies in the bucket and is named."""
         if json_bytes(told) <= RESULT_BYTES:
             return told
         key = f"{compiled_folder(job.account_id, job.script_id, job.id)}/{job.kind}.json"

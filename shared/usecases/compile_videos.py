@@ -94,7 +94,7 @@ def may_run_inline(job: Job) -> bool:
 
 
 def files_of(request: CompileRequest, caller: Caller, media: MediaStore) -> Files:
-    """What lies under the keys that a request names; asked before its transaction, which must not wait for the bucket.
+    """The objects under the keys that a request names, read before its transaction, which must not wait for the bucket.
 
     Raises DependencyDown.
     """

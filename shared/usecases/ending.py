@@ -30,7 +30,7 @@ from shared.observability import (
 from shared.ports import Clock, Transaction
 from shared.usecases.turns import call_next
 
-# What has come is looked into, also where the account's other jobs go before it: paid media are not given up.
+# Time for media that have come to be inspected behind the account's other jobs: paid media are not given up.
 MEDIA_THERE = timedelta(hours=1)
 # How a call that waited for its job hears of its end. A failure that is not named here lies in the media it was given.
 ENDS: Mapping[tuple[JobStatus, str | None], type[ProductError]] = {

@@ -143,7 +143,7 @@ def present(view: Mapping[str, Any], media: MediaStore, now: datetime, *, in_lis
 
 
 def details_of(result: Mapping[str, Any], media: MediaStore) -> dict[str, Any]:
-    """What a plan or probe found, from the job's row or from the bucket. Raises NotFound."""
+    """The result of a plan or probe, from the job's row or from the bucket. Raises NotFound."""
     if "documentKey" not in result:
         return dict(result)
     found: dict[str, Any] = json.loads(media.read_text(result["documentKey"]))

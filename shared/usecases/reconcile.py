@@ -46,7 +46,7 @@ class _Rows(Generic[Key]):
 
 @dataclass(slots=True)
 class _Pass:
-    """What the parts of one sweep share: when its time is over, and whether the live view answers."""
+    """State shared by the parts of one sweep: when its time is over, and whether the live view answers."""
 
     until: float
     view_is_down: bool = False

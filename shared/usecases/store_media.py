@@ -147,7 +147,7 @@ def _fetch(
 
 
 def _stored(key: str, media: MediaStore) -> StoredOutput | None:
-    """What lies at the key; None unless the store has checked all of it against a hash."""
+    """The object at the key; None unless the store has checked all of it against a hash."""
     found = media.head(key)
     return StoredOutput(key, found.size_bytes, found.sha256, found.content_type) if found and found.sha256 else None
 

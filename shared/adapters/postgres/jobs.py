@@ -10,12 +10,12 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from shared.adapters.postgres.rows import JOB_COLUMNS, Rows, assignments, column_value, to_job
+from shared.adapters.postgres.rows import OPEN as _OPEN
 from shared.domain.jobs import Job, JobFilter, JobRef, JobStatus, iso, sources_of
 
 _COLUMNS = ", ".join(JOB_COLUMNS)
 _WRITTEN = tuple(name for name in JOB_COLUMNS if name != "updated_at")
-_OPEN = "status IN ('pending', 'generating', 'processing')"
-# What moves is not lost: the sweep starts anew with its patience.
+# A job that moves is not lost: the sweep starts to count anew.
 _CHANGED = "updated_at = now(), check_at = now() + interval '60 seconds', checks = 0"
 _INSERT = (
     f"INSERT INTO vsl.jobs ({', '.join(_WRITTEN)}) VALUES ({', '.join(f'%({n})s' for n in _WRITTEN)}) "

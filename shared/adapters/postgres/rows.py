@@ -15,6 +15,8 @@ from shared.domain.jobs import Attempt, AttemptState, Job, JobStatus
 from shared.domain.scripts import Script, SectionVideo
 
 JOB_COLUMNS = tuple(field.name for field in fields(Job))
+# Of jobs that have not ended.
+OPEN = "status IN ('pending', 'generating', 'processing')"
 ATTEMPT_COLUMNS = tuple(field.name for field in fields(Attempt))
 
 

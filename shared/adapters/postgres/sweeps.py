@@ -6,10 +6,10 @@ from collections.abc import Sequence, Set
 from uuid import UUID
 
 from shared.adapters.postgres.rows import JOB_COLUMNS, Rows, to_job
+from shared.adapters.postgres.rows import OPEN as _OPEN
 from shared.domain.jobs import Job, JobStatus, LeanJob
 
 _JOBS = ", ".join(JOB_COLUMNS)
-_OPEN = "status IN ('pending', 'generating', 'processing')"
 # A job that waits for a file to be uploaded is looked after less often: only the message of its arrival may be lost.
 _NOT_AWAITED = "(kind <> 'upload' OR result ? 'incoming' OR updated_at < now() - interval '10 minutes')"
 # One whose sources are still fetched goes on with their end.

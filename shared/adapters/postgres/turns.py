@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
+from shared.adapters.postgres.rows import OPEN as _OPEN
 from shared.adapters.postgres.rows import Rows
 from shared.domain.jobs import JobRef, JobStatus, Lane, LeanJob
 
-_OPEN = "status IN ('pending', 'generating', 'processing')"
 # Leases are owned by "<lane>:<uuid>".
 _AT_WORK = "lease_until > now() AND starts_with(lease_owner, %(lane)s || ':')"
 
