@@ -84,7 +84,7 @@ def wait_for_stack(layout: Layout, keeper: subprocess.Popen[bytes] | None) -> bo
     in_time = wait_until(settled, START_SECONDS, pause_seconds=0.05)
     if layout.stack_file.exists():
         return True
-    say(_why_not_up(layout) if in_time else f"{describe_step(layout)} `make down` gives it up.")
+    say(why_not_up(layout) if in_time else f"{describe_step(layout)} `make down` gives it up.")
     return False
 
 
@@ -134,7 +134,8 @@ def _has_ended(layout: Layout, keeper: subprocess.Popen[bytes] | None) -> bool:
     return (keeper is None or keeper.poll() is not None) and not is_alive(layout)
 
 
-def _why_not_up(layout: Layout) -> str:
+def why_not_up(layout: Layout) -> str:
+    """What ended a start, for its user."""
     status = read_json(layout.status_file)
     if failure := status.get("failure"):
         return explain(layout, failure)

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
+from uuid import uuid4
 
 from local.layout import Layout
 from local.supervisor import StackFailed
@@ -75,6 +76,7 @@ class Synthesis:
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+        shutil.rmtree(self.draft, ignore_errors=True)
         self.output.close()
 
     def is_done(self) -> bool:
@@ -93,8 +95,7 @@ class Synthesis:
             raise StackFailed(f"app.py failed:\n{self.output.read().decode(errors='replace').strip()[-3000:]}")
         if not (self.draft / "manifest.json").exists():
             raise StackFailed("app.py wrote no assembly where CDK_OUTDIR names it")
-        shutil.rmtree(self.directory, ignore_errors=True)
-        self.draft.rename(self.directory)
+        _publish(self.draft, self.directory)
         _forget_old(self.layout.assemblies, self.stage)
 
 
@@ -110,7 +111,7 @@ def synthesize(layout: Layout, stage: str) -> Assembly:
 def begin_synthesis(layout: Layout, stage: str) -> Synthesis:
     """Starts the CDK app, unless the cache has what it would write."""
     directory = layout.assemblies / f"{stage}-{_fingerprint(layout.root, stage)}"
-    draft = directory.with_name(f"{directory.name}.{os.getpid()}.new")
+    draft = directory.with_name(f"{directory.name}.{uuid4().hex}.new")
     output = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the synthesis
     cached = (directory / "manifest.json").exists()
     process = None if cached else _start_app(layout, stage, draft, output)
@@ -126,7 +127,6 @@ def _start_app(layout: Layout, stage: str, draft: Path, output: IO[bytes]) -> su
         "PATH": node_path(os.environ),
         "JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION": "1",
     }
-    shutil.rmtree(draft, ignore_errors=True)
     draft.parent.mkdir(parents=True, exist_ok=True)
     return subprocess.Popen(
         [sys.executable, "app.py"],
@@ -193,6 +193,16 @@ def _deploy_order(directory: Path) -> tuple[str, ...]:
     for name in artifacts:
         visit(name)
     return tuple(ordered)
+
+
+def _publish(draft: Path, directory: Path) -> None:
+    """Gives the draft its name, unless another process was first: that one's may be in use already, and is the same."""
+    try:
+        draft.rename(directory)
+    except OSError:
+        if not (directory / "manifest.json").exists():
+            raise
+        shutil.rmtree(draft)
 
 
 def _forget_old(assemblies: Path, stage: str) -> None:

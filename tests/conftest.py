@@ -16,6 +16,7 @@ from xdist.scheduler import LoadFileScheduling
 from local import commands
 from local.layout import Layout, find_layout, read_json
 from local.media_provider import SETTING, TOKEN_VARIABLE
+from local.starting import why_not_up
 from tests.sample_media import PRESENT, SHELF
 
 collect_ignore_glob = [] if PRESENT else ["**/test_*sample_media.py"]
@@ -54,7 +55,8 @@ def stack(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
     for name in (SETTING, TOKEN_VARIABLE):
         os.environ.pop(name, None)  # no test may spend money at the real provider
     if commands.up(layout, with_parent=True) != 0:
-        pytest.fail(f"the local stack did not come up; its logs are in {layout.logs}", pytrace=False)
+        reason = why_not_up(layout)
+        pytest.fail(f"the local stack did not come up; its logs are in {layout.logs}\n{reason}", pytrace=False)
     yield {**read_json(layout.stack_file), "stateDir": str(state)}
     failed = request.session.testsfailed > 0
     assert (commands.down if failed else commands.clean)(layout) == 0

@@ -233,7 +233,9 @@ class Observed:
                 self.let_time_pass(job)
             self.sweep()
             time.sleep(1)
-        return [self.job(job)["status"] for job in job_ids]
+        ended = [self.job(job) for job in job_ids]
+        print(*ended, sep="\n")  # which a test that expected otherwise shows
+        return [job["status"] for job in ended]
 
     @cached_property
     def _database(self) -> KeptConnection:

@@ -23,6 +23,8 @@ ROOT = find_layout().root
 STARTING = "starting PostgreSQL, Redis, S3 and the provider"
 RUNNING = "starting the AWS services and the functions' runner"
 DEPLOYING = "deploying the template"
+_NUMBERS = {"Interrupt": signal.SIGINT, "Terminated": signal.SIGTERM, "Hangup": signal.SIGHUP}
+"""By make's word for how a recipe was killed."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +56,16 @@ class Command:
         os.killpg(self.process.pid, number)
 
     def exit_code(self) -> int:
-        """The recipe's, as a shell tells it: make answers 2 where the recipe ends before make hears of the signal."""
+        """The recipe's, as a shell tells it: make itself answers 2 where the recipe ends before make hears of
+        the signal."""
         code = self.process.wait(PATIENCE_SECONDS)
         if code < 0:
             return 128 - code
-        recipe = re.search(r"^make: .* Error (\d+)$", (self.folder / "stderr").read_text(), re.MULTILINE)
-        return int(recipe[1]) if recipe else code
+        told = (self.folder / "stderr").read_text()
+        if recipe := re.search(r"^make: .* Error (\d+)$", told, re.MULTILINE):
+            return int(recipe[1])
+        killed = re.search(r"^make: \*\*\* \[.*\] (Interrupt|Terminated|Hangup)$", told, re.MULTILINE)
+        return 128 + _NUMBERS[killed[1]] if killed else code
 
 
 def heed_interrupts() -> None:

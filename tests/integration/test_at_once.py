@@ -11,7 +11,7 @@ from uuid import UUID
 
 import pytest
 
-from shared.domain.errors import Conflict
+from shared.domain.errors import Conflict, NotFound
 from shared.domain.jobs import JobStatus
 from shared.domain.messages import PredictionSeen
 from shared.usecases.clips import Seen
@@ -40,7 +40,7 @@ def at_once(world: World, acts: Sequence[Act]) -> list[Any]:
             barrier.wait()
             try:
                 return acts[number % len(acts)](other)
-            except Conflict as refused:
+            except (Conflict, NotFound) as refused:
                 return refused
 
     with ThreadPoolExecutor(THREADS) as pool:

@@ -28,7 +28,7 @@ from local.runtime.config import RuntimeConfig
 from local.stack import Stack, runtime_configuration
 from local.storage import Storage
 from local.supervisor import Part, StackFailed, Supervisor
-from local.synth import Assembly
+from local.synth import Assembly, begin_synthesis
 
 BUCKET = "vsl-local-media"
 CORS = {"CorsRules": [{"AllowedMethods": ["GET"], "AllowedOrigins": ["http://localhost:3000"]}]}
@@ -293,3 +293,18 @@ def assembly(layout: Layout, template: Mapping[str, Any] = TEMPLATE) -> Assembly
     folder.mkdir(exist_ok=True)
     (folder / "media.template.json").write_text(json.dumps(template))
     return Assembly(directory=folder, stacks=("media",))
+
+
+def test_the_same_synthesis_at_once_leaves_the_first_ones_assembly(tmp_path: Path) -> None:
+    """A stack that was faster reads it already."""
+    app = "import os, pathlib\nplace = pathlib.Path(os.environ['CDK_OUTDIR'])\nplace.mkdir()\n"
+    (tmp_path / "app.py").write_text(f"{app}(place / 'manifest.json').write_text('{{\"artifacts\": {{}}}}')\n")
+    (tmp_path / "cdk.json").write_text("{}")
+    layout = Layout(root=tmp_path, state=tmp_path / "state")
+
+    with begin_synthesis(layout, "local") as one, begin_synthesis(layout, "local") as other:
+        read = (one.result().directory / "manifest.json").stat()
+        kept = (other.result().directory / "manifest.json").stat()
+
+    assert kept.st_ino == read.st_ino
+    assert [place.name for place in layout.assemblies.iterdir()] == [one.directory.name]
