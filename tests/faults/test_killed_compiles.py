@@ -18,6 +18,7 @@ from tests.faults.observing import Observed, wait_for
 from tests.footage import clip
 
 PICTURES = 48
+UNDER_WAY = "SELECT id::text FROM vsl.jobs WHERE kind = 'compile' AND status = 'processing'"
 # Filler makes a clip as large as one likes and costs next to nothing to decode.
 LARGE = ("-x264-params", "nal-hrd=cbr:filler=1", "-g", "24",
          "-b:v", "100M", "-minrate", "100M", "-maxrate", "100M", "-bufsize", "50M")  # fmt: skip
@@ -44,6 +45,12 @@ def rewrapped(stack: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -
         for number in range(2)
     ]
     return [{"s3Key": bring(api, path)} for path in paths]
+
+
+@pytest.fixture(autouse=True)
+def no_other_film(observed: Observed) -> None:
+    """One that an earlier test left under way would be taken for the test's own."""
+    observed.end(*(row["id"] for row in observed.rows(UNDER_WAY)))
 
 
 @pytest.fixture
@@ -128,7 +135,7 @@ def test_a_copy_killed_while_a_clip_is_rewrapped_is_made_again(
 
 
 def running(observed: Observed) -> str:
-    rows = observed.rows("SELECT id::text FROM vsl.jobs WHERE kind = 'compile' AND status = 'processing'")
+    rows = observed.rows(UNDER_WAY)
     return str(rows[0]["id"]) if rows else ""
 
 
