@@ -25,6 +25,7 @@ def main(arguments: list[str]) -> NoReturn:
     signal.signal(signal.SIGTERM, _raise_terminated)
     world.die_with_parent(parent_pid, signal.SIGTERM)
     world.adopt_orphans()
+    world.weigh_session()
     # It has the function's environment; the function hides its own where it starts FFmpeg.
     world.hide_environment()
     if world.enforcement() == "landlock":

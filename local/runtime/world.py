@@ -9,6 +9,8 @@ import os
 import signal
 import sys
 from collections.abc import Collection
+from contextlib import suppress
+from pathlib import Path
 from typing import Literal
 
 Enforcement = Literal["landlock", "python-only"]
@@ -70,6 +72,16 @@ def hide_environment() -> None:
 def adopt_orphans() -> None:
     """Descendants whose own parent ends become children of this process, so that it can end them."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def weigh_session() -> None:
+    """Gives the session that this process leads its own niceness.
+
+    Where sessions are scheduled as wholes, that of one process counts only among those of its session (sched(7), "The
+    autogroup feature").
+    """
+    with suppress(OSError):  # a kernel without it
+        Path("/proc/self/autogroup").write_text(str(os.nice(0)))
 
 
 def _audit_connects(ports: frozenset[int]) -> None:

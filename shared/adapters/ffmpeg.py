@@ -156,9 +156,10 @@ class FfmpegEncoder:
             command = [self._ffmpeg, *told.arguments, *arguments]
 
             def start() -> subprocess.Popen[bytes]:
+                # A group that is ended as one, in this session: schedulers may weigh sessions as wholes (sched(7)).
                 return subprocess.Popen(
                     command, stdin=subprocess.PIPE if stream else subprocess.DEVNULL,
-                    stdout=subprocess.PIPE if takes else out, stderr=log, cwd=folder, env={}, start_new_session=True,
+                    stdout=subprocess.PIPE if takes else out, stderr=log, cwd=folder, env={}, process_group=0,
                     close_fds=True, umask=0o077,
                 )  # fmt: skip
 

@@ -24,11 +24,14 @@ class FilmInputs:
     ) -> None:
         self._folder, self._check, self._name = place.folder, place.check, name
         self._sources, self._reads = sources, reads
+        # By clip, the first one that is the same object: each object is fetched once.
+        firsts: dict[str, int] = {}
+        self._first = [firsts.setdefault(source.stored.key, number) for number, source in enumerate(sources)]
         self._files: dict[int, Path] = {}
 
     def of(self, number: int) -> MediaInput:
         """One clip. Raises BadMedia `too_large` where it has to be a file and there is no room; DependencyDown."""
-        if number not in self._files:
+        if self._first[number] not in self._files:
             pieces = one_pass(self._sources[number], self._reads[number])
             if pieces is not None:
                 return ObjectStream(self._sources[number], pieces)
@@ -36,8 +39,8 @@ class FilmInputs:
 
     def files(self, numbers: Iterable[int]) -> list[Path]:
         """Clips as files, each fetched once. Raises as `of` does."""
-        wanted = list(numbers)
-        missing = [number for number in wanted if number not in self._files]
+        wanted = [self._first[number] for number in numbers]
+        missing = [number for number in dict.fromkeys(wanted) if number not in self._files]
         _check_room(sum(self._sources[number].size_bytes for number in missing), self._folder)
         self._files |= {number: self._fetch(number) for number in missing}
         return [self._files[number] for number in wanted]

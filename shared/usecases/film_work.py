@@ -45,6 +45,8 @@ class FilmWork:
         self._media, self._clock, self._place, self._tell, self._work = media, clock, place, tell, work
         self._spent = {"download": 0.0, "ffmpeg": 0.0, "upload": 0.0}
         self._says_how_long = True
+        # By object, what FFmpeg reads of it.
+        self._facts: dict[str, MediaFacts] = {}
         # By clip, what decoding it found: `black` and `silent` stretches.
         self._decoded: dict[int, Mapping[str, Any]] = {}
         self._progress = Progress(place.check, lambda share: tell("processing", 20 + int(share * 70)))
@@ -77,8 +79,13 @@ class FilmWork:
             raise
 
     def _looked_at(self) -> tuple[list[ObjectSource], Reads]:
-        sources = side_by_side(self._open, self._work.sources)
-        reads = read_clips(sources, [_heads_of(source) for source in self._work.sources])
+        """A clip that is named several times is opened and read once."""
+        named = {source["key"]: source for source in self._work.sources}
+        opened = dict(zip(named, side_by_side(self._open, named.values()), strict=True))
+        read_once = read_clips([*opened.values()], [_heads_of(source) for source in named.values()])
+        read = dict(zip(named, read_once, strict=True))
+        keys = [source["key"] for source in self._work.sources]
+        sources, reads = [opened[key] for key in keys], [read[key] for key in keys]
         for number, read in enumerate(reads):
             if isinstance(read, Clip) and read.encrypted:
                 raise of_clip(number, encrypted())
@@ -93,11 +100,13 @@ class FilmWork:
 
     def _probed(self, number: int, inputs: FilmInputs) -> MediaFacts:
         """Raises BadMedia naming the clip; also where FFmpeg reads fewer pictures than its index has."""
-        try:
-            facts = self._timed("ffmpeg", lambda: self._place.encoder.probe(inputs.of(number), inputs.streams(number)))
-        except BadMedia as error:
-            raise of_clip(number, error) from error
-        read = inputs.read(number)
+        key = self._work.sources[number]["key"]
+        if key not in self._facts:
+            self._facts[key] = self._probed_once(number, inputs)
+        return self._facts[key]
+
+    def _probed_once(self, number: int, inputs: FilmInputs) -> MediaFacts:
+        facts, read = self._read_as(self._place.encoder.probe, number, inputs), inputs.read(number)
         times = read.picture.times if isinstance(read, Clip) and read.picture else None
         # Of an edit list of several parts FFmpeg leaves frames out: that is told of the list, not of the file.
         stored = times.shown if times is not None and not times.odd_edits else 0
@@ -130,14 +139,12 @@ class FilmWork:
         clips = [probe.clip for probe in planned.probes if probe.clip is not None]
         encoder, inputs = self._place.encoder, planned.inputs
         read = encoder.probe if payloads_needed(clips) else encoder.verify
-        probes = list(planned.probes)
+        probes, found = list(planned.probes), dict[str, MediaFacts]()
         for number, probe in enumerate(probes):
             if self._was_decoded(number, planned.sources[number]):
                 continue
-            try:
-                facts = self._timed("ffmpeg", partial(read, inputs.of(number), inputs.streams(number)))
-            except BadMedia as error:
-                raise of_clip(number, error) from error
+            key = planned.sources[number].stored.key
+            found[key] = facts = found.get(key) or self._read_as(read, number, inputs)
             self._decoded[number] = decoded_of(facts)
             probes[number] = replace(probe, shown=shown_by_ffmpeg(facts))
         if not any(probe.disagreement for probe in probes):
@@ -145,6 +152,13 @@ class FilmWork:
         probes = [replace(probe, facts=self._probed(number, inputs)) for number, probe in enumerate(probes)]
         self._says_how_long = False
         return replace(planned, probes=probes, plan=plan_film(probes, self._work.wishes))
+
+    def _read_as(self, read: Callable[..., MediaFacts], number: int, inputs: FilmInputs) -> MediaFacts:
+        """What FFmpeg finds in a clip. Raises BadMedia naming it."""
+        try:
+            return self._timed("ffmpeg", partial(read, inputs.of(number), inputs.streams(number)))
+        except BadMedia as error:
+            raise of_clip(number, error) from error
 
     def _brought_together(self, planned: Planned) -> Together | None:
         """The clips as they can be spliced; None where what was made of them does not fit together."""

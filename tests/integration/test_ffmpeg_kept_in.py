@@ -71,18 +71,20 @@ def test_it_is_ended_five_seconds_before_the_deadline(tmp_path: Path) -> None:
 def test_nothing_of_our_environment_reaches_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not for children")
-    pid, mask, environments = tmp_path / "pid", tmp_path / "mask", list[bytes]()
+    pid, mask, environments, sessions = tmp_path / "pid", tmp_path / "mask", list[bytes](), list[int]()
     program = pretender(tmp_path, f"umask > {mask}; echo $$ > {pid}.new; mv {pid}.new {pid}; sleep 600")
 
     def look() -> bool:
         if pid.exists():
             environments.append(Path(f"/proc/{int(pid.read_text())}/environ").read_bytes())
+            sessions.append(os.getsid(int(pid.read_text())))
         return bool(environments)
 
     (tmp_path / "clip-0.mp4").write_bytes(b"x")
     with pytest.raises(Conflict):
         FfmpegEncoder(program, should_stop=look, seconds_left=lambda: 60).probe(tmp_path / "clip-0.mp4")
     assert (environments, mask.read_text()) == ([b""], "0077\n")
+    assert sessions == [os.getsid(0)]  # whose share of the processors it has
 
 
 # As an ordinary user, as whom Lambda runs functions: root reads every process. Changing the user hides a process as

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -40,3 +41,31 @@ def test_files_that_do_not_fit_the_workplace_are_refused_unfetched(
     assert refused.value.code == "too_large"
     assert list(folder.iterdir()) == []
     assert list(media.objects) == ["clip"]
+
+
+class CountingMedia(MemoryMedia):
+    """Counts the bytes that are read of each object."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes_read: Counter[str] = Counter()
+
+    def read(self, key: str, offset: int, length: int, etag: str) -> bytes:
+        data = super().read(key, offset, length, etag)
+        self.bytes_read[key] += len(data)
+        return data
+
+
+@pytest.mark.parametrize("wishes", [Wishes(), Wishes(reencode=True)], ids=["joined", "encoded"])
+def test_a_clip_that_is_named_often_is_read_as_one_named_once(tmp_path: Path, wishes: Wishes) -> None:
+    body = clip(tmp_path / "clip.mp4").read_bytes()
+
+    def read_for(times: int) -> int:
+        media, folder = CountingMedia(), tmp_path / f"workplace-{times}"
+        folder.mkdir(mode=0o700)
+        media.put("clip", body, "video/mp4")
+        place, named = Place(folder, encoder(), lambda: None), Work([{"key": "clip"}] * times, wishes, key="film")
+        FilmWork(media, SystemClock(), place, lambda *_: None, named).plan()
+        return media.bytes_read["clip"]
+
+    assert read_for(7) == read_for(1) > 0
