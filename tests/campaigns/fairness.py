@@ -62,6 +62,8 @@ class Flood:
         self.script = _approved(api, folder)
         self.job = api.generate("[seconds=1] flood")
         self.over = threading.Event()
+        for method, path, body, headers in self._routes():  # warm, as a flood that lasts is
+            self.api.call(method, path, body, headers)
 
     @contextmanager
     def going_on(self) -> Iterator[None]:
