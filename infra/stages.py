@@ -61,6 +61,11 @@ class Stage:
     waiters_of_account: int = 20
     waiters_of_stage: int = 100
     log_days: int = 30
+    # Each stage has a range of its own, so that two can be joined. A subnet has 1,019 addresses of 65,536: an inside
+    # function takes none of its own, and what a third zone needs is kept free behind the two in use.
+    vpc_cidr: str = "10.0.0.0/16"
+    subnet_mask: int = 22
+    reserved_zones: int = 1
     database_min_capacity: float = 0.5
     database_max_capacity: float = 4
     queues: dict[str, QueueNumbers] = field(
@@ -80,6 +85,14 @@ class Stage:
         """Bucket names are global: another account's stage sets a suffix."""
         return f"vsl-{self.name}-media{self.bucket_suffix}"
 
+    @property
+    def jobs_table(self) -> str:
+        return f"vsl-{self.name}-realtime-jobs"
+
+    @property
+    def api_keys_table(self) -> str:
+        return f"vsl-{self.name}-api-keys"
+
 
 _DEV = Stage(name="dev", cors_origins=("http://localhost:3000",))
 _LOCAL_QUEUES = {
@@ -93,10 +106,14 @@ _LOCAL_QUEUES = {
 }
 STAGES = {
     "dev": _DEV,
-    "staging": replace(_DEV, name="staging", cors_origins=("https://staging.example.com",), keeps_data=True),
-    "homolog": replace(_DEV, name="homolog", cors_origins=("https://homolog.example.com",), keeps_data=True),
+    "staging": replace(
+        _DEV, name="staging", cors_origins=("https://staging.example.com",), keeps_data=True, vpc_cidr="10.1.0.0/16",
+    ),
+    "homolog": replace(
+        _DEV, name="homolog", cors_origins=("https://homolog.example.com",), keeps_data=True, vpc_cidr="10.2.0.0/16",
+    ),
     "prod": replace(
-        _DEV, name="prod", cors_origins=("https://example.com",), keeps_data=True, log_days=365,
+        _DEV, name="prod", vpc_cidr="10.3.0.0/16", cors_origins=("https://example.com",), keeps_data=True, log_days=365,
         throttle_per_second=500, throttle_burst=1000, database_min_capacity=1, database_max_capacity=16,
     ),
     "local": replace(

@@ -205,8 +205,9 @@ def test_only_actions_without_resources_are_allowed_on_everything(templates: Tem
     assert PROMISES[name].inside == any(action.startswith("ec2:") for action in wide)
 
 
-def test_every_policy_belongs_to_a_function(templates: Templates) -> None:
+def test_every_policy_belongs_to_a_function_or_to_the_flow_log(templates: Templates) -> None:
     roles = {templates.function(name)["Role"].removesuffix(".Arn") for name in PROMISES}
+    roles |= {log["DeliverLogsPermissionArn"].removesuffix(".Arn") for log in templates.all("AWS::EC2::FlowLog").values()}
 
     assert {role for policy in templates.all("AWS::IAM::Policy").values() for role in policy["Roles"]} <= roles
     assert not [role for role in templates.all("AWS::IAM::Role").values() if role.get("Policies")]
