@@ -68,6 +68,9 @@ class Stage:
     reserved_zones: int = 1
     database_min_capacity: float = 0.5
     database_max_capacity: float = 4
+    # The least ElastiCache allows are 1 GB and 1,000 units: a unit is about one read of a kilobyte.
+    cache_max_gb: int = 1
+    cache_max_ecpu_per_second: int = 2_000
     queues: dict[str, QueueNumbers] = field(
         default_factory=lambda: {
             "calls": QueueNumbers(max_concurrency=20),
@@ -115,6 +118,7 @@ STAGES = {
     "prod": replace(
         _DEV, name="prod", vpc_cidr="10.3.0.0/16", cors_origins=("https://example.com",), keeps_data=True, log_days=365,
         throttle_per_second=500, throttle_burst=1000, database_min_capacity=1, database_max_capacity=16,
+        cache_max_gb=5, cache_max_ecpu_per_second=20_000,
     ),
     "local": replace(
         _DEV, name="local", cors_origins=("http://localhost:3000", "http://127.0.0.1:3000"), is_local=True,

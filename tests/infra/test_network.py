@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from infra.stages import STAGES
+from infra.cache_user import access_string
+from infra.stages import STAGES, Stage
 from tests.infra.templates import Properties, Templates, listed
 
 ACCOUNT = "AWS::AccountId"
@@ -82,6 +83,42 @@ def test_in_aws_nothing_goes_out_from_what_only_answers(dev: Templates, descript
 
     # The rule that CloudFormation needs in the place of none: to one address that is nobody's.
     assert [rule["CidrIp"] for rule in group["SecurityGroupEgress"]] == ["255.255.255.255/32"]
+
+
+def test_in_aws_the_cache_has_one_user_who_logs_in_by_iam_with_the_adapters_rights(dev: Templates) -> None:
+    (cache,) = dev.all("AWS::ElastiCache::ServerlessCache").values()
+    ((group_name, group),) = dev.all("AWS::ElastiCache::UserGroup").items()
+    ((user_name, user),) = dev.all("AWS::ElastiCache::User").items()
+
+    assert (cache["UserGroupId"], group["UserIds"]) == (group_name, [user_name])
+    assert user["AuthenticationMode"] == {"Type": "iam"}
+    # ElastiCache takes a token only for a user whose name is its id.
+    assert (user["UserName"], user["AccessString"]) == (user["UserId"], access_string())
+
+
+def test_in_aws_the_caches_address_names_the_user_and_the_cache_that_a_token_is_for(dev: Templates) -> None:
+    (cache,) = dev.all("AWS::ElastiCache::ServerlessCache").values()
+    (user,) = dev.all("AWS::ElastiCache::User").values()
+    (address,) = (p["Value"] for p in dev.all("AWS::SSM::Parameter").values() if p["Name"] == "/vsl/dev/redis-url")
+
+    assert address.startswith(f"rediss://{user['UserId']}@")
+    assert address.endswith(f":6379?cache={cache['ServerlessCacheName']}")
+
+
+@pytest.mark.parametrize("stage", [stage for stage in STAGES.values() if not stage.is_local], ids=lambda s: s.name)
+def test_a_stages_cache_has_limits_that_elasticache_takes(stage: Stage) -> None:
+    assert 1 <= stage.cache_max_gb <= 5_000
+    assert 1_000 <= stage.cache_max_ecpu_per_second <= 15_000_000
+
+
+def test_in_aws_the_cache_costs_no_more_than_its_stage_says(dev: Templates) -> None:
+    (cache,) = dev.all("AWS::ElastiCache::ServerlessCache").values()
+    stage = STAGES["dev"]
+
+    assert cache["CacheUsageLimits"] == {
+        "DataStorage": {"Maximum": stage.cache_max_gb, "Unit": "GB"},
+        "ECPUPerSecond": {"Maximum": stage.cache_max_ecpu_per_second},
+    }
 
 
 def _policy(templates: Templates, service: str) -> list[dict[str, Any]]:
