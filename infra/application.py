@@ -27,6 +27,6 @@ def build_stage(app: App, stage: Stage) -> ServiceStack:
     media = MediaStack(app, f"{prefix}-media", stage, **options())
     service = ServiceStack(app, f"{prefix}-service", stage, network, data, media, **options())
     if not stage.is_local:
-        acknowledge_findings(network, data, media, service)
+        acknowledge_findings(data, media, service)
         ObservabilityStack(app, f"{prefix}-observability", stage, service, **options())
     return service

@@ -61,8 +61,16 @@ class Stage:
     waiters_of_account: int = 20
     waiters_of_stage: int = 100
     log_days: int = 30
+    # Each stage has a range of its own, so that two can be joined. A subnet has 1,019 addresses of 65,536: an inside
+    # function takes none of its own, and what a third zone needs is kept free behind the two in use.
+    vpc_cidr: str = "10.0.0.0/16"
+    subnet_mask: int = 22
+    reserved_zones: int = 1
     database_min_capacity: float = 0.5
     database_max_capacity: float = 4
+    # The least ElastiCache allows are 1 GB and 1,000 units: a unit is about one read of a kilobyte.
+    cache_max_gb: int = 1
+    cache_max_ecpu_per_second: int = 2_000
     queues: dict[str, QueueNumbers] = field(
         default_factory=lambda: {
             "calls": QueueNumbers(max_concurrency=20),
@@ -80,6 +88,14 @@ class Stage:
         """Bucket names are global: another account's stage sets a suffix."""
         return f"vsl-{self.name}-media{self.bucket_suffix}"
 
+    @property
+    def jobs_table(self) -> str:
+        return f"vsl-{self.name}-realtime-jobs"
+
+    @property
+    def api_keys_table(self) -> str:
+        return f"vsl-{self.name}-api-keys"
+
 
 _DEV = Stage(name="dev", cors_origins=("http://localhost:3000",))
 _LOCAL_QUEUES = {
@@ -93,11 +109,16 @@ _LOCAL_QUEUES = {
 }
 STAGES = {
     "dev": _DEV,
-    "staging": replace(_DEV, name="staging", cors_origins=("https://staging.example.com",), keeps_data=True),
-    "homolog": replace(_DEV, name="homolog", cors_origins=("https://homolog.example.com",), keeps_data=True),
+    "staging": replace(
+        _DEV, name="staging", cors_origins=("https://staging.example.com",), keeps_data=True, vpc_cidr="10.1.0.0/16",
+    ),
+    "homolog": replace(
+        _DEV, name="homolog", cors_origins=("https://homolog.example.com",), keeps_data=True, vpc_cidr="10.2.0.0/16",
+    ),
     "prod": replace(
-        _DEV, name="prod", cors_origins=("https://example.com",), keeps_data=True, log_days=365,
+        _DEV, name="prod", vpc_cidr="10.3.0.0/16", cors_origins=("https://example.com",), keeps_data=True, log_days=365,
         throttle_per_second=500, throttle_burst=1000, database_min_capacity=1, database_max_capacity=16,
+        cache_max_gb=5, cache_max_ecpu_per_second=20_000,
     ),
     "local": replace(
         _DEV, name="local", cors_origins=("http://localhost:3000", "http://127.0.0.1:3000"), is_local=True,

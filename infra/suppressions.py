@@ -11,12 +11,8 @@ from infra.constructs.function import ProductFunction
 from infra.stacks.api import PUBLIC_ROUTES
 from infra.stacks.data import DataStack
 from infra.stacks.media import MediaStack
-from infra.stacks.network import NetworkStack
 from infra.stacks.service import ServiceStack
 
-NETWORK = {
-    "AwsSolutions::AwsSolutions-VPC7": "Isolated subnets: nothing enters, and nothing leaves but to AWS's endpoints.",
-}
 DATABASE = {
     "AwsSolutions::AwsSolutions-RDS10": "Deletion protection follows keeps_data: a dev stage can be taken down.",
 }
@@ -96,9 +92,8 @@ SECRETS = {
 SETTLE_CALLERS = ("call_provider", "store_media", "fetch_source")
 
 
-def acknowledge_findings(network: NetworkStack, data: DataStack, media: MediaStack, service: ServiceStack) -> None:
+def acknowledge_findings(data: DataStack, media: MediaStack, service: ServiceStack) -> None:
     """Marks the accepted findings; a new one fails tests/infra/test_nag.py."""
-    _accept(network.vpc, NETWORK)
     if data.cluster is not None:
         _accept(data.cluster.node.find_child("Resource"), DATABASE)
         _accept(data.cluster.node.find_child("Secret"), DATABASE_SECRET)

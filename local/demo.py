@@ -17,6 +17,7 @@ from uuid import uuid4
 import imageio_ffmpeg
 
 from local.interrupts import check_stop
+from local.redis import refusals
 
 PROMPTS = (
     "A lighthouse at dawn, slow dolly in",
@@ -117,9 +118,10 @@ def main(state: Path, out: Path) -> int:
     """Runs the demo against `state/stack.json`; 0 when a verified film lies in `out`."""
     out.mkdir(parents=True, exist_ok=True)
     stack = json.loads((state / "stack.json").read_text("utf8"))
-    client, steps = Client(stack["baseUrl"], stack["apiKey"]), Steps()
+    client, steps, began = Client(stack["baseUrl"], stack["apiKey"]), Steps(), time.monotonic()
     try:
         _run(client, steps, out)
+        _nothing_refused(stack["redisUrl"], time.monotonic() - began)
     except DemoFailed as error:
         print(f"The demo failed: {error}", file=sys.stderr)
         return 1
@@ -230,6 +232,12 @@ def _contact_sheet(out: Path) -> None:
         "-frames:v", "1", "-update", "1", f"file:{out / 'contact-sheet.png'}",
     ]  # fmt: skip
     subprocess.run(argv, check=True)
+
+
+def _nothing_refused(redis_url: str, seconds: float) -> None:
+    """The functions take a refusal of the cache for a miss, and go on without it: the server remembers."""
+    if refused := refusals(redis_url, seconds):
+        raise DemoFailed(f"the cache refused its users: {'; '.join(refused)} (their rights are in infra/cache_user.py)")
 
 
 def _from_here(path: Path) -> Path:

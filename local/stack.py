@@ -129,7 +129,7 @@ def bring_up(layout: Layout, supervisor: Supervisor) -> Stack:
     with begin_synthesis(layout, STAGE) as synthesis:
         with _step(supervisor, "starting PostgreSQL, Redis, S3 and the provider"):
             postgres = prepare_postgres(layout, stack.ports.postgres, stack.secrets["databasePassword"])
-            redis = prepare_redis(layout, stack.ports.redis, announced_port=stack.seen.redis)
+            redis = prepare_redis(layout, stack.ports.redis, stack.seen.redis, stack.secrets)
             storage = stack.storage.part(sys.executable, stack.environment)
             supervisor.start(postgres.part(), redis.part(stack.environment), storage, stack.provider_part())
             if stack.with_faults:
@@ -166,7 +166,7 @@ def _deploy(stack: Stack, services: Services, assembly: Assembly, postgres: Post
     services.put_parameters(
         {
             f"{prefix}/database-url": postgres.url.replace(f":{stack.ports.postgres}/", f":{stack.seen.postgres}/"),
-            f"{prefix}/redis-url": redis.url.replace(f":{stack.ports.redis}/", f":{stack.seen.redis}/"),
+            f"{prefix}/redis-url": redis.functions_url.replace(f":{stack.ports.redis}/", f":{stack.seen.redis}/"),
             f"{prefix}/public-base-url": public_base_url(os.environ, stack.base_url),
             f"{prefix}/replicate-base-url": provider.base_url.replace(*through),
             f"{prefix}/runway-base-url": f"http://127.0.0.1:{stack.seen.provider}/runway",
@@ -252,6 +252,7 @@ def describe(stack: Stack, postgres: Postgres, redis: Cache, keys: Mapping[str, 
         "bucket": f"vsl-{STAGE}-media",
         "databaseUrl": postgres.url,
         "redisUrl": redis.url,
+        "functionsRedisUrl": redis.functions_url,
         "awsEndpoint": stack.ministack.url,
         "awsAccessKeyId": ACCESS_KEY_ID,
         "awsSecretAccessKey": stack.secrets["awsSecretAccessKey"],
@@ -268,7 +269,13 @@ def _invoke_url(stack: Stack, function: str) -> str:
 
 def _keep_secrets(layout: Layout) -> dict[str, str]:
     """Random once per state directory; the database's data and its password must stay together."""
-    names = ("databasePassword", "awsSecretAccessKey", "webhookUrlKey")
+    names = (
+        "databasePassword",
+        "awsSecretAccessKey",
+        "webhookUrlKey",
+        "cacheOperatorPassword",
+        "cacheFunctionsPassword",
+    )
     kept = read_json(layout.secrets_file)
     made = {name: kept.get(name) or secrets.token_urlsafe(32) for name in names}
     if made != kept:

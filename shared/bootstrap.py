@@ -92,7 +92,7 @@ def redis() -> RedisConnection:
     from shared.adapters.redis_cache import RedisConnection, connect
 
     url = os.environ["REDIS_URL"]
-    return RedisConnection(lambda: connect(url), clock())
+    return RedisConnection(lambda: connect(url, clock(), _cache_token), clock())
 
 
 @cache
@@ -325,6 +325,18 @@ def _database_token(database_url: str) -> str:
     return str(
         aws("rds").generate_db_auth_token(DBHostname=url.hostname, Port=url.port or 5432, DBUsername=url.username)
     )
+
+
+def _cache_token(cache: str, user: str) -> str:
+    """An IAM token for a cache's user: a local signature, as the database's."""
+    import boto3
+
+    from shared.adapters.redis_cache import cache_token
+
+    session = boto3.Session()
+    credentials = session.get_credentials()
+    assert credentials is not None
+    return cache_token(cache, user, credentials.get_frozen_credentials(), str(session.region_name))
 
 
 def apply_migrations(database_url: str) -> list[str]:

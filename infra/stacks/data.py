@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from aws_cdk import RemovalPolicy, Stack, aws_dynamodb, aws_ec2, aws_elasticache, aws_rds, aws_ssm
+from aws_cdk import RemovalPolicy, Stack, aws_dynamodb, aws_ec2, aws_rds, aws_ssm
 from constructs import Construct
 
+from infra.constructs.cache import StatusCache
 from infra.stacks.network import NetworkStack
 from infra.stages import Stage
 
@@ -17,12 +18,14 @@ class DataStack(Stack):
     def __init__(self, scope: Construct, construct_id: str, stage: Stage, network: NetworkStack, **kwargs: Any) -> None:
         super().__init__(scope, construct_id, **kwargs)
         self.removal = RemovalPolicy.RETAIN if stage.keeps_data else RemovalPolicy.DESTROY
-        self.jobs = self._table(f"vsl-{stage.name}-realtime-jobs", "jobId", stage, ttl="expiresAt")
-        self.api_keys = self._table(f"vsl-{stage.name}-api-keys", "keyHash", stage)
+        self.jobs = self._table(stage.jobs_table, "jobId", stage, ttl="expiresAt")
+        self.api_keys = self._table(stage.api_keys_table, "keyHash", stage)
         self.cluster: aws_rds.DatabaseCluster | None = None
+        self.cache: StatusCache | None = None
         if not stage.is_local:
             self.cluster = self._database(stage, network)
-            self._cache(stage, network)
+            self.cache = StatusCache(self, stage, network.vpc, network.functions)
+            self._address("redis-url", stage, self.cache.url)
 
     def _table(self, name: str, key: str, stage: Stage, ttl: str | None = None) -> aws_dynamodb.Table:
         recovery = aws_dynamodb.PointInTimeRecoverySpecification(point_in_time_recovery_enabled=True)
@@ -50,19 +53,6 @@ class DataStack(Stack):
         url = f"postgresql://vsl@{cluster.cluster_endpoint.hostname}:5432/vsl?sslmode=require"
         self._address("database-url", stage, url)
         return cluster
-
-    def _cache(self, stage: Stage, network: NetworkStack) -> None:
-        group = aws_ec2.SecurityGroup(
-            self, "cache-group", vpc=network.vpc, description="Cache", allow_all_outbound=False
-        )
-        # Both directions: the functions' group lets out only what is named.
-        group.connections.allow_from(network.functions, aws_ec2.Port.tcp(6379), "Inside functions")
-        network_ids = [subnet.subnet_id for subnet in network.vpc.isolated_subnets]
-        cache = aws_elasticache.CfnServerlessCache(
-            self, "cache", engine="valkey", serverless_cache_name=f"vsl-{stage.name}", major_engine_version="8",
-            subnet_ids=network_ids, security_group_ids=[group.security_group_id],
-        )  # fmt: skip
-        self._address("redis-url", stage, f"rediss://{cache.attr_endpoint_address}:6379")
 
     def _address(self, name: str, stage: Stage, value: str) -> None:
         aws_ssm.StringParameter(self, name, parameter_name=f"/vsl/{stage.name}/{name}", string_value=value)

@@ -234,6 +234,8 @@ class ServiceStack(Stack):
             timeout_seconds, memory_mb, encodes=encodes,
         )  # fmt: skip
         self._grant_database(made)
+        if self.data.cache is not None:
+            self.data.cache.grant_connect(made)
         self.data.jobs.grant_read_write_data(made)
         for topic in topics:
             self.queues[topic].grant_send_messages(made)

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
 from uuid import UUID, uuid4
 
 from shared.domain.errors import DependencyDown
@@ -16,9 +17,15 @@ from shared.observability import logger
 from shared.ports import Clock
 
 if TYPE_CHECKING:
+    from botocore.credentials import ReadOnlyCredentials
     from redis.cluster import RedisCluster
 
 TIMEOUT_SECONDS = 0.1
+# The TLS handshake and the check of a token take longer than a command, and redis-py has one timeout for all three.
+TLS_TIMEOUT_SECONDS = 0.5
+# ElastiCache accepts a token for 15 minutes, and ends a connection after 12 hours
+# (https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/auth-iam.html).
+TOKEN_SECONDS, TOKEN_REUSED_FOR = 900, timedelta(minutes=10)
 RUNNING_TTL_SECONDS = 2
 FINISHED_TTL_SECONDS = 3600
 OPEN_FOR = timedelta(seconds=5)
@@ -70,8 +77,19 @@ class RedisConnection:
         except (RedisError, RedisClusterException, OSError) as error:
             self._client = None
             self._open_until = self._clock.now() + OPEN_FOR
-            logger.warning("cache_unavailable", extra={"reason": type(error).__name__})
+            _log_failure(error)
             return None
+
+
+def _log_failure(error: Exception) -> None:
+    """An outage passes; a user or a right that is missing does not. Inside a script it is a plain ResponseError."""
+    from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
+
+    cause = error.__cause__ or error
+    if isinstance(cause, (AuthenticationError, NoPermissionError)) or type(cause) is ResponseError:
+        logger.error("cache_refused", extra={"reason": str(cause)})
+    else:
+        logger.warning("cache_unavailable", extra={"reason": type(error).__name__})
 
 
 class RedisStatusCache:
@@ -130,20 +148,69 @@ def _stand_up(client: RedisCluster, room: str, waiter: str) -> None:
     client.zrem(room, waiter)
 
 
-def connect(url: str, password: Callable[[], str] | None = None) -> RedisCluster:
-    """A cluster client with short timeouts and no retries."""
+class TokenLogin:
+    """redis-py's credential provider of a user whose password is an IAM token, asked by each new connection.
+
+    It goes by the time of day: the monotonic clock may stand still while an execution environment is frozen.
+    """
+
+    def __init__(self, user: str, token: Callable[[], str], clock: Clock) -> None:
+        self._user, self._new_token, self._clock = user, token, clock
+        self._token, self._renew_at = "", clock.now()
+
+    def get_credentials(self) -> tuple[str, str]:
+        if self._clock.now() >= self._renew_at:
+            self._token, self._renew_at = self._new_token(), self._clock.now() + TOKEN_REUSED_FOR
+        return self._user, self._token
+
+
+def cache_token(cache: str, user: str, credentials: ReadOnlyCredentials, region: str) -> str:
+    """The password with which an IAM identity is `user` of a serverless cache: a signed GET without its scheme.
+
+    https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/auth-iam.html#auth-iam-Connecting
+    """
+    from botocore.auth import SigV4QueryAuth
+    from botocore.awsrequest import AWSRequest
+
+    asked = {"Action": "connect", "User": user, "ResourceType": "ServerlessCache"}
+    request = AWSRequest("GET", f"https://{cache}/", params=asked)
+    SigV4QueryAuth(credentials, "elasticache", region, expires=TOKEN_SECONDS).add_auth(request)
+    return str(request.url).removeprefix("https://")
+
+
+def connect(
+    url: str, clock: Clock | None = None, sign: Callable[[str, str], str] | None = None, **options: Any
+) -> RedisCluster:
+    """A cluster client with short timeouts and no retries; a server's certificate is checked where TLS is spoken.
+
+    An address names a user with a password, or the serverless cache that takes an IAM token instead:
+    `rediss://user@host:port?cache=name`. `sign(cache, user)` makes the token.
+    """
     from redis.backoff import NoBackoff
     from redis.cluster import RedisCluster
+    from redis.maint_notifications import MaintNotificationsConfig
     from redis.retry import Retry
 
-    extra = {"password": password()} if password else {}
+    address = urlsplit(url)
+    cache = parse_qs(address.query).get("cache")
+    if cache and clock and sign:
+        url = f"{address.scheme}://{address.hostname}:{address.port}"
+        user = address.username or ""
+        options["credential_provider"] = TokenLogin(user, partial(sign, cache[0], user), clock)
+    timeout = TIMEOUT_SECONDS
+    if address.scheme == "rediss":
+        timeout = TLS_TIMEOUT_SECONDS
+        options |= {"ssl_cert_reqs": "required", "ssl_check_hostname": True}
     return RedisCluster.from_url(
         url,
-        socket_timeout=TIMEOUT_SECONDS,
-        socket_connect_timeout=TIMEOUT_SECONDS,
+        socket_timeout=timeout,
+        socket_connect_timeout=timeout,
         retry=Retry(NoBackoff(), 0),
         decode_responses=True,
-        **extra,
+        # Two calls a connection that tell of the client, and one for notices that only Redis Enterprise sends.
+        driver_info=None,
+        maint_notifications_config=MaintNotificationsConfig(enabled=False),
+        **options,
     )
 
 

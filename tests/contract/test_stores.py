@@ -43,7 +43,7 @@ def view(request: pytest.FixtureRequest) -> Any:
         return MemoryView()
     stack = request.getfixturevalue("stack")
     if request.param == "redis":
-        return RedisStatusCache(RedisConnection(lambda: connect(stack["redisUrl"]), SystemClock()))
+        return RedisStatusCache(RedisConnection(lambda: connect(stack["functionsRedisUrl"]), SystemClock()))
     return DynamoLiveView(client(stack, "dynamodb"), f"vsl-{stack['stage']}-realtime-jobs", SystemClock())
 
 
@@ -180,7 +180,7 @@ def test_a_queue_says_which_topics_it_carries(queue: tuple[Any, Any]) -> None:
 def waiters(request: pytest.FixtureRequest) -> Any:
     if request.param == "memory":
         return MemoryWaiters(most_of_account=1, most_of_stage=2)
-    redis = RedisConnection(lambda: connect(request.getfixturevalue("stack")["redisUrl"]), SystemClock())
+    redis = RedisConnection(lambda: connect(request.getfixturevalue("stack")["functionsRedisUrl"]), SystemClock())
     redis.attempt(lambda client: client.delete("waiters:{stage}"))
     return RedisWaiters(redis, most_of_account=1, most_of_stage=2)
 
@@ -200,7 +200,7 @@ def test_a_stage_has_so_many_places(waiters: Any) -> None:
 
 def test_a_short_wait_ends_no_longer_one(stack: dict[str, Any]) -> None:
     """`wait=1` shortened the life of all places, and with it the cap fell."""
-    redis = RedisConnection(lambda: connect(stack["redisUrl"]), SystemClock())
+    redis = RedisConnection(lambda: connect(stack["functionsRedisUrl"]), SystemClock())
     redis.attempt(lambda client: client.delete("waiters:{stage}"))
     waiters = RedisWaiters(redis, most_of_account=2, most_of_stage=2)
     account = uuid4()

@@ -184,7 +184,7 @@ def test_a_role_allows_what_its_function_uses(templates: Templates, name: str) -
 def test_a_role_names_nothing_its_function_does_not_use(templates: Templates, name: str) -> None:
     used = {_arn(templates, right.split(" ")[1]) for right in PROMISES[name].rights}
     used |= {_arn(templates, "media")} if any("s3:" in right for right in PROMISES[name].rights) else set()
-    own = {"logs:", "rds-db:"} if PROMISES[name].inside else {"logs:"}
+    own = {"logs:", "rds-db:", "elasticache:"} if PROMISES[name].inside else {"logs:"}
 
     strange = [
         (actions, resources)
@@ -205,8 +205,11 @@ def test_only_actions_without_resources_are_allowed_on_everything(templates: Tem
     assert PROMISES[name].inside == any(action.startswith("ec2:") for action in wide)
 
 
-def test_every_policy_belongs_to_a_function(templates: Templates) -> None:
+def test_every_policy_belongs_to_a_function_or_to_the_flow_log(templates: Templates) -> None:
     roles = {templates.function(name)["Role"].removesuffix(".Arn") for name in PROMISES}
+    roles |= {
+        log["DeliverLogsPermissionArn"].removesuffix(".Arn") for log in templates.all("AWS::EC2::FlowLog").values()
+    }
 
     assert {role for policy in templates.all("AWS::IAM::Policy").values() for role in policy["Roles"]} <= roles
     assert not [role for role in templates.all("AWS::IAM::Role").values() if role.get("Policies")]
@@ -232,6 +235,14 @@ def test_in_aws_the_database_lets_inside_functions_log_in(dev: Templates, name: 
     actions = {action for actions, _ in dev.statements(name) for action in actions}
 
     assert ("rds-db:connect" in actions) == PROMISES[name].inside
+
+
+@every_function
+def test_in_aws_the_cache_lets_in_those_who_are_told_of_it(dev: Templates, name: str) -> None:
+    connects = [resources for actions, resources in dev.statements(name) if actions == {"elasticache:Connect"}]
+
+    (cache,), (user,) = (dev.all(f"AWS::ElastiCache::{kind}") for kind in ("ServerlessCache", "User"))
+    assert connects == ([{f"{cache}.ARN", f"{user}.Arn"}] if "REDIS_URL" in PROMISES[name].variables else [])
 
 
 def test_encoders_have_ffmpeg_memory_and_room(templates: Templates) -> None:

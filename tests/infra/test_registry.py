@@ -9,7 +9,7 @@ import pytest
 
 from infra.stages import stage_named
 from local.synth import node_path
-from tests.infra.templates import Templates
+from tests.infra.templates import Templates, listed
 
 READERS = ("generate_media", "review", "provider_catalog")
 SET_AT_START = "{{resolve:ssm:/vsl/local/models-config}}"
@@ -38,6 +38,13 @@ def readable(templates: Templates, name: str) -> set[str]:
     return {arn.rpartition(":::")[2] for resources in found for arn in resources}
 
 
+def through_s3_endpoint(templates: Templates) -> list[set[str]]:
+    """What each statement of the endpoint's policy lets the private network reach."""
+    endpoints = templates.all("AWS::EC2::VPCEndpoint").values()
+    (policy,) = (found["PolicyDocument"] for found in endpoints if found["ServiceName"].endswith(".s3"))
+    return [listed(statement["Resource"]) for statement in policy["Statement"]]
+
+
 def test_functions_read_the_file_they_are_deployed_with_unless_told_otherwise(dev: Templates, local: Templates) -> None:
     assert {dev.environment(name)["MODELS_CONFIG"] for name in READERS} == {"config/models.json"}
     assert {local.environment(name)["MODELS_CONFIG"] for name in READERS} == {SET_AT_START}
@@ -51,6 +58,7 @@ def test_an_object_is_read_by_those_who_need_it_and_nothing_else_of_its_bucket(
     assert {templates.environment(name)["MODELS_CONFIG"] for name in READERS} == {"s3:our-settings/vsl/models.json"}
     assert [readable(templates, name) for name in READERS] == [{"our-settings/vsl/models.json"}] * len(READERS)
     assert readable(templates, "status") == set()
+    assert {"arn:AWS::Partition:s3:::our-settings/vsl/models.json"} in through_s3_endpoint(templates)
 
 
 def test_a_parameter_is_read_at_deploy_as_the_private_network_has_no_way_to_it(

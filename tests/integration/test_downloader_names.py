@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import datetime
 import socket
 import ssl
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from shared.domain.addresses import AddressRefused
 from shared.domain.errors import BadMedia, Conflict, DependencyDown
+from tests.certificates import certificate
 from tests.integration.fetching import PNG, TAG, downloader
 from tests.scripted_server import always, in_turn, reply, scripted
 
@@ -36,28 +33,6 @@ class Names:
 
     def resolve(self, host: str, port: int) -> list[str]:
         return self.answers.pop(0)
-
-
-def certificate(folder: Path, name: str) -> tuple[ssl.SSLContext, Path]:
-    """A server's context and the file that a client must trust for it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
-    start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1)
-    made = (
-        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
-        .not_valid_before(start)
-        .not_valid_after(start + datetime.timedelta(hours=3))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    trusted, both = folder / "trusted.pem", folder / "server.pem"
-    trusted.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    both.write_bytes(key.private_bytes(*form) + trusted.read_bytes())
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(both)
-    return context, trusted
 
 
 def test_a_name_is_resolved_once_and_its_certificate_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

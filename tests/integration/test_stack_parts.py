@@ -145,7 +145,7 @@ def test_committed_rows_survive_a_kill_of_postgres(layout: Layout, supervisor: S
 
 def test_redis_is_a_whole_cluster_of_one_node(layout: Layout, supervisor: Supervisor) -> None:
     port = choose_ports(layout).redis
-    cache = prepare_redis(layout, port, announced_port=port)
+    cache = prepare_redis(layout, port, port, {"cacheOperatorPassword": "one", "cacheFunctionsPassword": "two"})
     supervisor.start(cache.part({"PATH": os.environ["PATH"]}))
     supervisor.wait_ready()
 
