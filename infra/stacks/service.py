@@ -27,6 +27,16 @@ READERS = {
     "compile": "compile_videos",
     "uploads": "inspect_media",
 }
+# Messages of these lead back to them, and by design more often than Lambda's loop detection lets them (ADR 14). Each
+# round is a step of a job, whose deadline, tries and sources end the chain; Lambda ends any other loop.
+CHAINED = {
+    "call_provider": "a call that waits for its turn comes again as a new message",
+    "store_media": "a prediction of Runway is asked for again and again",
+    "settle": "every round of the two above, and of the next, is settled here",
+    "fetch_source": "each source that is there asks for the next one of its job",
+    "inspect_media": "each job that ends calls the account's next one",
+    "compile_videos": "each job that ends calls the account's next one",
+}
 
 
 class ServiceStack(Stack):
@@ -245,6 +255,7 @@ class ServiceStack(Stack):
         self.functions[name] = ProductFunction(
             self, name, self.around, world, environment, timeout_seconds=timeout_seconds, memory_mb=memory_mb,
             encodes=encodes, storage_mb=self.stage.encoder_storage_mb if encodes else storage_mb,
+            in_chain=name in CHAINED,
         )  # fmt: skip
         return self.functions[name]
 

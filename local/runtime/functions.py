@@ -29,6 +29,8 @@ class FunctionConfig:
     inside: bool
     variables: Mapping[str, str] = field(default_factory=dict)
     reserved_concurrency: int | None = None
+    may_loop: bool = False
+    """Its `RecursiveLoop` is `Allow`."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class FunctionSource(Protocol):
 class FileSource:
     """Functions from a JSON file, for runs without the emulator.
 
-    `{"functions": {name: {"handler", "timeout", "memory", "inside", "environment", "reservedConcurrency"}},
+    `{"functions": {name: {"handler", "timeout", "memory", "inside", "environment", "reservedConcurrency", "mayLoop"}},
     "usagePlans": {name: [values of keys]}}`;
     everything but `handler` is optional. The credentials it hands out are valid nowhere.
     """
@@ -95,6 +97,7 @@ class FileSource:
             inside=entry.get("inside", False),
             variables=entry.get("environment", {}),
             reserved_concurrency=entry.get("reservedConcurrency"),
+            may_loop=entry.get("mayLoop", False),
         )
 
     async def credentials(self, function: FunctionConfig) -> RoleCredentials:
