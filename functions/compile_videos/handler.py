@@ -31,8 +31,6 @@ from shared.usecases.plan_compile import Planner
 from shared.usecases.read_status import details_of, present
 
 router = Router()  # type: ignore[no-untyped-call]
-# API Gateway waits 29 s for an answer.
-ANSWERED_WITHIN_SECONDS, ANSWERING_SECONDS = 27.0, 1.0
 RESOLUTION = re.compile(r"([0-9]{2,4})x([0-9]{2,4})")
 RATE = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,3}|/(?:1|1001))?")
 
@@ -175,8 +173,8 @@ def _requested(request: CompileRequest, caller: Caller) -> Job:
 
 def _waited_for(job: Job, caller: Caller) -> Job:
     # What was tried at once counts among the seconds that the gateway waits.
-    seconds = min(http.wait_seconds(router), int(bootstrap.seconds_left() - ANSWERING_SECONDS))
-    bootstrap.status_reader().wait(job.id, caller, max(seconds, 0))
+    seconds = http.wait_seconds(router)
+    bootstrap.status_reader().wait(job.id, caller, seconds)
     with bootstrap.records().transaction() as tx:
         return tx.job(caller.account_id, job.id) or job
 
@@ -288,5 +286,5 @@ def handler(event: dict[str, Any], context: Any) -> Any:
     if "Records" in event:
         bootstrap.lambda_seconds_left(context)
         return process_partial_response(event, _work, _processor, context)
-    bootstrap.lambda_seconds_left(context, at_most=ANSWERED_WITHIN_SECONDS)
+    bootstrap.lambda_seconds_left(context, at_most=http.seconds_to_answer(event, context))
     return _api(event, context)
