@@ -15,16 +15,26 @@ RUNWAY_OUTPUTS = ("https://dnznrvs05pmza.cloudfront.net",)
 
 @dataclass(frozen=True)
 class QueueNumbers:
-    """Of one queue and the function that reads it. Visibility is six times the reader's timeout."""
+    """Of one queue and the function that reads it."""
 
     batch_size: int = 1
-    max_receive_count: int = 5
+    # A message that keeps failing comes again for 44 minutes (`shared/batches.py`), longer than most outages.
+    max_receive_count: int = 7
     max_concurrency: int = 10
 
     @property
     def share_of_account(self) -> int:
         """The most of the reader's environments that work for one account at once."""
         return max(self.max_concurrency // 2, 1)
+
+
+@dataclass(frozen=True)
+class ScheduleNumbers:
+    """Of a function that runs by the clock. What a run did not do the next one does: it is worth no second try, and
+    nothing once the next one has begun."""
+
+    every_minutes: int = 1
+    retries: int = 0
 
 
 @dataclass(frozen=True)
@@ -63,6 +73,14 @@ class Stage:
     log_days: int = 30
     database_min_capacity: float = 0.5
     database_max_capacity: float = 4
+    schedules: dict[str, ScheduleNumbers] = field(
+        default_factory=lambda: {
+            "reconcile": ScheduleNumbers(),
+            "retention": ScheduleNumbers(),
+            # Reads the providers' models, which may be away for a moment.
+            "provider_catalog": ScheduleNumbers(every_minutes=60, retries=2),
+        }
+    )
     queues: dict[str, QueueNumbers] = field(
         default_factory=lambda: {
             "calls": QueueNumbers(max_concurrency=20),

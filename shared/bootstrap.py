@@ -132,6 +132,13 @@ def reports() -> Any:
     return SqsReports(aws("sqs"), os.environ["REPORTS_QUEUE_URL"])
 
 
+def hide_message(queue_arn: str, receipt_handle: str, seconds: int) -> None:
+    """`shared.batches.Hide` for the queues this function reads."""
+    from shared.adapters.aws import hide_message as hide
+
+    hide(aws("sqs"), queue_arn, receipt_handle, seconds)
+
+
 @cache
 def inside() -> Any:
     from shared.adapters.aws import SettleFunction

@@ -14,10 +14,10 @@ from uuid import UUID
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
-from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from pydantic import AfterValidator, Field
 
 from shared import bootstrap, config, http, wire
+from shared.batches import work_through
 from shared.domain.addresses import LONGEST_URL
 from shared.domain.errors import InvalidRequest, Mistake, OutOfTime
 from shared.domain.fetches import url_problem
@@ -278,13 +278,12 @@ def _work(record: Any) -> None:
     _film_maker().compile(UUID(json.loads(record.body)["jobId"]))
 
 
-_processor = BatchProcessor(event_type=EventType.SQS)
 _api = http.api_handler(router, lambda: bootstrap.settings(config.CompileVideos).cors_origins)
 
 
 def handler(event: dict[str, Any], context: Any) -> Any:
     if "Records" in event:
         bootstrap.lambda_seconds_left(context)
-        return process_partial_response(event, _work, _processor, context)
+        return work_through(event, context, _work, bootstrap.hide_message)
     bootstrap.lambda_seconds_left(context, at_most=http.seconds_to_answer(event, context))
     return _api(event, context)

@@ -18,6 +18,8 @@ from infra.stacks.media import MediaStack
 from infra.stacks.network import NetworkStack
 from infra.stages import Stage
 
+# Names of the rules, by the minutes between two runs.
+_EVERY = {1: "each-minute", 60: "each-hour"}
 READERS = {
     "calls": "call_provider",
     "reports": "settle",
@@ -282,11 +284,18 @@ class ServiceStack(Stack):
             )
 
     def _schedule(self) -> None:
-        rule = aws_events.Rule(self, "each-minute", schedule=aws_events.Schedule.rate(Duration.minutes(1)))
-        for name in ("reconcile", "retention"):
-            rule.add_target(aws_events_targets.LambdaFunction(self.functions[name], retry_attempts=0))
-        models = aws_events.Rule(self, "each-hour", schedule=aws_events.Schedule.rate(Duration.hours(1)))
-        models.add_target(aws_events_targets.LambdaFunction(self.functions["provider_catalog"], retry_attempts=0))
+        """EventBridge hands an event to Lambda's own queue, which tries a failed one twice more if not told otherwise,
+        and keeps a throttled one for six hours."""
+        rules: dict[int, aws_events.Rule] = {}
+        for name, numbers in self.stage.schedules.items():
+            age = Duration.minutes(numbers.every_minutes)
+            rule = rules.get(numbers.every_minutes) or aws_events.Rule(
+                self, _EVERY[numbers.every_minutes], schedule=aws_events.Schedule.rate(age)
+            )
+            rules[numbers.every_minutes] = rule
+            function = self.functions[name]
+            function.configure_async_invoke(max_event_age=age, retry_attempts=numbers.retries)
+            rule.add_target(aws_events_targets.LambdaFunction(function, retry_attempts=0, max_event_age=age))
 
     def _migrations(self) -> None:
         digest = migrations_digest(ROOT / "shared" / "migrations")

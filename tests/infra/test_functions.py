@@ -36,7 +36,7 @@ def _sends(*topics: str) -> tuple[str, ...]:
 
 
 def _reads(topic: str) -> tuple[str, ...]:
-    return (f"sqs:ReceiveMessage {topic}", f"sqs:DeleteMessage {topic}")
+    return tuple(f"sqs:{verb} {topic}" for verb in ("ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility"))
 
 
 def _puts(prefix: str) -> tuple[str, ...]:
