@@ -55,9 +55,11 @@ class Stage:
     api_memory_mb: int = 512
     worker_memory_mb: int = 512
     encoder_memory_mb: int = 3008
-    encoder_storage_mb: int = 2048
-    # For the largest file that is brought in, 2 GiB, and some.
-    fetched_storage_mb: int = 2560
+    # The largest file that is accepted, in MiB: an output of a provider (functions/store_media/handler.py). Fetched
+    # sources and uploads are smaller.
+    largest_file_mb: int = 2048
+    # Of temporary storage, for thumbnails, logs and listings beside the media.
+    spare_storage_mb: int = 512
     api_timeout_seconds: int = 29
     worker_timeout_seconds: int = 120
     store_timeout_seconds: int = 600
@@ -92,6 +94,16 @@ class Stage:
             "uploads": QueueNumbers(max_concurrency=10),
         }
     )
+
+    @property
+    def fetched_storage_mb(self) -> int:
+        """One file at a time is brought, and deleted when it lies in the bucket."""
+        return self.largest_file_mb + self.spare_storage_mb
+
+    @property
+    def encoder_storage_mb(self) -> int:
+        """One file at a time, and what FFmpeg makes of it or a copy with another index."""
+        return 2 * self.largest_file_mb + self.spare_storage_mb
 
     @property
     def bucket(self) -> str:

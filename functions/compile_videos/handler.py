@@ -282,6 +282,7 @@ _api = http.api_handler(router, lambda: bootstrap.settings(config.CompileVideos)
 
 
 def handler(event: dict[str, Any], context: Any) -> Any:
+    bootstrap.clear_leftovers()
     if "Records" in event:
         bootstrap.lambda_seconds_left(context)
         return work_through(event, context, _work, bootstrap.hide_message)

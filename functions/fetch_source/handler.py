@@ -19,6 +19,7 @@ SOURCE_SECONDS = 480
 
 def handler(event: dict[str, Any], context: Any) -> Any:
     bootstrap.settings(config.FetchSource)
+    bootstrap.clear_leftovers()
     return work_through(event, context, _work, bootstrap.hide_message)
 
 

@@ -14,6 +14,7 @@ from shared.usecases.inspect_media import Inspector
 def handler(event: dict[str, Any], context: Any) -> Any:
     bootstrap.settings(config.InspectMedia)
     bootstrap.lambda_seconds_left(context)
+    bootstrap.clear_leftovers()
     return work_through(event, context, _work, bootstrap.hide_message)
 
 

@@ -19,6 +19,7 @@ OUTPUT_SECONDS = 140
 
 def handler(event: dict[str, Any], context: Any) -> Any:
     bootstrap.settings(config.StoreMedia)
+    bootstrap.clear_leftovers()
     return work_through(event, context, _work, bootstrap.hide_message)
 
 

@@ -16,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from local.runtime.config import RuntimeConfig
 from local.runtime.functions import (
+    LEAST_STORAGE_MB,
     ApiKey,
     FunctionConfig,
     RoleCredentials,
@@ -119,6 +120,7 @@ def function_config(answer: Mapping[str, Any], declared: Mapping[str, Any]) -> F
         inside=bool(declared.get("VpcConfig", {}).get("SubnetIds")),
         variables=answer.get("Environment", {}).get("Variables", {}),
         reserved_concurrency=declared.get("ReservedConcurrentExecutions"),
+        storage_mb=declared.get("EphemeralStorage", {}).get("Size", LEAST_STORAGE_MB),
         may_loop=declared.get("RecursiveLoop") == "Allow",
     )
 

@@ -19,6 +19,7 @@ FUNCTIONS: dict[str, dict[str, Any]] = {
     "unloadable": {"handler": "broken_import.handler"},
     "misnamed": {"handler": "echo.no_such_function"},
     "looping": {**ECHO, "mayLoop": True},
+    "small": {**ECHO, "storage": 30},
 }
 
 
@@ -74,6 +75,20 @@ def test_a_call_over_the_limit_is_throttled(runtime: Runtime) -> None:
     with ThreadPoolExecutor(2) as threads:
         calls = threads.map(lambda _: runtime.invoke("single", {"do": "sleep", "seconds": 1}).status, range(2))
     assert sorted(calls) == [200, 429]
+
+
+def test_a_function_has_no_more_temporary_storage_than_it_was_given(runtime: Runtime) -> None:
+    assert runtime.invoke("small", {"do": "fill", "mb": 20}).json == 20
+    ended = runtime.invoke("small", {"do": "fill", "mb": 200})
+    assert (ended.status, ended.json["errorType"]) == (502, "Sandbox.StorageFull")
+    assert "No space left on device" in ended.json["errorMessage"]
+    # What it held went with its environment.
+    assert runtime.invoke("small", {"do": "fill", "mb": 20}).json == 20
+
+
+def test_what_a_function_leaves_in_its_temporary_storage_counts_for_the_next_call(runtime: Runtime) -> None:
+    assert runtime.invoke("small", {"do": "fill", "mb": 9}).json == 9
+    assert runtime.invoke("small", {"do": "fill", "mb": 25}).status == 502
 
 
 def test_a_chain_is_ended_at_its_seventeenth_round_as_lambda_does(runtime: Runtime) -> None:
