@@ -144,11 +144,10 @@ class ExecutionEnvironment:
             await asyncio.wait({invocation.outcome}, timeout=min(left_seconds, _LOOK_SECONDS))
             held_mb = held_bytes(self._scratch) / 1024**2
             if held_mb > self.function.storage_mb:
-                sentence = f"No space left on device: /tmp holds {held_mb:.0f} of {self.function.storage_mb} MB"
-                self._log.write_text(f"{invocation.request_id} {sentence}")
-                self._slot.settle(
-                    Outcome.failed("Sandbox.StorageFull", f"RequestId: {invocation.request_id} {sentence}")
-                )
+                held = f"/tmp holds {held_mb:.0f} of {self.function.storage_mb} MB"
+                sentence = f"RequestId: {invocation.request_id} Error: No space left on device: {held}"
+                self._log.write_text(sentence)
+                self._slot.settle(Outcome.failed("Sandbox.StorageFull", sentence))
                 await self.stop()
             if invocation.outcome.done():
                 return
@@ -202,7 +201,7 @@ def held_bytes(folder: Path) -> int:
     for parent, _, names in os.walk(folder):
         for name in names:
             with suppress(OSError):
-                total += os.lstat(os.path.join(parent, name)).st_blocks * 512
+                total += Path(parent, name).lstat().st_blocks * 512
     return total
 
 
