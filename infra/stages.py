@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 REPLICATE_OUTPUTS = (
@@ -11,6 +12,10 @@ REPLICATE_OUTPUTS = (
 )
 # Where Runway's signed output URLs point (https://docs.dev.runwayml.com/assets/outputs).
 RUNWAY_OUTPUTS = ("https://dnznrvs05pmza.cloudfront.net",)
+
+
+# Environments that Lambda lets nobody reserve.
+LEAST_UNRESERVED = 100
 
 
 @dataclass(frozen=True)
@@ -65,13 +70,23 @@ class Stage:
     store_timeout_seconds: int = 600
     encoder_timeout_seconds: int = 600
     authorizer_cache_seconds: int = 60
+    # Calls of one of our accounts, by the usage plan; each second lets twice as many come at once.
     throttle_per_second: int = 100
     throttle_burst: int = 200
     quota_per_day: int = 1_000_000
-    # Callers who wait for a job, each of whom holds an execution environment. An account of AWS has 1000 by default,
-    # the local stack ten a function.
+    # Calls of each method, of all accounts and of keys that nobody knows: about each of those the authorizer is asked.
+    method_per_second: int = 200
+    # No usage plan counts calls without a key. Replicate sends a few webhooks for each of 600 calls a minute.
+    webhook_per_second: int = 200
+    health_per_second: int = 20
+    # Callers who wait for a job, each of whom holds an execution environment.
     waiters_of_account: int = 20
-    waiters_of_stage: int = 100
+    waiters_of_stage: int = 40
+    # Execution environments of one function that answer calls at once, besides those whose callers wait.
+    calls_at_once: int = 20
+    # What Lambda lets this stage run at once: the account's limit in the region, or this stage's part of it. 1,000 is
+    # what an account has once it was asked for; a new one has 10, of which nothing can be reserved.
+    account_concurrency: int = 1000
     log_days: int = 30
     database_min_capacity: float = 0.5
     database_max_capacity: float = 4
@@ -106,6 +121,43 @@ class Stage:
         return 2 * self.largest_file_mb + self.spare_storage_mb
 
     @property
+    def reserved(self) -> Mapping[str, int]:
+        """By function, the environments that are its own and the most it may have; nothing where they are too few.
+
+        Lambda keeps a hundred for the functions without (https://docs.aws.amazon.com/lambda/latest/dg/
+        configuration-concurrency.html): here those that read queues alone, whose event sources have a limit of their
+        own, and what runs once.
+        """
+        wanted = {**self._never_starved, **self._held_back}
+        fits = sum(wanted.values()) + LEAST_UNRESERVED <= self.account_concurrency
+        return wanted if fits else {}
+
+    @property
+    def _never_starved(self) -> Mapping[str, int]:
+        """Whoever waits for these is held up, or loses what it tells: they have what can be asked of them at once."""
+        claims = sum(self.queues[topic].max_concurrency for topic in ("calls", "store", "fetch"))
+        return {
+            "authorizer": self.calls_at_once,
+            "webhook": 2 * self.calls_at_once,
+            "settle": self.queues["reports"].max_concurrency + claims,
+            # Two runs that overlap, and an operator's.
+            "reconcile": 3,
+        }
+
+    @property
+    def _held_back(self) -> Mapping[str, int]:
+        """A flood of calls takes these and no more, neither of the account nor of the database's connections."""
+        waiting = self.calls_at_once + self.waiters_of_stage
+        return {
+            "generate_media": waiting,
+            "status": waiting,
+            "compile_videos": waiting + self.queues["compile"].max_concurrency,
+            "review": self.calls_at_once,
+            "retention": self.calls_at_once // 2,
+            "account": self.calls_at_once // 2,
+        }
+
+    @property
     def bucket(self) -> str:
         """Bucket names are global: another account's stage sets a suffix."""
         return f"vsl-{self.name}-media{self.bucket_suffix}"
@@ -127,7 +179,8 @@ STAGES = {
     "homolog": replace(_DEV, name="homolog", cors_origins=("https://homolog.example.com",), keeps_data=True),
     "prod": replace(
         _DEV, name="prod", cors_origins=("https://example.com",), keeps_data=True, log_days=365,
-        throttle_per_second=500, throttle_burst=1000, database_min_capacity=1, database_max_capacity=16,
+        throttle_per_second=500, throttle_burst=1000, method_per_second=1000, database_min_capacity=1,
+        database_max_capacity=16, calls_at_once=60, waiters_of_stage=100,
     ),
     "local": replace(
         _DEV, name="local", cors_origins=("http://localhost:3000", "http://127.0.0.1:3000"), is_local=True,

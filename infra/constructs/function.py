@@ -78,6 +78,7 @@ class ProductFunction(aws_lambda.Function):
             timeout=Duration.seconds(timeout_seconds),
             memory_size=memory_mb,
             ephemeral_storage_size=Size.mebibytes(storage_mb) if storage_mb else None,
+            reserved_concurrent_executions=stage.reserved.get(name),
             layers=list(around.encoder_layers) if encodes else [around.dependencies],
             # Otherwise Lambda ends a chain of invocations at its 17th round, and what it carried in the dead letters.
             recursive_loop=aws_lambda.RecursiveLoop.ALLOW if in_chain else None,
