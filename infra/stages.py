@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 REPLICATE_OUTPUTS = (
@@ -13,18 +14,32 @@ REPLICATE_OUTPUTS = (
 RUNWAY_OUTPUTS = ("https://dnznrvs05pmza.cloudfront.net",)
 
 
+# Environments that Lambda lets nobody reserve.
+LEAST_UNRESERVED = 100
+
+
 @dataclass(frozen=True)
 class QueueNumbers:
-    """Of one queue and the function that reads it. Visibility is six times the reader's timeout."""
+    """Of one queue and the function that reads it."""
 
     batch_size: int = 1
-    max_receive_count: int = 5
+    # A message that keeps failing comes again for 44 minutes (`shared/batches.py`), longer than most outages.
+    max_receive_count: int = 7
     max_concurrency: int = 10
 
     @property
     def share_of_account(self) -> int:
         """The most of the reader's environments that work for one account at once."""
         return max(self.max_concurrency // 2, 1)
+
+
+@dataclass(frozen=True)
+class ScheduleNumbers:
+    """Of a function that runs by the clock. What a run did not do the next one does: it is worth no second try, and
+    nothing once the next one has begun."""
+
+    every_minutes: int = 1
+    retries: int = 0
 
 
 @dataclass(frozen=True)
@@ -45,21 +60,33 @@ class Stage:
     api_memory_mb: int = 512
     worker_memory_mb: int = 512
     encoder_memory_mb: int = 3008
-    encoder_storage_mb: int = 2048
-    # For the largest file that is brought in, 2 GiB, and some.
-    fetched_storage_mb: int = 2560
+    # The largest file that is accepted, in MiB: an output of a provider (functions/store_media/handler.py). Fetched
+    # sources and uploads are smaller.
+    largest_file_mb: int = 2048
+    # Of temporary storage, for thumbnails, logs and listings beside the media.
+    spare_storage_mb: int = 512
     api_timeout_seconds: int = 29
     worker_timeout_seconds: int = 120
     store_timeout_seconds: int = 600
     encoder_timeout_seconds: int = 600
     authorizer_cache_seconds: int = 60
+    # Calls of one of our accounts, by the usage plan; each second lets twice as many come at once.
     throttle_per_second: int = 100
     throttle_burst: int = 200
     quota_per_day: int = 1_000_000
-    # Callers who wait for a job, each of whom holds an execution environment. An account of AWS has 1000 by default,
-    # the local stack ten a function.
+    # Calls of each method, of all accounts and of keys that nobody knows: about each of those the authorizer is asked.
+    method_per_second: int = 200
+    # No usage plan counts calls without a key. Replicate sends a few webhooks for each of 600 calls a minute.
+    webhook_per_second: int = 200
+    health_per_second: int = 20
+    # Callers who wait for a job, each of whom holds an execution environment.
     waiters_of_account: int = 20
-    waiters_of_stage: int = 100
+    waiters_of_stage: int = 40
+    # Execution environments of one function that answer calls at once, besides those whose callers wait.
+    calls_at_once: int = 20
+    # What Lambda lets this stage run at once: the account's limit in the region, or this stage's part of it. 1,000 is
+    # what an account has once it was asked for; a new one has 10, of which nothing can be reserved.
+    account_concurrency: int = 1000
     log_days: int = 30
     # Each stage has a range of its own, so that two can be joined. A subnet has 1,019 addresses of 65,536: an inside
     # function takes none of its own, and what a third zone needs is kept free behind the two in use.
@@ -71,6 +98,14 @@ class Stage:
     # The least ElastiCache allows are 1 GB and 1,000 units: a unit is about one read of a kilobyte.
     cache_max_gb: int = 1
     cache_max_ecpu_per_second: int = 2_000
+    schedules: dict[str, ScheduleNumbers] = field(
+        default_factory=lambda: {
+            "reconcile": ScheduleNumbers(),
+            "retention": ScheduleNumbers(),
+            # Reads the providers' models, which may be away for a moment.
+            "provider_catalog": ScheduleNumbers(every_minutes=60, retries=2),
+        }
+    )
     queues: dict[str, QueueNumbers] = field(
         default_factory=lambda: {
             "calls": QueueNumbers(max_concurrency=20),
@@ -82,6 +117,53 @@ class Stage:
             "uploads": QueueNumbers(max_concurrency=10),
         }
     )
+
+    @property
+    def fetched_storage_mb(self) -> int:
+        """One file at a time is brought, and deleted when it lies in the bucket."""
+        return self.largest_file_mb + self.spare_storage_mb
+
+    @property
+    def encoder_storage_mb(self) -> int:
+        """One file at a time, and what FFmpeg makes of it or a copy with another index."""
+        return 2 * self.largest_file_mb + self.spare_storage_mb
+
+    @property
+    def reserved(self) -> Mapping[str, int]:
+        """By function, the environments that are its own and the most it may have; nothing where they are too few.
+
+        Lambda keeps a hundred for the functions without (https://docs.aws.amazon.com/lambda/latest/dg/
+        configuration-concurrency.html): here those that read queues alone, whose event sources have a limit of their
+        own, and what runs once.
+        """
+        wanted = {**self._never_starved, **self._held_back}
+        fits = sum(wanted.values()) + LEAST_UNRESERVED <= self.account_concurrency
+        return wanted if fits else {}
+
+    @property
+    def _never_starved(self) -> Mapping[str, int]:
+        """Whoever waits for these is held up, or loses what it tells: they have what can be asked of them at once."""
+        claims = sum(self.queues[topic].max_concurrency for topic in ("calls", "store", "fetch"))
+        return {
+            "authorizer": self.calls_at_once,
+            "webhook": 2 * self.calls_at_once,
+            "settle": self.queues["reports"].max_concurrency + claims,
+            # Two runs that overlap, and an operator's.
+            "reconcile": 3,
+        }
+
+    @property
+    def _held_back(self) -> Mapping[str, int]:
+        """A flood of calls takes these and no more, neither of the account nor of the database's connections."""
+        waiting = self.calls_at_once + self.waiters_of_stage
+        return {
+            "generate_media": waiting,
+            "status": waiting,
+            "compile_videos": waiting + self.queues["compile"].max_concurrency,
+            "review": self.calls_at_once,
+            "retention": self.calls_at_once // 2,
+            "account": self.calls_at_once // 2,
+        }
 
     @property
     def bucket(self) -> str:
@@ -117,8 +199,9 @@ STAGES = {
     ),
     "prod": replace(
         _DEV, name="prod", vpc_cidr="10.3.0.0/16", cors_origins=("https://example.com",), keeps_data=True, log_days=365,
-        throttle_per_second=500, throttle_burst=1000, database_min_capacity=1, database_max_capacity=16,
         cache_max_gb=5, cache_max_ecpu_per_second=20_000,
+        throttle_per_second=500, throttle_burst=1000, method_per_second=1000, database_min_capacity=1,
+        database_max_capacity=16, calls_at_once=60, waiters_of_stage=100,
     ),
     "local": replace(
         _DEV, name="local", cors_origins=("http://localhost:3000", "http://127.0.0.1:3000"), is_local=True,

@@ -15,6 +15,7 @@ Found in its source, version 1.5.33:
 - It asks for a permission `sqs:SendMessageBatch`, which AWS does not have: there `sqs:SendMessage` is enough
   (Amazon SQS Developer Guide, API permissions). `mended` adds the one to the other.
 - Functions named in MINISTACK_LAMBDA_PROXY_<name> are invoked by HTTP instead of being run.
+- It passes no trace header on, by which Lambda finds loops: `ministack_server.py` has it do so.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import re
 import urllib.request
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from local.layout import Layout
@@ -33,6 +35,7 @@ REGION = "us-east-1"
 ACCESS_KEY_ID = "LOCALSTACKOPERATOR"
 
 Template = dict[str, Any]
+_SERVER = Path(__file__).with_name("ministack_server.py")
 _UNKNOWN_TYPES = ("AWS::EC2::SecurityGroupIngress", "AWS::EC2::SecurityGroupEgress")
 
 
@@ -72,7 +75,8 @@ class Ministack:
         proxies = {f"MINISTACK_LAMBDA_PROXY_{name}": url for name, url in invoke_urls.items()}
         return Part(
             name="ministack",
-            command=[str(layout.ministack_python), "-m", "ministack"],
+            # Without `-P` the modules beside the script would be taken for packages of their names.
+            command=[str(layout.ministack_python), "-P", str(_SERVER)],
             is_ready=self.answers,
             environment={**environment, **settings, **proxies},
             directory=scratch,

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from functools import cache
 from math import inf
 from pathlib import Path
@@ -21,6 +21,7 @@ from shared.adapters.secrets import provider_token
 from shared.adapters.secrets import value_of as value_of
 from shared.domain.jobs import Lane
 from shared.domain.messages import TOPICS
+from shared.domain.room import within_room
 from shared.ports import Clock, Encoder, ModelSchemas, ModelSource
 
 if TYPE_CHECKING:
@@ -130,6 +131,13 @@ def reports() -> Any:
     from shared.adapters.aws import SqsReports
 
     return SqsReports(aws("sqs"), os.environ["REPORTS_QUEUE_URL"])
+
+
+def hide_message(queue_arn: str, receipt_handle: str, seconds: int) -> None:
+    """`shared.batches.Hide` for the queues this function reads."""
+    from shared.adapters.aws import hide_message as hide
+
+    hide(aws("sqs"), queue_arn, receipt_handle, seconds)
 
 
 @cache
@@ -262,7 +270,7 @@ def workplace(job_id: UUID, owner: str) -> Iterator[Place]:
             return tx.renew_lease(job_id, owner, LEASE_SECONDS)
 
     private = tempfile.TemporaryDirectory(prefix="work-", ignore_cleanup_errors=True)
-    with closing(own), private as folder, heartbeat(renew, STOP_CHECK_SECONDS) as lost:
+    with closing(own), within_room(), private as folder, heartbeat(renew, STOP_CHECK_SECONDS) as lost:
         yield Place(Path(folder), _encoder(lost.is_set), lambda: _go_on(lost.is_set()))
 
 
@@ -283,8 +291,20 @@ def open_workplace(account_id: UUID) -> Iterator[Place]:
     with place_for(account_id) as free:
         if not free:
             raise OutOfTime
-        with tempfile.TemporaryDirectory(prefix="work-", ignore_cleanup_errors=True) as folder:
+        with within_room(), tempfile.TemporaryDirectory(prefix="work-", ignore_cleanup_errors=True) as folder:
             yield Place(Path(folder), _encoder(lambda: False), lambda: _go_on(False))
+
+
+@cache
+def clear_leftovers() -> None:
+    """Once a process: Lambda keeps `/tmp` where it ends a process, at its timeout or in a crash, and starts the next.
+
+    All of it is ours: an environment works on one event at a time.
+    """
+    folder = Path(tempfile.gettempdir())
+    for left in folder.iterdir() if "AWS_LAMBDA_RUNTIME_API" in os.environ else ():
+        with suppress(OSError):
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
 def _go_on(stopped: bool) -> None:

@@ -26,8 +26,9 @@ BODY_LIMIT_BYTES = 1_000_000
 # Lambda answers at most 6 MB (Lambda quotas, payload); the rest is for headers and what stands around a page.
 PAGE_BYTES = 5_000_000
 LONGEST_WAIT_SECONDS = 25
-# API Gateway waits 29 s for an answer.
-LONGEST_CALL = timedelta(seconds=29)
+# API Gateway waits 29 s for an answer, a cold start among them. The last of them are for one more look at the stores,
+# which may be slow, and for the answer's way.
+LONGEST_CALL, ANSWERING = timedelta(seconds=29), timedelta(seconds=3)
 STATUS_OF: Mapping[type[errors.ProductError], int] = {
     errors.MalformedRequest: 400,
     errors.Unauthorized: 401,
@@ -161,7 +162,11 @@ def arrived_at(router: Router, now: datetime) -> datetime:
 
     `requestTimeEpoch` is in milliseconds (API Gateway, "$context variables").
     """
-    taken_ms = router.current_event.raw_event["requestContext"].get("requestTimeEpoch")
+    return _taken_at(router.current_event.raw_event, now)
+
+
+def _taken_at(event: Mapping[str, Any], now: datetime) -> datetime:
+    taken_ms = event["requestContext"].get("requestTimeEpoch")
     taken = datetime.fromtimestamp(taken_ms / 1000, UTC) if isinstance(taken_ms, int) else now
     return taken if timedelta() <= now - taken <= LONGEST_CALL else now
 
@@ -179,9 +184,33 @@ def _check_key(resolver: APIGatewayRestResolver, following: Callable[..., Respon
 
 
 def wait_seconds(router: Router) -> int:
-    """N of `Prefer: wait=N`, 0 without; more than 25 counts as 25."""
+    """N of `Prefer: wait=N` as `bounded_wait` has it, 0 without."""
     found = _WAIT.search(header(router, "prefer") or "")
-    return min(int(found[1]), LONGEST_WAIT_SECONDS) if found else 0
+    return bounded_wait(router, int(found[1])) if found else 0
+
+
+def bounded_wait(router: Router, asked_seconds: int) -> int:
+    """As many of the seconds as leave time to answer, 25 at most."""
+    if asked_seconds <= 0:
+        return 0
+    left = seconds_to_answer(router.current_event.raw_event, router.lambda_context)
+    return min(asked_seconds, LONGEST_WAIT_SECONDS, int(left))
+
+
+def seconds_to_answer(event: Mapping[str, Any], context: Any) -> float:
+    """How long a call may still be worked on, so that its caller is answered by us and not by the gateway.
+
+    The function's own time begins after a cold start, the gateway's before.
+    """
+    now = own_time()
+    of_gateway = LONGEST_CALL - (now - _taken_at(event, now))
+    of_function = timedelta(milliseconds=context.get_remaining_time_in_millis())
+    return max((min(of_gateway, of_function) - ANSWERING).total_seconds(), 0.0)
+
+
+def own_time() -> datetime:
+    """Of this machine: good enough for how long a caller waits, and for nothing else."""
+    return datetime.now(UTC)
 
 
 def header(router: Router | APIGatewayRestResolver, name: str) -> str | None:

@@ -5,20 +5,18 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from pydantic import TypeAdapter
 
 from shared import bootstrap, config
+from shared.batches import work_through
 from shared.domain.messages import ProviderCall
 from shared.domain.webhook_signature import url_mac
 from shared.usecases.call_provider import call_provider
 
-_processor = BatchProcessor(event_type=EventType.SQS)
-
 
 def handler(event: dict[str, Any], context: Any) -> Any:
     bootstrap.settings(config.CallProvider)
-    return process_partial_response(event, _work, _processor, context)
+    return work_through(event, context, _work, bootstrap.hide_message)
 
 
 def _work(record: Any) -> None:

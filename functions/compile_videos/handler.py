@@ -14,10 +14,10 @@ from uuid import UUID
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
-from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from pydantic import AfterValidator, Field
 
 from shared import bootstrap, config, http, wire
+from shared.batches import work_through
 from shared.domain.addresses import LONGEST_URL
 from shared.domain.errors import InvalidRequest, Mistake, OutOfTime
 from shared.domain.fetches import url_problem
@@ -31,8 +31,6 @@ from shared.usecases.plan_compile import Planner
 from shared.usecases.read_status import details_of, present
 
 router = Router()  # type: ignore[no-untyped-call]
-# API Gateway waits 29 s for an answer.
-ANSWERED_WITHIN_SECONDS, ANSWERING_SECONDS = 27.0, 1.0
 RESOLUTION = re.compile(r"([0-9]{2,4})x([0-9]{2,4})")
 RATE = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,3}|/(?:1|1001))?")
 
@@ -175,8 +173,8 @@ def _requested(request: CompileRequest, caller: Caller) -> Job:
 
 def _waited_for(job: Job, caller: Caller) -> Job:
     # What was tried at once counts among the seconds that the gateway waits.
-    seconds = min(http.wait_seconds(router), int(bootstrap.seconds_left() - ANSWERING_SECONDS))
-    bootstrap.status_reader().wait(job.id, caller, max(seconds, 0))
+    seconds = http.wait_seconds(router)
+    bootstrap.status_reader().wait(job.id, caller, seconds)
     with bootstrap.records().transaction() as tx:
         return tx.job(caller.account_id, job.id) or job
 
@@ -280,13 +278,13 @@ def _work(record: Any) -> None:
     _film_maker().compile(UUID(json.loads(record.body)["jobId"]))
 
 
-_processor = BatchProcessor(event_type=EventType.SQS)
 _api = http.api_handler(router, lambda: bootstrap.settings(config.CompileVideos).cors_origins)
 
 
 def handler(event: dict[str, Any], context: Any) -> Any:
+    bootstrap.clear_leftovers()
     if "Records" in event:
         bootstrap.lambda_seconds_left(context)
-        return process_partial_response(event, _work, _processor, context)
-    bootstrap.lambda_seconds_left(context, at_most=ANSWERED_WITHIN_SECONDS)
+        return work_through(event, context, _work, bootstrap.hide_message)
+    bootstrap.lambda_seconds_left(context, at_most=http.seconds_to_answer(event, context))
     return _api(event, context)

@@ -5,22 +5,22 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from pydantic import TypeAdapter
 
 from shared import bootstrap, config
+from shared.batches import work_through
 from shared.domain.messages import FetchSource
 from shared.usecases.fetch_source import fetch_source
 
 # As much as may be uploaded; what was brought must be put away within the function's ten minutes too.
 MAX_SOURCE_BYTES = 1024**3
 SOURCE_SECONDS = 480
-_processor = BatchProcessor(event_type=EventType.SQS)
 
 
 def handler(event: dict[str, Any], context: Any) -> Any:
     bootstrap.settings(config.FetchSource)
-    return process_partial_response(event, _work, _processor, context)
+    bootstrap.clear_leftovers()
+    return work_through(event, context, _work, bootstrap.hide_message)
 
 
 def _work(record: Any) -> None:

@@ -5,19 +5,17 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
-
 from shared import bootstrap, config
+from shared.batches import work_through
 from shared.domain.messages import jobs_to_inspect
 from shared.usecases.inspect_media import Inspector
-
-_processor = BatchProcessor(event_type=EventType.SQS)
 
 
 def handler(event: dict[str, Any], context: Any) -> Any:
     bootstrap.settings(config.InspectMedia)
     bootstrap.lambda_seconds_left(context)
-    return process_partial_response(event, _work, _processor, context)
+    bootstrap.clear_leftovers()
+    return work_through(event, context, _work, bootstrap.hide_message)
 
 
 def _work(record: Any) -> None:

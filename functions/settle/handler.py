@@ -6,21 +6,19 @@ import json
 from typing import Any
 from uuid import UUID
 
-from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from pydantic import TypeAdapter
 
 from shared import bootstrap, config
+from shared.batches import work_through
 from shared.domain.messages import Report, SourceFailed, SourceFetched
 from shared.usecases.settle import Settler
 from shared.usecases.source_fetches import SourceFetches
-
-_processor = BatchProcessor(event_type=EventType.SQS)
 
 
 def handler(event: dict[str, Any], context: Any) -> Any:
     bootstrap.settings(config.Settle)
     if "Records" in event:
-        return process_partial_response(event, _take, _processor, context)
+        return work_through(event, context, _take, bootstrap.hide_message)
     return _answer(event)
 
 

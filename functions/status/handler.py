@@ -52,7 +52,7 @@ class JobsQuery(wire.Query):
 def get_status(job_id: str) -> Response[str]:
     caller = http.caller_of(router, "read")
     wanted = http.path_id(job_id, "job")
-    seconds = min(http.query_of(router, StatusQuery).wait, http.LONGEST_WAIT_SECONDS)
+    seconds = http.bounded_wait(router, http.query_of(router, StatusQuery).wait)
     view = bootstrap.status_reader().wait(wanted, caller, seconds)
     return http.answer_if_new(router, present(view, bootstrap.media(), bootstrap.clock().now()))
 

@@ -5,22 +5,22 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from pydantic import TypeAdapter
 
 from shared import bootstrap, config
+from shared.batches import work_through
 from shared.domain.messages import StoreMedia
 from shared.usecases.store_media import store_media
 
 MAX_OUTPUT_BYTES = 2 * 1024**3
 # Four outputs of one prediction must fit into the function's ten minutes.
 OUTPUT_SECONDS = 140
-_processor = BatchProcessor(event_type=EventType.SQS)
 
 
 def handler(event: dict[str, Any], context: Any) -> Any:
     bootstrap.settings(config.StoreMedia)
-    return process_partial_response(event, _work, _processor, context)
+    bootstrap.clear_leftovers()
+    return work_through(event, context, _work, bootstrap.hide_message)
 
 
 def _work(record: Any) -> None:

@@ -57,6 +57,7 @@ class ProductFunction(aws_lambda.Function):
         memory_mb: int,
         encodes: bool = False,
         storage_mb: int | None = None,
+        in_chain: bool = False,
     ) -> None:
         stage, kebab = around.stage, name.replace("_", "-")
         full_name = f"vsl-{stage.name}-{kebab}"
@@ -77,7 +78,10 @@ class ProductFunction(aws_lambda.Function):
             timeout=Duration.seconds(timeout_seconds),
             memory_size=memory_mb,
             ephemeral_storage_size=Size.mebibytes(storage_mb) if storage_mb else None,
+            reserved_concurrent_executions=stage.reserved.get(name),
             layers=list(around.encoder_layers) if encodes else [around.dependencies],
+            # Otherwise Lambda ends a chain of invocations at its 17th round, and what it carried in the dead letters.
+            recursive_loop=aws_lambda.RecursiveLoop.ALLOW if in_chain else None,
             tracing=aws_lambda.Tracing.DISABLED if stage.is_local else aws_lambda.Tracing.ACTIVE,
             environment={
                 "STAGE": stage.name, "LOG_LEVEL": "INFO", "POWERTOOLS_SERVICE_NAME": kebab, **environment,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from aws_cdk import Duration, RemovalPolicy, aws_apigateway, aws_lambda, aws_logs, aws_ssm
 from constructs import Construct
@@ -16,10 +16,6 @@ PUBLIC_ROUTES = (
     ("POST", "/webhook/replicate", "webhook"),
     ("GET", "/health", "status"),
 )
-# Calls a second. No usage plan counts calls without a key, and the account's limit is shared by all that it runs.
-# Replicate sends a few webhooks for each of 600 calls a minute.
-PUBLIC_THROTTLES = (("POST", "/webhook", 200), ("POST", "/webhook/replicate", 200), ("GET", "/health", 20),
-                    ("HEAD", "/health", 20))  # fmt: skip
 KEYED_ROUTES = (
     ("POST", "/generate-media", "generate_media"),
     ("GET", "/models", "generate_media"),
@@ -134,15 +130,23 @@ def _options(scope: Construct, stage: Stage) -> aws_apigateway.StageOptions:
     fields |= {"account": "$context.authorizer.accountId"}
     return aws_apigateway.StageOptions(
         stage_name=stage.name, tracing_enabled=True, metrics_enabled=True,
+        throttling_rate_limit=stage.method_per_second, throttling_burst_limit=2 * stage.method_per_second,
         access_log_destination=aws_apigateway.LogGroupLogDestination(logs),
         access_log_format=aws_apigateway.AccessLogFormat.custom(json.dumps(fields)),
         method_options={
             f"{path}/{method}": aws_apigateway.MethodDeploymentOptions(
                 throttling_rate_limit=rate, throttling_burst_limit=2 * rate
             )
-            for method, path, rate in PUBLIC_THROTTLES
+            for method, path, rate in _public_throttles(stage)
         },
     )  # fmt: skip
+
+
+def _public_throttles(stage: Stage) -> Iterator[tuple[str, str, int]]:
+    """Calls a second of each method that asks for no key."""
+    for method, path, name in PUBLIC_ROUTES:
+        rate = stage.webhook_per_second if name == "webhook" else stage.health_per_second
+        yield from ((verb, path, rate) for verb in ((method, "HEAD") if method == "GET" else (method,)))
 
 
 def _readers(stage: Stage) -> str:

@@ -18,6 +18,8 @@ from infra.stacks.media import MediaStack
 from infra.stacks.network import NetworkStack
 from infra.stages import Stage
 
+# Names of the rules, by the minutes between two runs.
+_EVERY = {1: "each-minute", 60: "each-hour"}
 READERS = {
     "calls": "call_provider",
     "reports": "settle",
@@ -26,6 +28,16 @@ READERS = {
     "inspect": "inspect_media",
     "compile": "compile_videos",
     "uploads": "inspect_media",
+}
+# Messages of these lead back to them, and by design more often than Lambda's loop detection lets them (ADR 14). Each
+# round is a step of a job, whose deadline, tries and sources end the chain; Lambda ends any other loop.
+CHAINED = {
+    "call_provider": "a call that waits for its turn comes again as a new message",
+    "store_media": "a prediction of Runway is asked for again and again",
+    "settle": "every round of the two above, and of the next, is settled here",
+    "fetch_source": "each source that is there asks for the next one of its job",
+    "inspect_media": "each job that ends calls the account's next one",
+    "compile_videos": "each job that ends calls the account's next one",
 }
 
 
@@ -247,6 +259,7 @@ class ServiceStack(Stack):
         self.functions[name] = ProductFunction(
             self, name, self.around, world, environment, timeout_seconds=timeout_seconds, memory_mb=memory_mb,
             encodes=encodes, storage_mb=self.stage.encoder_storage_mb if encodes else storage_mb,
+            in_chain=name in CHAINED,
         )  # fmt: skip
         return self.functions[name]
 
@@ -273,11 +286,18 @@ class ServiceStack(Stack):
             )
 
     def _schedule(self) -> None:
-        rule = aws_events.Rule(self, "each-minute", schedule=aws_events.Schedule.rate(Duration.minutes(1)))
-        for name in ("reconcile", "retention"):
-            rule.add_target(aws_events_targets.LambdaFunction(self.functions[name], retry_attempts=0))
-        models = aws_events.Rule(self, "each-hour", schedule=aws_events.Schedule.rate(Duration.hours(1)))
-        models.add_target(aws_events_targets.LambdaFunction(self.functions["provider_catalog"], retry_attempts=0))
+        """EventBridge hands an event to Lambda's own queue, which tries a failed one twice more if not told otherwise,
+        and keeps a throttled one for six hours."""
+        rules: dict[int, aws_events.Rule] = {}
+        for name, numbers in self.stage.schedules.items():
+            age = Duration.minutes(numbers.every_minutes)
+            rule = rules.get(numbers.every_minutes) or aws_events.Rule(
+                self, _EVERY[numbers.every_minutes], schedule=aws_events.Schedule.rate(age)
+            )
+            rules[numbers.every_minutes] = rule
+            function = self.functions[name]
+            function.configure_async_invoke(max_event_age=age, retry_attempts=numbers.retries)
+            rule.add_target(aws_events_targets.LambdaFunction(function, retry_attempts=0, max_event_age=age))
 
     def _migrations(self) -> None:
         digest = migrations_digest(ROOT / "shared" / "migrations")

@@ -1,7 +1,7 @@
 """Functions, role credentials and API keys as they stand deployed in the AWS emulator.
 
-The emulator's CloudFormation drops VpcConfig and ReservedConcurrentExecutions of a function, so these
-two, on which the function's world hangs, are read from the templates that were deployed.
+The emulator's CloudFormation drops VpcConfig, on which the function's world hangs, ReservedConcurrentExecutions and
+RecursiveLoop of a function, so these are read from the templates that were deployed.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from local.runtime.config import RuntimeConfig
 from local.runtime.functions import (
+    LEAST_STORAGE_MB,
     ApiKey,
     FunctionConfig,
     RoleCredentials,
@@ -119,6 +120,8 @@ def function_config(answer: Mapping[str, Any], declared: Mapping[str, Any]) -> F
         inside=bool(declared.get("VpcConfig", {}).get("SubnetIds")),
         variables=answer.get("Environment", {}).get("Variables", {}),
         reserved_concurrency=declared.get("ReservedConcurrentExecutions"),
+        storage_mb=declared.get("EphemeralStorage", {}).get("Size", LEAST_STORAGE_MB),
+        may_loop=declared.get("RecursiveLoop") == "Allow",
     )
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+LEAST_STORAGE_MB = 512  # what Lambda gives where nothing else is asked for
+
 
 class UnknownFunction(LookupError):
     """No function of that name is deployed."""
@@ -29,6 +31,10 @@ class FunctionConfig:
     inside: bool
     variables: Mapping[str, str] = field(default_factory=dict)
     reserved_concurrency: int | None = None
+    storage_mb: int = LEAST_STORAGE_MB
+    """Of `/tmp`, in MiB."""
+    may_loop: bool = False
+    """Its `RecursiveLoop` is `Allow`."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +77,8 @@ class FunctionSource(Protocol):
 class FileSource:
     """Functions from a JSON file, for runs without the emulator.
 
-    `{"functions": {name: {"handler", "timeout", "memory", "inside", "environment", "reservedConcurrency"}},
+    `{"functions": {name: {"handler", "timeout", "memory", "inside", "environment", "reservedConcurrency", "storage",
+    "mayLoop"}},
     "usagePlans": {name: [values of keys]}}`;
     everything but `handler` is optional. The credentials it hands out are valid nowhere.
     """
@@ -95,6 +102,8 @@ class FileSource:
             inside=entry.get("inside", False),
             variables=entry.get("environment", {}),
             reserved_concurrency=entry.get("reservedConcurrency"),
+            storage_mb=entry.get("storage", LEAST_STORAGE_MB),
+            may_loop=entry.get("mayLoop", False),
         )
 
     async def credentials(self, function: FunctionConfig) -> RoleCredentials:

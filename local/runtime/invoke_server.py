@@ -7,7 +7,7 @@ from aiohttp.typedefs import Handler
 
 from local.runtime import world
 from local.runtime.functions import SourceUnavailable, UnknownFunction
-from local.runtime.runner import Runner, Throttled
+from local.runtime.runner import LoopStopped, Runner, Throttled
 from local.runtime.runtime_api import RESPONSE_LIMIT_BYTES, Outcome
 
 _DEADLINE_HEADER = "X-Amzn-Lambda-Deadline-Ms"
@@ -21,7 +21,7 @@ def invoke_application(runner: Runner) -> web.Application:
     """POST /2015-03-31/functions/{name}/invocations, POST /reload, GET /health, GET /environments.
 
     Invoke answers 200 with the function's answer; 502 with {errorType, errorMessage, ...} when the
-    function failed, timed out or crashed; 404, 413, 429, 503 when it did not run.
+    function failed, timed out or crashed; 400 when Lambda would end a loop; 404, 413, 429, 503 when it did not run.
     """
 
     async def invoke(request: web.Request) -> web.Response:
@@ -65,6 +65,9 @@ async def _refusals(request: web.Request, handler: Handler) -> web.StreamRespons
         return _refused(404, "ResourceNotFoundException", f"Function not found: {error}")
     except Throttled:
         return _refused(429, "TooManyRequestsException", "Rate Exceeded.")
+    except LoopStopped as error:
+        sentence = "Lambda has detected your function being invoked in a recursive loop and stopped its invocation"
+        return _refused(400, "RecursiveInvocationException", f"{sentence}: {error}")
     except SourceUnavailable as error:
         return _refused(503, "ServiceException", str(error))
 

@@ -20,6 +20,7 @@ _STOP_SECONDS = 2.0
 _INIT_SECONDS = 10.0  # Lambda's limit, extended by the function's own timeout as its second try is
 _EXPIRY_MARGIN_SECONDS = 60.0
 _NICENESS, _BACKGROUND_NICENESS = 5, 15  # of what somebody waits for, and of work from queues
+_LOOK_SECONDS = 0.25
 
 
 class ExecutionEnvironment:
@@ -70,8 +71,7 @@ class ExecutionEnvironment:
         self._slot.offers.put_nowait(invocation)
         if not self.alive:
             self._slot.settle(_exit_error(invocation.request_id, self._process.returncode))
-        remaining_seconds = max(0.0, invocation.deadline_ms / 1000 - time.time())
-        await asyncio.wait({invocation.outcome}, timeout=remaining_seconds)
+        await self._watched(invocation)
         outcome = await self._outcome(invocation)
         self._slot.current = None
         self._report(invocation.request_id, (time.monotonic() - began) * 1000, init_ms)
@@ -135,6 +135,23 @@ class ExecutionEnvironment:
             return self._slot.ready.result()
         return Outcome.failed("Sandbox.Timedout", f"Initialisation took over {limit_seconds:.0f} seconds")
 
+    async def _watched(self, invocation: Invocation) -> None:
+        """Until it is answered, its time is over, or it has filled its `/tmp`.
+
+        Lambda answers a write with ENOSPC then. Nobody but root could here, so that the invocation is ended instead.
+        """
+        while (left_seconds := invocation.deadline_ms / 1000 - time.time()) > 0:
+            await asyncio.wait({invocation.outcome}, timeout=min(left_seconds, _LOOK_SECONDS))
+            held_mb = held_bytes(self._scratch) / 1024**2
+            if held_mb > self.function.storage_mb:
+                held = f"/tmp holds {held_mb:.0f} of {self.function.storage_mb} MB"
+                sentence = f"RequestId: {invocation.request_id} Error: No space left on device: {held}"
+                self._log.write_text(sentence)
+                self._slot.settle(Outcome.failed("Sandbox.StorageFull", sentence))
+                await self.stop()
+            if invocation.outcome.done():
+                return
+
     async def _outcome(self, invocation: Invocation) -> Outcome:
         self._pipe.drain()
         if not invocation.outcome.done():
@@ -176,6 +193,16 @@ class ExecutionEnvironment:
             fields.append(f"Init Duration: {init_ms:.2f} ms")
         self._log.write_text(f"END RequestId: {request_id}")
         self._log.write_text("REPORT " + "\t".join(fields))
+
+
+def held_bytes(folder: Path) -> int:
+    """What a folder's files take on the disk; those that go meanwhile count for nothing."""
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                total += Path(parent, name).lstat().st_blocks * 512
+    return total
 
 
 def _exit_error(request_id: str, code: int | None) -> Outcome:

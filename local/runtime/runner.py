@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from local.runtime.config import RuntimeConfig
 from local.runtime.functions import FunctionConfig, FunctionSource
+from local.runtime.lineage import MOST_ROUNDS, rounds_of, trace_of_messages, with_round
 from local.runtime.logs import CappedLog
 from local.runtime.process import ExecutionEnvironment
 from local.runtime.runtime_api import Invocation, Outcome, RuntimeApi
@@ -17,6 +18,10 @@ _ADMISSION_POLL_SECONDS = 0.01
 
 class Throttled(RuntimeError):
     """All environments the function may have are busy."""
+
+
+class LoopStopped(RuntimeError):
+    """The chain of invocations came to the function too often."""
 
 
 @dataclass
@@ -71,10 +76,11 @@ class Runner:
         `deadline_ms` (Unix time) that comes earlier wins. With patience a free environment is waited for. Work in the
         background gives way to what somebody waits for: Lambda gives each environment processors of its own.
 
-        Raises UnknownFunction, SourceUnavailable, Throttled.
+        Raises UnknownFunction, SourceUnavailable, Throttled, LoopStopped.
         """
         function = await self._function(name)
         pool = self._pool(name)
+        trace = _next_round(function, pool.log, trace_of_messages(payload, function.arn) or trace_id or _trace_id())
         environment = await self._admitted(pool, function, patience_seconds, in_background)
         try:
             failure = await self._started(pool, environment)
@@ -86,7 +92,7 @@ class Runner:
                     request_id=request_id or str(uuid.uuid4()),
                     function_arn=function.arn,
                     payload=payload,
-                    trace_id=trace_id or _trace_id(),
+                    trace_id=trace,
                     deadline_ms=min(limit_ms, deadline_ms or limit_ms),
                     outcome=asyncio.get_running_loop().create_future(),
                 )
@@ -192,6 +198,14 @@ class Runner:
 
 async def _stop_all(environments: list[ExecutionEnvironment]) -> None:
     await asyncio.gather(*(environment.stop() for environment in environments))
+
+
+def _next_round(function: FunctionConfig, log: CappedLog, trace: str) -> str:
+    """The trace header of the invocation that is about to begin. Raises LoopStopped."""
+    if rounds_of(trace, function.arn) >= MOST_ROUNDS and not function.may_loop:
+        log.write_text(f"LOOP STOPPED after {MOST_ROUNDS} rounds: {function.name} {trace}")
+        raise LoopStopped(function.arn)
+    return with_round(trace, function.arn)
 
 
 def _trace_id() -> str:

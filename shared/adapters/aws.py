@@ -208,6 +208,16 @@ def _entry(number: int, body: Mapping[str, Any], delay_seconds: int) -> SendMess
     }
 
 
+def hide_message(client: SQSClient, queue_arn: str, receipt_handle: str, seconds: int) -> None:
+    """Lets a message that was received come again so much later; where that fails, after the queue's own time."""
+    *_, account_id, name = queue_arn.split(":")
+    url = f"{client.meta.endpoint_url}/{account_id}/{name}"
+    try:
+        client.change_message_visibility(QueueUrl=url, ReceiptHandle=receipt_handle, VisibilityTimeout=seconds)
+    except _DOWN as error:
+        logger.warning("message_not_returned", extra={"queue": name, "reason": type(error).__name__})
+
+
 class SqsReports:
     """Implements `Reports` on the queue `reports`."""
 

@@ -27,6 +27,7 @@ from shared.adapters.magic_bytes import SNIFF_BYTES, is_plain_text, media_type
 from shared.adapters.pinned_connection import Exchange, Watchdog
 from shared.domain.addresses import AddressRefused, Target, parse_origin, parse_redirect, parse_url, source_problem
 from shared.domain.errors import BadMedia, Conflict, DependencyDown, OutputGone, TooLarge
+from shared.domain.room import within_room
 from shared.ports import Fetched
 
 MOST_REDIRECTS = 3
@@ -79,7 +80,8 @@ class _Landing:
         self.size_bytes += len(chunk)
         self.refuse_over_limit(self.size_bytes)
         self.digest.update(chunk)
-        self.file.write(chunk)
+        with within_room():
+            self.file.write(chunk)
         if len(self.head) < SNIFF_BYTES:
             self.head += chunk[: SNIFF_BYTES - len(self.head)]
             if len(self.head) == SNIFF_BYTES and not self.text_allowed:
@@ -133,7 +135,7 @@ class GuardedDownloader:
     def fetch(self, url: str, folder: Path, is_wanted: Callable[[], bool] = lambda: True) -> Fetched:
         """Brings `url` (http, https or base64 `data:`) into a new file of mode 0600 in `folder`."""
         path = folder / secrets.token_hex(16)
-        with _private_file(path) as file:
+        with within_room(), _private_file(path) as file:
             landing = _Landing(file, self._max_bytes, self._text_allowed, is_wanted)
             if url[:5].lower() == "data:":
                 _decode(url, landing)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import resource
@@ -18,7 +19,7 @@ from typing import IO
 from shared.adapters.ffmpeg_pipes import Pipes, Stall
 from shared.adapters.ffmpeg_remedies import ENDED_BY, cut_off, remedy
 from shared.adapters.hardening import PROGRAMS, start_kept_in
-from shared.domain.errors import BadMedia, Conflict, DependencyDown, OutOfTime
+from shared.domain.errors import BadMedia, Conflict, DependencyDown, NoRoom, OutOfTime
 from shared.media import commands
 from shared.media.conform import ClipChanges, Timing, conform_command, has_changed
 from shared.media.presentation import BY_RULE, Streams
@@ -31,6 +32,8 @@ KILLED_BEFORE_DEADLINE_SECONDS = 5.0
 POLL_SECONDS = 0.05
 # A stopped run is not held up by a store that takes its time.
 LONGEST_JOIN_SECONDS = 1.0
+# AVERROR(ENOSPC) as the program ends with it. What its log would say finds no room either.
+DISK_FULL = 256 - errno.ENOSPC
 LOG_BYTES = 4_000_000
 # An hour of 60 pictures a second, each listed as stored and as decoded, with its sound, takes 50 MB.
 LISTING_BYTES = 64_000_000
@@ -176,6 +179,8 @@ class FfmpegEncoder:
             text = _read(log, LOG_BYTES)
             # Some demuxers take the end of a cut file for its end: no error, exit code 0.
             listing, cut = _read(out, LISTING_BYTES), cut_off(text)
+            if code == DISK_FULL:
+                raise NoRoom
             if code != 0 and has_changed(text):
                 raise ClipChanges
             if code != 0 or cut:

@@ -115,6 +115,18 @@ class TooLarge(ProductError):
     code = "too_large"
 
 
+class NoRoom(TooLarge):
+    """A worker's temporary storage is full: its stage is sized for what is accepted (`infra/stages.py`)."""
+
+    code = "no_room"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The files need more temporary storage than a worker of this stage has: use smaller ones, or have the "
+            "stage's operator raise it."
+        )
+
+
 class InvalidRequest(ProductError):
     """Well-formed but wrong; `details` names each mistake."""
 

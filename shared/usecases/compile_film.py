@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
-from shared.domain.errors import BadMedia, Conflict, DependencyDown, NotFound, OutOfTime, TooLarge
+from shared.domain.errors import BadMedia, Conflict, DependencyDown, NoRoom, NotFound, OutOfTime, TooLarge
 from shared.domain.jobs import TOLD, Job, JobStatus, JobStep
 from shared.domain.row_limits import RESULT_BYTES, first_items, json_bytes
 from shared.domain.storage_keys import compiled_folder
@@ -84,7 +84,7 @@ class FilmMaker:
         try:
             with self.workplace(job_id, owner) as place:
                 self._work(job, owner, place, limit_seconds)
-        except (BadMedia, NotFound) as error:
+        except (BadMedia, NotFound, NoRoom) as error:
             self._fail(job, owner, error.code, error.sentence)
         except TooLarge as error:
             # Made again, it would be as large.

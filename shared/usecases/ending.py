@@ -16,6 +16,7 @@ from shared.domain.errors import (
     OutputGone,
     OwnFailure,
     ProductError,
+    TooLarge,
 )
 from shared.domain.jobs import Attempt, Job, JobStatus, iso
 from shared.observability import (
@@ -41,6 +42,7 @@ ENDS: Mapping[tuple[JobStatus, str | None], type[ProductError]] = {
     (JobStatus.FAILED, "checksum_mismatch"): OwnFailure,
     (JobStatus.FAILED, "ffmpeg_missing"): OwnFailure,
     (JobStatus.FAILED, "internal"): OwnFailure,
+    (JobStatus.FAILED, "no_room"): TooLarge,
 }
 EVENT_NAMES = {
     JobStatus.COMPLETED: "job.completed",

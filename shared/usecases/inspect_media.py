@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import UUID, uuid4
 
-from shared.domain.errors import BadMedia, Conflict, NotFound, OutOfTime, TooLarge
+from shared.domain.errors import BadMedia, Conflict, NoRoom, NotFound, OutOfTime, TooLarge
 from shared.domain.jobs import Job, JobStatus
 from shared.domain.row_limits import bounded_record
 from shared.domain.storage_keys import EXTENSIONS, generated_folder, incoming_folder
@@ -94,11 +95,11 @@ class Inspector:
         try:
             with self.workplace(job.id, owner) as place:
                 items = _wanted_first(job, incoming["outputs"], incoming.get("text"))
-                outputs = [self._keep(job, place, n, item) for n, item in enumerate(items)]
+                outputs = [self._keep_alone(job, place, n, item) for n, item in enumerate(items)]
             if incoming.get("text"):
                 outputs.append(self._keep_text(job, incoming["text"]))
             self._complete(job, owner, outputs)
-        except (BadMedia, NotFound) as error:
+        except (BadMedia, NotFound, NoRoom) as error:
             self._fail(job, owner, error.code, error.sentence)
         except TooLarge as error:
             self._fail(job, owner, "internal", error.sentence)
@@ -114,6 +115,11 @@ class Inspector:
         if job is not None and job.status.finished:
             uploaded = [job.request["key"]] if job.kind == "upload" and "key" in job.request else []
             self.media.delete([*self.media.keys(incoming_folder(job_id)), *uploaded])
+
+    def _keep_alone(self, job: Job, place: Place, number: int, item: Mapping[str, Any]) -> dict[str, Any]:
+        """One output, of which nothing is left in the folder: there is room for one at a time."""
+        with TemporaryDirectory(dir=place.folder) as own:
+            return self._keep(job, replace(place, folder=Path(own)), number, item)
 
     def _keep(self, job: Job, place: Place, number: int, item: Mapping[str, Any]) -> dict[str, Any]:
         content_type = item["contentType"]

@@ -24,6 +24,7 @@ CHECK_SECONDS = 60
 FETCHED_PERCENT = 20
 REMEDIES = {
     "too_large": "name a smaller file",
+    "no_room": "name a smaller file",
     "bad_media": "name the address of a video",
     "address_refused": "name a public https address",
     "output_expired": f"check the address, {REMEDY}",

@@ -190,6 +190,17 @@ def test_the_access_log_names_the_account_that_called(dev: Templates) -> None:
     assert logged["account"] == "$context.authorizer.accountId"
 
 
+def test_every_method_has_a_throttle_that_no_key_is_needed_to_meet(dev: Templates) -> None:
+    (stage,) = dev.all("AWS::ApiGateway::Stage").values()
+
+    (default,) = [one for one in stage["MethodSettings"] if (one["ResourcePath"], one["HttpMethod"]) == ("/*", "*")]
+
+    numbers = STAGES["dev"]
+    assert (default["ThrottlingRateLimit"], default["ThrottlingBurstLimit"]) == (200, 400)
+    # An account at its own limit still gets an answer of ours.
+    assert numbers.throttle_per_second <= default["ThrottlingRateLimit"]
+
+
 def test_public_routes_have_throttles_of_their_own(dev: Templates) -> None:
     (stage,) = dev.all("AWS::ApiGateway::Stage").values()
 

@@ -7,9 +7,14 @@ from fnmatch import fnmatchcase
 
 import pytest
 
+from functions.fetch_source.handler import MAX_SOURCE_BYTES
+from functions.store_media.handler import MAX_OUTPUT_BYTES
+from infra.stages import STAGES, Stage
 from shared.config import SETTINGS, load
+from shared.domain.uploads import KINDS
 from tests.infra.templates import Templates
 
+LARGEST_UPLOAD_BYTES = max(kind.max_bytes for kind in KINDS.values())
 EVERYWHERE = {"STAGE", "LOG_LEVEL", "POWERTOOLS_SERVICE_NAME"}
 LIVE = {"DATABASE_URL", "REDIS_URL", "DYNAMODB_TABLE", "S3_BUCKET"}
 TOPICS = {f"{topic}_QUEUE_URL" for topic in ("CALLS", "STORE", "INSPECT", "COMPILE", "FETCH")}
@@ -36,7 +41,7 @@ def _sends(*topics: str) -> tuple[str, ...]:
 
 
 def _reads(topic: str) -> tuple[str, ...]:
-    return (f"sqs:ReceiveMessage {topic}", f"sqs:DeleteMessage {topic}")
+    return tuple(f"sqs:{verb} {topic}" for verb in ("ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility"))
 
 
 def _puts(prefix: str) -> tuple[str, ...]:
@@ -251,12 +256,23 @@ def test_encoders_have_ffmpeg_memory_and_room(templates: Templates) -> None:
 
         assert [layer.startswith("ffmpeg") for layer in function["Layers"]] == [False, True]
         assert (function["MemorySize"], function["Timeout"]) == (3008, 600)
-        assert function["EphemeralStorage"] == {"Size": 2048}
+        assert function["EphemeralStorage"]["Size"] == STAGES[templates.stage].encoder_storage_mb
 
 
 @pytest.mark.parametrize("name", ["store_media", "fetch_source"])
 def test_what_is_fetched_finds_room(templates: Templates, name: str) -> None:
-    assert templates.function(name)["EphemeralStorage"] == {"Size": 2560}
+    assert templates.function(name)["EphemeralStorage"]["Size"] == STAGES[templates.stage].fetched_storage_mb
+
+
+@pytest.mark.parametrize("stage", STAGES.values(), ids=lambda stage: stage.name)
+def test_the_largest_files_that_are_accepted_find_room(stage: Stage) -> None:
+    """A worker has one at a time; an encoder beside it a copy, or what becomes of it."""
+    largest_mb = max(MAX_OUTPUT_BYTES, MAX_SOURCE_BYTES, LARGEST_UPLOAD_BYTES) / 1024**2
+
+    assert stage.fetched_storage_mb >= largest_mb + 256
+    assert stage.encoder_storage_mb >= 2 * largest_mb + 256
+    # Lambda's limit (Lambda quotas, /tmp directory storage).
+    assert stage.encoder_storage_mb <= 10_240
 
 
 def test_what_callers_name_is_fetched_by_a_function_that_knows_no_secret(templates: Templates) -> None:

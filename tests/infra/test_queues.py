@@ -10,6 +10,7 @@ import pytest
 
 from infra.migrations import migrations_digest
 from infra.stages import STAGES
+from shared.batches import hidden_seconds
 from tests.infra.templates import Properties, Templates
 
 READERS = {
@@ -35,7 +36,7 @@ def test_there_are_these_queues_each_with_its_dead_letters(templates: Templates)
 def test_a_message_that_keeps_failing_ends_in_the_queue_of_dead_letters(templates: Templates, topic: str) -> None:
     redrive = _queue(templates, topic)["RedrivePolicy"]
 
-    assert redrive == {"deadLetterTargetArn": f"vsl-{templates.stage}-{topic}-dlq.Arn", "maxReceiveCount": 5}
+    assert redrive == {"deadLetterTargetArn": f"vsl-{templates.stage}-{topic}-dlq.Arn", "maxReceiveCount": 7}
 
 
 @every_topic
@@ -45,11 +46,18 @@ def test_dead_letters_outlive_the_message(templates: Templates, topic: str) -> N
     assert dead["MessageRetentionPeriod"] == 14 * 24 * 3600
 
 
+def test_a_message_that_keeps_failing_outlasts_an_outage_of_half_an_hour(dev: Templates) -> None:
+    for topic in READERS:
+        received = _queue(dev, topic)["RedrivePolicy"]["maxReceiveCount"]
+
+        assert sum(hidden_seconds(number) for number in range(1, received)) > 1800
+
+
 @every_topic
 def test_a_message_stays_hidden_while_its_reader_may_still_run(templates: Templates, topic: str) -> None:
     timeout_seconds = templates.function(READERS[topic])["Timeout"]
 
-    assert _queue(templates, topic)["VisibilityTimeout"] >= timeout_seconds
+    assert _queue(templates, topic)["VisibilityTimeout"] == 6 * timeout_seconds
 
 
 @every_topic
@@ -100,6 +108,19 @@ def test_the_sweep_runs_each_minute_and_models_are_read_each_hour(templates: Tem
     }  # fmt: skip
     assert ran == {(rate, "ENABLED", f"{templates.function_name(name)}.Arn") for name, rate in expected.items()}
     assert _invocable_by(templates, "events.amazonaws.com") >= {arn for _, _, arn in ran}
+
+
+def test_what_runs_by_the_clock_piles_nothing_up(templates: Templates) -> None:
+    configs = {c["FunctionName"]: c for c in templates.all("AWS::Lambda::EventInvokeConfig").values()}
+    targets = {t["Arn"]: t for rule in templates.all("AWS::Events::Rule").values() for t in rule["Targets"]}
+
+    told = {name: (c["MaximumRetryAttempts"], c["MaximumEventAgeInSeconds"]) for name, c in configs.items()}
+
+    expected = {"reconcile": (0, 60), "retention": (0, 60), "provider_catalog": (2, 3600)}
+    assert told == {templates.function_name(name): numbers for name, numbers in expected.items()}
+    for name, (_, seconds) in expected.items():
+        policy = targets[f"{templates.function_name(name)}.Arn"]["RetryPolicy"]
+        assert policy == {"MaximumRetryAttempts": 0, "MaximumEventAgeInSeconds": seconds}
 
 
 def test_a_deploy_runs_the_migrations_of_this_checkout(templates: Templates) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.runtime_handlers.started import Runtime, call, running_runtime
+from tests.integration.runtime_handlers.started import Answer, Runtime, call, running_runtime
 
 ECHO = {"handler": "echo.handler", "timeout": 10, "memory": 256}
 FUNCTIONS: dict[str, dict[str, Any]] = {
@@ -18,6 +18,8 @@ FUNCTIONS: dict[str, dict[str, Any]] = {
     "single": {**ECHO, "reservedConcurrency": 1},
     "unloadable": {"handler": "broken_import.handler"},
     "misnamed": {"handler": "echo.no_such_function"},
+    "looping": {**ECHO, "mayLoop": True},
+    "small": {**ECHO, "storage": 30},
 }
 
 
@@ -78,6 +80,44 @@ def test_a_call_over_the_limit_is_throttled(runtime: Runtime) -> None:
     with ThreadPoolExecutor(2) as threads:
         calls = threads.map(lambda _: runtime.invoke("single", {"do": "sleep", "seconds": 1}).status, range(2))
     assert sorted(calls) == [200, 429]
+
+
+def test_a_function_has_no_more_temporary_storage_than_it_was_given(runtime: Runtime) -> None:
+    assert runtime.invoke("small", {"do": "fill", "mb": 20}).json == 20
+    ended = runtime.invoke("small", {"do": "fill", "mb": 200})
+    assert (ended.status, ended.json["errorType"]) == (502, "Sandbox.StorageFull")
+    assert "No space left on device" in ended.json["errorMessage"]
+    # What it held went with its environment.
+    assert runtime.invoke("small", {"do": "fill", "mb": 20}).json == 20
+
+
+def test_what_a_function_leaves_in_its_temporary_storage_counts_for_the_next_call(runtime: Runtime) -> None:
+    assert runtime.invoke("small", {"do": "fill", "mb": 9}).json == 9
+    assert runtime.invoke("small", {"do": "fill", "mb": 25}).status == 502
+
+
+def test_a_chain_is_ended_at_its_seventeenth_round_as_lambda_does(runtime: Runtime) -> None:
+    statuses = [answer.status for answer in _chain(runtime, "echo", 17)]
+    assert statuses == [200] * 16 + [400]
+
+
+def test_a_chain_that_is_allowed_goes_on(runtime: Runtime) -> None:
+    assert [answer.status for answer in _chain(runtime, "looping", 20)] == [200] * 20
+
+
+def test_rounds_of_other_functions_are_not_counted(runtime: Runtime) -> None:
+    *_, last = _chain(runtime, "looping", 20)
+    trace = last.json["environment"]["_X_AMZN_TRACE_ID"]
+    assert runtime.invoke("echo", {"do": "describe"}, {"X-Amzn-Trace-Id": trace}).status == 200
+
+
+def test_a_chain_that_comes_by_a_queue_is_counted_by_its_longest_message(runtime: Runtime) -> None:
+    *_, last = _chain(runtime, "echo", 16)
+    traces = ["Root=1-67891233-abcdef012345678912345678", last.json["environment"]["_X_AMZN_TRACE_ID"]]
+    records = [{"eventSource": "aws:sqs", "attributes": {"AWSTraceHeader": trace}} for trace in traces]
+    ended = runtime.invoke("echo", {"do": "describe", "Records": records})
+    assert (ended.status, ended.json["errorType"]) == (400, "RecursiveInvocationException")
+    assert runtime.invoke("echo", {"do": "describe", "Records": records[:1]}).status == 200
 
 
 def test_a_raised_error_is_answered_in_lambdas_shape(runtime: Runtime) -> None:
@@ -165,6 +205,15 @@ def test_a_killed_runner_leaves_no_process_and_no_files(tmp_path: Path) -> None:
         pids = [str(idle["pid"]), *note.read_text().split()]
         assert _comes_true(lambda: not any(_runs(pid) for pid in pids))
         assert _comes_true(lambda: not Path(idle["environment"]["TMPDIR"]).exists())
+
+
+def _chain(runtime: Runtime, function: str, rounds: int) -> list[Answer]:
+    """Each round is called with the trace header that botocore would send in the one before."""
+    trace, answers = "Root=1-67891233-abcdef012345678912345678;Sampled=0", []
+    for _ in range(rounds):
+        answers.append(runtime.invoke(function, {"do": "describe"}, {"X-Amzn-Trace-Id": trace}))
+        trace = answers[-1].json.get("environment", {}).get("_X_AMZN_TRACE_ID", trace)
+    return answers
 
 
 def _runs(pid: object) -> bool:

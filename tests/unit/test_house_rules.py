@@ -21,7 +21,7 @@ EMPTY_NAMES = {"utils", "util", "common", "commons", "helpers", "helper", "manag
 # By layer, which of our own it may import. A layer not named here is free.
 ARROWS = {
     "functions": {"functions", "shared.bootstrap", "shared.config", "shared.usecases", "shared.domain",
-                  "shared.http", "shared.wire", "shared.observability"},
+                  "shared.http", "shared.batches", "shared.wire", "shared.observability"},
     "shared.usecases": {"shared.usecases", "shared.domain", "shared.ports", "shared.media",
                         "shared.observability"},
     "shared.adapters": {"shared.adapters", "shared.domain", "shared.ports", "shared.media",
@@ -30,6 +30,7 @@ ARROWS = {
     "shared.ports": {"shared.ports", "shared.domain", "shared.media"},
     "shared.domain": {"shared.domain"},
     "shared.http": {"shared.domain", "shared.wire", "shared.observability"},
+    "shared.batches": {"shared.domain"},
     "shared.wire": {"shared.domain"},
     "shared.observability": {"shared.domain"},
     "shared.config": {"shared.domain"},

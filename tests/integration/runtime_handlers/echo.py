@@ -70,6 +70,16 @@ def _large(event: dict[str, Any], _context: Any) -> str:
     return "x" * int(event.get("size", 7_000_000))
 
 
+def _fill(event: dict[str, Any], _context: Any) -> int:
+    """Writes so many MB, a little at a time, and answers how many."""
+    folder = Path(os.environ["TMPDIR"]) / "deep"
+    folder.mkdir(exist_ok=True)
+    for number in range(int(event["mb"])):
+        (folder / f"{time.time_ns()}-{number}").write_bytes(b"x" * 2**20)
+        time.sleep(0.02)
+    return int(event["mb"])
+
+
 def _malformed(_event: dict[str, Any], _context: Any) -> dict[str, Any]:
     return {"hello": "no status code"}
 
@@ -93,6 +103,7 @@ _WISHES = {
     "hang": _hang_with_child,
     "print": _print,
     "large": _large,
+    "fill": _fill,
     "malformed": _malformed,
     "picture": _picture,
     "cookies": _cookies,
