@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from aws_cdk import Stack, aws_ec2
+from aws_cdk import Fn, Stack, aws_ec2
 from constructs import Construct
 
 from infra.stages import Stage
@@ -15,8 +15,10 @@ class NetworkStack(Stack):
 
     def __init__(self, scope: Construct, construct_id: str, stage: Stage, **kwargs: Any) -> None:
         super().__init__(scope, construct_id, **kwargs)
+        # The CDK would ask the account for them while it synthesizes.
+        self._zones = list(stage.zones) or [Fn.select(index, Fn.get_azs()) for index in range(stage.zone_count)]
         self.vpc = aws_ec2.Vpc(
-            self, "vpc", max_azs=1 if stage.is_local else 2, nat_gateways=0, restrict_default_security_group=False,
+            self, "vpc", max_azs=len(self._zones), nat_gateways=0, restrict_default_security_group=False,
             subnet_configuration=[
                 aws_ec2.SubnetConfiguration(name="inside", subnet_type=aws_ec2.SubnetType.PRIVATE_ISOLATED)
             ],
@@ -38,3 +40,8 @@ class NetworkStack(Stack):
             self.functions.add_egress_rule(self.endpoints, https, "SQS")
             # Gateway endpoints have addresses of the public range; without NAT 443 leads nowhere else.
             self.functions.add_egress_rule(aws_ec2.Peer.any_ipv4(), https, "S3 and DynamoDB by gateway endpoints")
+
+    @property
+    def availability_zones(self) -> list[str]:
+        """Overrides the CDK's own; `aws_ec2.Vpc` takes what this answers."""
+        return self._zones
