@@ -8,7 +8,7 @@ SOURCES := $(wildcard shared functions infra layers/build.py layers/lock.py loca
 TYPED := $(wildcard shared functions infra layers/build.py layers/lock.py local operate bench app.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down clean logs status demo test sample-media check format synth layers accounts stores bench-api bench-compile plan campaign fuzz odd-films browser
+.PHONY: help setup up down clean logs status demo test sample-media check format synth deploy diff bootstrap destroy layers accounts stores bench-api bench-compile plan campaign fuzz odd-films browser
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -53,8 +53,20 @@ format: setup ## Format the sources and mend what the linter can
 	@$(PYTHON) -m ruff check --fix --quiet $(SOURCES)
 	@$(PYTHON) -m ruff format --quiet $(SOURCES)
 
-synth: setup ## Synthesize STAGE (default dev) and print where the assembly is
+synth: setup ## Synthesize the templates of STAGE (default dev) and print where they are
 	@$(PYTHON) -m local synth $(STAGE)
+
+bootstrap: setup ## Once for an account and region: what the CDK needs there (docs/deploying.md)
+	@$(PYTHON) -m operate.cdk $(STAGE) bootstrap $(ARGS)
+
+diff: setup ## What a deployment of STAGE would change
+	@$(PYTHON) -m operate.cdk $(STAGE) diff $(ARGS)
+
+deploy: setup ## Build layers and deploy STAGE to AWS with the credentials of the environment (docs/deploying.md)
+	@$(PYTHON) -m operate.cdk $(STAGE) deploy $(ARGS)
+
+destroy: setup ## Delete STAGE from AWS; what it keeps, and stages that are protected, stay
+	@$(PYTHON) -m operate.cdk $(STAGE) destroy $(ARGS)
 
 layers: setup ## Build the Lambda layers of ARCH (default arm64) into layers/build and weigh them
 	@$(PYTHON) -m layers.build $(ARCH) layers/build/$(ARCH)

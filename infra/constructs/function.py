@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 
 from aws_cdk import Duration, IgnoreMode, RemovalPolicy, Size, aws_ec2, aws_iam, aws_lambda, aws_logs
 from constructs import Construct
 
+from infra.constructs.bundle import ROOT, code_folder
 from infra.stages import Stage
 
-ROOT = Path(__file__).resolve().parents[2]
 # Creating the network interfaces of a function in a VPC allows no resource to be named (AWS Lambda guide, VPC).
 VPC_ACTIONS = [
     "ec2:CreateNetworkInterface",
@@ -72,7 +71,7 @@ class ProductFunction(aws_lambda.Function):
             runtime=aws_lambda.Runtime.PYTHON_3_13,
             architecture=_architecture(stage),
             handler=f"functions.{name}.handler.handler",
-            code=_code(stage, name),
+            code=_code(scope, stage, name),
             role=role,
             log_group=logs,
             timeout=Duration.seconds(timeout_seconds),
@@ -105,18 +104,16 @@ def _place(around: Surroundings, world: World) -> dict[str, object]:
     return {"vpc": around.vpc, "vpc_subnets": subnets, "security_groups": [around.security_group]}
 
 
-def _code(stage: Stage, name: str) -> aws_lambda.Code:
+def _code(scope: Construct, stage: Stage, name: str) -> aws_lambda.Code:
     """Only what this function imports, so that each has a hash of its own."""
     if stage.is_local:
         # The local runner runs the source tree; the template still needs an asset to point at.
         return aws_lambda.Code.from_asset(str(ROOT / "functions" / name))
-    return aws_lambda.Code.from_asset(
-        str(ROOT),
-        ignore_mode=IgnoreMode.DOCKER,
-        exclude=[
-            "*", "!shared", "!config", f"!functions/{name}", "!functions/__init__.py", "**/__pycache__",
-        ],
-    )  # fmt: skip
+    folder = code_folder(scope)
+    parts = ["*", "!shared", "!config", f"!functions/{name}", "!functions/__init__.py"]
+    # In the checkout these are of the Python that happens to run here.
+    parts += ["**/__pycache__"] if folder == ROOT else ["!functions/__pycache__/__init__.*"]
+    return aws_lambda.Code.from_asset(str(folder), ignore_mode=IgnoreMode.DOCKER, exclude=parts)
 
 
 def _architecture(stage: Stage) -> aws_lambda.Architecture:

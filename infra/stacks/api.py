@@ -76,7 +76,7 @@ class ProductApi(Construct):
             self, "rest", rest_api_name=f"vsl-{stage.name}", deploy_options=_options(self, stage),
             api_key_source_type=aws_apigateway.ApiKeySourceType.AUTHORIZER,
             endpoint_types=[aws_apigateway.EndpointType.REGIONAL], cloud_watch_role=not stage.is_local,
-            cloud_watch_role_removal_policy=None if stage.is_local else RemovalPolicy.RETAIN,
+            cloud_watch_role_removal_policy=None if stage.is_local else RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
         )  # fmt: skip
         authorizer = aws_apigateway.RequestAuthorizer(
             self, "key-authorizer", handler=functions["authorizer"],
@@ -117,13 +117,16 @@ class ProductApi(Construct):
 
 def _integration(function: aws_lambda.IFunction) -> aws_apigateway.LambdaIntegration:
     # One permission a function instead of one a method: the policy of a function is limited to 20 KB.
-    return aws_apigateway.LambdaIntegration(function, scope_permission_to_method=False, allow_test_invoke=False)
+    return aws_apigateway.LambdaIntegration(function, scope_permission_to_method=False)
 
 
 def _options(scope: Construct, stage: Stage) -> aws_apigateway.StageOptions:
     if stage.is_local:
         return aws_apigateway.StageOptions(stage_name=stage.name)
-    logs = aws_logs.LogGroup(scope, "access", retention=aws_logs.RetentionDays.ONE_MONTH)
+    logs = aws_logs.LogGroup(
+        scope, "access", retention=aws_logs.RetentionDays.ONE_MONTH,
+        removal_policy=RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
+    )  # fmt: skip
     fields = {"requestId": "$context.requestId", "method": "$context.httpMethod", "route": "$context.resourcePath"}
     fields |= {"status": "$context.status", "latencyMs": "$context.responseLatency"}
     # "-" where no authorizer was asked or it refused.

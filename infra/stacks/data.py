@@ -17,7 +17,7 @@ class DataStack(Stack):
 
     def __init__(self, scope: Construct, construct_id: str, stage: Stage, network: NetworkStack, **kwargs: Any) -> None:
         super().__init__(scope, construct_id, **kwargs)
-        self.removal = RemovalPolicy.RETAIN if stage.keeps_data else RemovalPolicy.DESTROY
+        self.removal = RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE if stage.keeps_data else RemovalPolicy.DESTROY
         self.jobs = self._table(stage.jobs_table, "jobId", stage, ttl="expiresAt")
         self.api_keys = self._table(stage.api_keys_table, "keyHash", stage)
         self.cluster: aws_rds.DatabaseCluster | None = None

@@ -18,20 +18,21 @@ class MediaStack(Stack):
 
     def __init__(self, scope: Construct, construct_id: str, stage: Stage, **kwargs: Any) -> None:
         super().__init__(scope, construct_id, **kwargs)
+        self._name = stage.bucket_name("media", self.account, self.region)
         self.bucket = aws_s3.Bucket(
-            self, "media", bucket_name=stage.bucket,
+            self, "media", bucket_name=self._name,
             block_public_access=aws_s3.BlockPublicAccess.BLOCK_ALL,
             object_ownership=aws_s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
             encryption=aws_s3.BucketEncryption.S3_MANAGED, enforce_ssl=not stage.is_local,
-            removal_policy=RemovalPolicy.RETAIN, cors=_cors(stage), lifecycle_rules=_lifecycle(),
+            removal_policy=RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE, cors=_cors(stage), lifecycle_rules=_lifecycle(),
         )  # fmt: skip
         self.uploads = TopicQueue(self, stage, "uploads", stage.encoder_timeout_seconds)
-        self._notify(stage)
+        self._notify()
 
-    def _notify(self, stage: Stage) -> None:
+    def _notify(self) -> None:
         """By the bucket's own property: the construct's way is a Lambda which sets it after the deploy."""
         by_this_bucket = {
-            "ArnEquals": {"aws:SourceArn": f"arn:{self.partition}:s3:::{stage.bucket}"},
+            "ArnEquals": {"aws:SourceArn": f"arn:{self.partition}:s3:::{self._name}"},
             "StringEquals": {"aws:SourceAccount": self.account},
         }
         statement = aws_iam.PolicyStatement(

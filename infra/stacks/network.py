@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from aws_cdk import ArnFormat, RemovalPolicy, Stack, aws_ec2, aws_iam, aws_logs
+from aws_cdk import ArnFormat, Fn, RemovalPolicy, Stack, aws_ec2, aws_iam, aws_logs
 from constructs import Construct
 
 from infra.constructs.function import log_retention
@@ -17,8 +17,10 @@ class NetworkStack(Stack):
 
     def __init__(self, scope: Construct, construct_id: str, stage: Stage, **kwargs: Any) -> None:
         super().__init__(scope, construct_id, **kwargs)
+        # The CDK would ask the account for them while it synthesizes.
+        self._zones = list(stage.zones) or [Fn.select(index, Fn.get_azs()) for index in range(stage.zone_count)]
         self.vpc = aws_ec2.Vpc(
-            self, "vpc", max_azs=1 if stage.is_local else 2, nat_gateways=0, restrict_default_security_group=False,
+            self, "vpc", max_azs=len(self._zones), nat_gateways=0, restrict_default_security_group=False,
             ip_addresses=aws_ec2.IpAddresses.cidr(stage.vpc_cidr), reserved_azs=stage.reserved_zones,
             subnet_configuration=[
                 aws_ec2.SubnetConfiguration(
@@ -46,7 +48,8 @@ class NetworkStack(Stack):
         AWS's own.
         """
         endpoint = self.vpc.add_gateway_endpoint("s3", service=aws_ec2.GatewayVpcEndpointAwsService.S3)
-        bucket = f"arn:{self.partition}:s3:::{stage.bucket}"
+        name = stage.bucket_name("media", self.account, self.region)
+        bucket = f"arn:{self.partition}:s3:::{name}"
         # A bucket's ARN names no account: one that was deleted and made again by somebody else is not ours.
         endpoint.add_to_policy(self._allow("s3:*", [bucket, f"{bucket}/*"], {"aws:ResourceAccount": self.account}))
         if stage.models_config.startswith("s3:"):
@@ -94,3 +97,8 @@ class NetworkStack(Stack):
             removal_policy=RemovalPolicy.DESTROY,
         )  # fmt: skip
         self.vpc.add_flow_log("flow-log", destination=aws_ec2.FlowLogDestination.to_cloud_watch_logs(logs))
+
+    @property
+    def availability_zones(self) -> list[str]:
+        """Overrides the CDK's own; `aws_ec2.Vpc` takes what this answers."""
+        return self._zones

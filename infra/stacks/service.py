@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from aws_cdk import CustomResource, Duration, Stack, aws_events, aws_events_targets, aws_iam, aws_lambda
+from aws_cdk import CustomResource, Duration, Stack, aws_events, aws_events_targets, aws_iam, aws_lambda, aws_ssm
 from aws_cdk.aws_lambda_event_sources import SqsEventSource
 from constructs import Construct
 
-from infra.constructs.function import ROOT, ProductFunction, Surroundings, World
+from infra.constructs.bundle import ROOT
+from infra.constructs.function import ProductFunction, Surroundings, World
 from infra.constructs.layers import dependency_layer, encoder_layers
 from infra.constructs.queue import TopicQueue
 from infra.migrations import migrations_digest
@@ -212,7 +213,7 @@ class ServiceStack(Stack):
         if self.stage.is_local:
             named = self._address("models-config")
         elif named.startswith("ssm:"):
-            named = f"{{{{resolve:{named}}}}}"
+            named = self._parameter(named.removeprefix("ssm:"))
         return {"MODELS_CONFIG": named}
 
     def _grant_registry(self) -> None:
@@ -308,8 +309,16 @@ class ServiceStack(Stack):
             self.functions[name].node.add_dependency(schema)
 
     def _address(self, name: str) -> str:
-        """Resolved at deploy: inside functions have no route to SSM."""
-        return f"{{{{resolve:ssm:/vsl/{self.stage.name}/{name}}}}}"
+        return self._parameter(f"/vsl/{self.stage.name}/{name}")
+
+    def _parameter(self, name: str) -> str:
+        """Read at each deployment, as inside functions have no route to SSM.
+
+        By a parameter of the template: of a dynamic reference CloudFormation compares the text, which stays the same,
+        so that functions would keep the value of their last change
+        (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/systems-manager-parameter-types.html).
+        """
+        return aws_ssm.StringParameter.value_for_string_parameter(self, name)
 
     def _provider_setting(self, name: str, value: str) -> str:
         """The stand-in's port is known only once the local stack runs."""

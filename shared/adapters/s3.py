@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -231,9 +232,12 @@ class S3MediaStore:
         """
         own = parse_url(self._address)
         yield own.origin, own.request_target
-        region, suffix = self._client.meta.region_name, "amazonaws.com"
-        if not own.host.endswith(f".{suffix}"):
+        region = self._client.meta.region_name
+        # Partitions have suffixes of their own: amazonaws.com, amazonaws.com.cn, amazonaws.eu.
+        found = re.search(r"\.s3\.(?:[a-z0-9-]+\.)?(amazonaws\.[a-z.]+)$", f".{own.host}")
+        if found is None:
             return
+        suffix = found.group(1)
         for service in (f"s3.{region}", f"s3.dualstack.{region}", "s3"):
             yield f"https://{self._bucket}.{service}.{suffix}", "/"
             yield f"https://{service}.{suffix}", f"/{self._bucket}/"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -12,6 +12,7 @@ import httpx
 import pytest
 from botocore.config import Config
 
+from shared import bootstrap
 from shared.adapters.clock import SystemClock
 from shared.adapters.presigned_urls import SIGNING_WINDOW_SECONDS, presigned
 from shared.adapters.s3 import S3MediaStore
@@ -33,6 +34,28 @@ def client(token: str | None = "a/token+==", style: str = "path", endpoint: str 
 
 def signed_at(moment: datetime, key: str = "a.png", seconds: int = 3600, **credentials: Any) -> str:
     return S3MediaStore(client(**credentials), BUCKET, MemoryClock(moment)).signed_url(key, seconds)
+
+
+@pytest.fixture
+def deployed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], S3MediaStore]]:
+    """The media store as a function deployed to this region makes it."""
+    for name, value in (("AWS_ACCESS_KEY_ID", "AKID"), ("AWS_SECRET_ACCESS_KEY", "secret"), ("S3_BUCKET", "vsl-media")):
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
+        monkeypatch.delenv(name, raising=False)
+
+    def media_in(region: str) -> S3MediaStore:
+        monkeypatch.setenv("AWS_DEFAULT_REGION", region)
+        return bootstrap.media()
+
+    _forget_clients()
+    yield media_in
+    _forget_clients()
+
+
+def _forget_clients() -> None:
+    bootstrap.aws.cache_clear()
+    bootstrap.media.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +84,42 @@ def test_a_url_is_what_the_sdk_makes_of_the_same_moment(
     assert parse_qs(urlsplit(ours).query) == parse_qs(urlsplit(theirs).query)
     media = S3MediaStore(sdk, BUCKET, MemoryClock(at))
     assert media.signed_url(key).partition("?")[0] == theirs.partition("?")[0]
+
+
+@pytest.mark.parametrize(
+    ("region", "host"),
+    [
+        *((region, f"s3.{region}.amazonaws.com") for region in ("us-east-1", "us-west-2", "eu-west-1", "eu-central-1")),
+        *((region, f"s3.{region}.amazonaws.com") for region in ("sa-east-1", "ap-southeast-2", "me-south-1")),
+        ("us-gov-west-1", "s3.us-gov-west-1.amazonaws.com"),
+        ("cn-north-1", "s3.cn-north-1.amazonaws.com.cn"),
+    ],
+)
+def test_urls_and_forms_name_the_bucket_in_its_own_region(
+    deployed: Callable[[str], S3MediaStore], region: str, host: str
+) -> None:
+    media = deployed(region)
+
+    url = urlsplit(media.signed_url("uploads/a.png"))
+    form = media.upload_form("uploads/a.png", "image/png", 4, 900)
+
+    assert (url.scheme, url.netloc, url.path) == ("https", f"vsl-media.{host}", "/uploads/a.png")
+    assert parse_qs(url.query)["X-Amz-Credential"][0].split("/")[2] == region
+    assert form.url == f"https://vsl-media.{host}/"
+    assert form.fields["x-amz-credential"].split("/")[2] == region
+    assert media.key_of(url.geturl()) == "uploads/a.png"
+    assert media.key_of(f"https://{host}/vsl-media/uploads/a.png") == "uploads/a.png"
+
+
+def test_the_local_stack_is_addressed_by_path(
+    deployed: Callable[[str], S3MediaStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9000")
+
+    media = deployed("us-east-1")
+
+    assert media.signed_url("uploads/a.png").startswith("http://127.0.0.1:9000/vsl-media/uploads/a.png?")
+    assert media.upload_form("uploads/a.png", "image/png", 4, 900).url == "http://127.0.0.1:9000/vsl-media"
 
 
 def test_a_url_is_the_same_within_a_window_and_another_in_the_next() -> None:

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-NAMES = ("FunctionName", "QueueName", "TableName", "BucketName")
+NAMES = ("FunctionName", "QueueName", "TableName")
 Properties = dict[str, Any]
 
 
@@ -82,9 +82,15 @@ class Templates:
         return {o["Export"]["Name"]: self._plain(o["Value"], stack) for stack, o in outputs if "Export" in o}
 
     def _name(self, logical_id: str, stack: str) -> str:
-        resource = self.by_stack[stack]["Resources"].get(logical_id, {})
-        given = [resource.get("Properties", {}).get(key) for key in NAMES]
-        return next((name for name in given if isinstance(name, str)), logical_id)
+        template = self.by_stack[stack]
+        parameter = template.get("Parameters", {}).get(logical_id, {})
+        if parameter.get("Type") == "AWS::SSM::Parameter::Value<String>":
+            return f"{{{{resolve:ssm:{parameter['Default']}}}}}"
+        properties = template["Resources"].get(logical_id, {}).get("Properties", {})
+        if "BucketName" in properties:
+            # It ends with its account and region.
+            return self._plain(properties["BucketName"], stack).removesuffix("-AWS::AccountId-AWS::Region")
+        return next((name for key in NAMES if isinstance(name := properties.get(key), str)), logical_id)
 
 
 def listed(value: str | list[str]) -> set[str]:

@@ -34,7 +34,7 @@ def test_media_has_one_bucket_that_a_deleted_stack_leaves_behind(templates: Temp
         r for t in templates.by_stack.values() for r in t["Resources"].values() if r["Type"] == "AWS::S3::Bucket"
     ]
 
-    assert [bucket["DeletionPolicy"] for bucket in buckets] == ["Retain"]
+    assert [bucket["DeletionPolicy"] for bucket in buckets] == ["RetainExceptOnCreate"]
 
 
 def test_browsers_may_reach_the_bucket_from_our_origins_only(templates: Templates) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import boto3
 
 from local.commands import operator_environment
 from local.layout import Layout, find_layout, read_json
@@ -94,6 +97,19 @@ def test_an_operator_makes_lists_and_revokes_keys(stack: dict[str, Any]) -> None
     assert made["apiKey"] not in json.dumps(listed)
     assert "usagePlanKey" not in listed
     assert [bool(key["revokedAt"]) for key in listed["keys"]] == [False, True]
+
+
+def test_a_usage_plan_key_is_one_that_api_gateway_takes(stack: dict[str, Any]) -> None:
+    """20 to 128 letters and digits; the emulator takes others as well (API Gateway guide, usage plans and keys)."""
+    operate(stack, "create", "--name", "gallery")
+    gateway = boto3.client(
+        "apigateway", endpoint_url=stack["awsEndpoint"], region_name=stack["region"],
+        aws_access_key_id=stack["awsAccessKeyId"], aws_secret_access_key=stack["awsSecretAccessKey"],
+    )  # fmt: skip
+
+    keys = gateway.get_api_keys(nameQuery="vsl-local-gallery", includeValues=True)["items"]
+
+    assert [bool(re.fullmatch("[A-Za-z0-9]{20,128}", key["value"])) for key in keys] == [True]
 
 
 def test_a_refused_command_says_why_and_leaves_no_plan_key(stack: dict[str, Any]) -> None:
