@@ -7,8 +7,10 @@ from typing import Any
 
 from shared import bootstrap, config
 from shared.domain.api_keys import keys_sent
+from shared.observability import observed
 
 
+@observed
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     bootstrap.settings(config.Authorizer)
     sent = keys_sent(event)

@@ -9,11 +9,13 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 
 from shared import bootstrap, config
 from shared.domain.messages import jobs_to_inspect
+from shared.observability import observed
 from shared.usecases.inspect_media import Inspector
 
 _processor = BatchProcessor(event_type=EventType.SQS)
 
 
+@observed
 def handler(event: dict[str, Any], context: Any) -> Any:
     bootstrap.settings(config.InspectMedia)
     bootstrap.lambda_seconds_left(context)

@@ -11,12 +11,14 @@ from pydantic import TypeAdapter
 
 from shared import bootstrap, config
 from shared.domain.messages import Report, SourceFailed, SourceFetched
+from shared.observability import observed
 from shared.usecases.settle import Settler
 from shared.usecases.source_fetches import SourceFetches
 
 _processor = BatchProcessor(event_type=EventType.SQS)
 
 
+@observed
 def handler(event: dict[str, Any], context: Any) -> Any:
     bootstrap.settings(config.Settle)
     if "Records" in event:

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 
 from shared import bootstrap, config
 from shared.domain.messages import StoreMedia
+from shared.observability import observed
 from shared.usecases.store_media import store_media
 
 MAX_OUTPUT_BYTES = 2 * 1024**3
@@ -18,6 +19,7 @@ OUTPUT_SECONDS = 140
 _processor = BatchProcessor(event_type=EventType.SQS)
 
 
+@observed
 def handler(event: dict[str, Any], context: Any) -> Any:
     bootstrap.settings(config.StoreMedia)
     return process_partial_response(event, _work, _processor, context)

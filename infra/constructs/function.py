@@ -80,7 +80,7 @@ class ProductFunction(aws_lambda.Function):
             layers=list(around.encoder_layers) if encodes else [around.dependencies],
             tracing=aws_lambda.Tracing.DISABLED if stage.is_local else aws_lambda.Tracing.ACTIVE,
             environment={
-                "STAGE": stage.name, "LOG_LEVEL": "INFO", "POWERTOOLS_SERVICE_NAME": kebab, **environment,
+                "STAGE": stage.name, "LOG_LEVEL": "INFO", "POWERTOOLS_SERVICE_NAME": "vsl", **environment,
             },
             **_place(around, world),  # type: ignore[arg-type]
         )  # fmt: skip

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 from shared.domain.errors import DependencyDown
-from shared.observability import logger
+from shared.observability import CACHE_FAILURES, count, logger
 from shared.ports import Clock
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ class RedisConnection:
         except (RedisError, RedisClusterException, OSError) as error:
             self._client = None
             self._open_until = self._clock.now() + OPEN_FOR
+            count(CACHE_FAILURES)
             logger.warning("cache_unavailable", extra={"reason": type(error).__name__})
             return None
 

@@ -12,6 +12,7 @@ from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 
 from functions.compile_videos import handler as compile_videos
 from shared import bootstrap
+from tests.lambda_context import LambdaContext
 
 
 @pytest.mark.parametrize(
@@ -37,7 +38,7 @@ def test_it_waits_for_no_longer_than_the_gateway_does(
 
     monkeypatch.setattr(compile_videos, "_api", answer)
     # The function itself may last for a quarter of an hour: it works for a queue as well.
-    context = SimpleNamespace(get_remaining_time_in_millis=lambda: 900_000)
+    context = LambdaContext(milliseconds_left=900_000)
 
     assert compile_videos.handler({}, context) is job
     assert waits == [waited]
