@@ -28,5 +28,5 @@ def build_stage(app: App, stage: Stage) -> ServiceStack:
     service = ServiceStack(app, f"{prefix}-service", stage, network, data, media, **options())
     if not stage.is_local:
         acknowledge_findings(network, data, media, service)
-        ObservabilityStack(app, f"{prefix}-observability", stage, service, **options())
+        ObservabilityStack(app, f"{prefix}-observability", stage, **options())
     return service

@@ -28,6 +28,38 @@ class QueueNumbers:
 
 
 @dataclass(frozen=True)
+class AlarmNumbers:
+    """When somebody is to be woken. Counts and rates are of five minutes; `least_` is the number below which a rate
+    says nothing."""
+
+    api_errors_percent: float = 5
+    least_api_errors: int = 5
+    api_seconds: float = 3
+    worker_errors: int = 10
+    schedule_errors: int = 3
+    throttles: int = 10
+    dead_letters: int = 1
+    # A message of `reports` that fails once is tried again after less; media at a provider live for an hour.
+    oldest_report_seconds: int = 900
+    oldest_output_seconds: int = 1800
+    overdue_seconds: int = 300
+    sweep_failures: int = 1
+    job_failures_percent: float = 50
+    least_job_failures: int = 10
+    provider_failures_percent: float = 30
+    least_provider_failures: int = 10
+    budget_percent: float = 90
+    database_cpu_percent: float = 85
+    database_capacity_percent: float = 90
+    # Four fifths of what Aurora allows: 823 at 4 ACU, 3360 at 16 (Aurora User Guide, Serverless v2, max_connections).
+    database_connections: int = 650
+    # A tenth of the memory at the largest capacity, 2 GiB an ACU.
+    database_memory_bytes: int = 800 * 1024 * 1024
+    cache_failures: int = 20
+    cache_throttles: int = 100
+
+
+@dataclass(frozen=True)
 class Stage:
     """One stage's numbers and names. Memory in MB, times in seconds."""
 
@@ -61,6 +93,10 @@ class Stage:
     waiters_of_account: int = 20
     waiters_of_stage: int = 100
     log_days: int = 30
+    alarms: AlarmNumbers = AlarmNumbers()
+    # Who hears of an alarm; `-c alarm_email=` names somebody else. Anybody with the link may read the runbooks.
+    alarm_email: str = ""
+    runbooks: str = "docs/operations.md"
     database_min_capacity: float = 0.5
     database_max_capacity: float = 4
     queues: dict[str, QueueNumbers] = field(
@@ -98,6 +134,7 @@ STAGES = {
     "prod": replace(
         _DEV, name="prod", cors_origins=("https://example.com",), keeps_data=True, log_days=365,
         throttle_per_second=500, throttle_burst=1000, database_min_capacity=1, database_max_capacity=16,
+        alarms=AlarmNumbers(database_connections=2600, database_memory_bytes=3200 * 1024 * 1024),
     ),
     "local": replace(
         _DEV, name="local", cors_origins=("http://localhost:3000", "http://127.0.0.1:3000"), is_local=True,

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import wraps
 from typing import Any, TypeVar
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
-Handler = TypeVar("Handler", bound=Callable[..., Any])
+Event = TypeVar("Event")
+Answer = TypeVar("Answer")
 
 NAMESPACE = "VSL/MediaGeneration"
 # All functions together are one service; a log line names the function.
@@ -21,6 +23,7 @@ SERVICE = "vsl"
 # By kind of job.
 JOBS_STARTED = "JobsStarted"
 JOBS_COMPLETED = "JobsCompleted"
+# 1 for a job that failed or timed out, 0 for one that completed: the average is the rate of failures.
 JOBS_FAILED = "JobsFailed"
 JOBS_TIMED_OUT = "JobsTimedOut"
 JOBS_CANCELLED = "JobsCancelled"
@@ -48,10 +51,43 @@ _OF_THE_INVOCATION = ("function_name", "function_request_id")
 logger = Logger(service=SERVICE, use_rfc3339=True, utc=True)
 
 
-def observed(handler: Handler) -> Handler:
-    """A Lambda handler whose log lines carry the function's name and the invocation's id, and nothing of the last."""
-    decorated: Handler = logger.inject_lambda_context(handler, clear_state=True)
+class Refused(Exception):
+    """An invocation that has to fail to say no: nobody's mistake here."""
+
+
+def observed(handler: Callable[[Event, Any], Answer]) -> Callable[[Event, Any], Answer]:
+    """A Lambda handler whose log lines carry the function's name and the invocation's id, and nothing of the last one.
+
+    What it raises is logged before Lambda sees it, which prints a traceback that no query finds.
+    """
+
+    @wraps(handler)
+    def handle(event: Event, context: Any) -> Answer:
+        try:
+            return handler(event, context)
+        except Refused:
+            logger.info("invocation_refused")
+            raise
+        except Exception:
+            logger.exception("invocation_failed")
+            raise
+
+    decorated: Callable[[Event, Any], Answer] = logger.inject_lambda_context(handle, clear_state=True)
     return decorated
+
+
+def observed_record(work: Callable[[Any], Answer]) -> Callable[[Any], Answer]:
+    """Work on one message of a batch: what it raises is logged, as the batch goes on without a word of it."""
+
+    @wraps(work)
+    def handle(record: Any) -> Answer:
+        try:
+            return work(record)
+        except Exception as error:
+            logger.exception("message_failed", extra={"messageId": record.message_id, "reason": type(error).__name__})
+            raise
+
+    return handle
 
 
 def count(name: str, value: float = 1, **detail: str) -> None:

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from shared import bootstrap, config
 from shared.domain.messages import ProviderCall
 from shared.domain.webhook_signature import url_mac
-from shared.observability import observed
+from shared.observability import observed, observed_record
 from shared.usecases.call_provider import call_provider
 
 _processor = BatchProcessor(event_type=EventType.SQS)
@@ -20,7 +20,7 @@ _processor = BatchProcessor(event_type=EventType.SQS)
 @observed
 def handler(event: dict[str, Any], context: Any) -> Any:
     bootstrap.settings(config.CallProvider)
-    return process_partial_response(event, _work, _processor, context)
+    return process_partial_response(event, observed_record(_work), _processor, context)
 
 
 def _work(record: Any) -> None:

@@ -22,7 +22,7 @@ from shared.domain.addresses import LONGEST_URL
 from shared.domain.errors import InvalidRequest, Mistake, OutOfTime
 from shared.domain.fetches import url_problem
 from shared.domain.jobs import NOTHING_IS_SENT, Caller, Job, JobStatus, snapshot
-from shared.observability import observed
+from shared.observability import observed, observed_record
 from shared.usecases.compile_film import FilmMaker
 from shared.usecases.compile_request import PLAN_ROUTE, ClipSource, CompileRequest, clips_problem, once_of
 from shared.usecases.compile_videos import INLINE_LIMIT_SECONDS, may_run_inline, request_compile
@@ -289,6 +289,6 @@ _api = http.api_handler(router, lambda: bootstrap.settings(config.CompileVideos)
 def handler(event: dict[str, Any], context: Any) -> Any:
     if "Records" in event:
         bootstrap.lambda_seconds_left(context)
-        return process_partial_response(event, _work, _processor, context)
+        return process_partial_response(event, observed_record(_work), _processor, context)
     bootstrap.lambda_seconds_left(context, at_most=ANSWERED_WITHIN_SECONDS)
     return _api(event, context)

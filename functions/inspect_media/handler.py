@@ -9,7 +9,7 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 
 from shared import bootstrap, config
 from shared.domain.messages import jobs_to_inspect
-from shared.observability import observed
+from shared.observability import observed, observed_record
 from shared.usecases.inspect_media import Inspector
 
 _processor = BatchProcessor(event_type=EventType.SQS)
@@ -19,7 +19,7 @@ _processor = BatchProcessor(event_type=EventType.SQS)
 def handler(event: dict[str, Any], context: Any) -> Any:
     bootstrap.settings(config.InspectMedia)
     bootstrap.lambda_seconds_left(context)
-    return process_partial_response(event, _work, _processor, context)
+    return process_partial_response(event, observed_record(_work), _processor, context)
 
 
 def _work(record: Any) -> None:

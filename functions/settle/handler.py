@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from shared import bootstrap, config
 from shared.domain.messages import Report, SourceFailed, SourceFetched
-from shared.observability import observed
+from shared.observability import observed, observed_record
 from shared.usecases.settle import Settler
 from shared.usecases.source_fetches import SourceFetches
 
@@ -22,7 +22,7 @@ _processor = BatchProcessor(event_type=EventType.SQS)
 def handler(event: dict[str, Any], context: Any) -> Any:
     bootstrap.settings(config.Settle)
     if "Records" in event:
-        return process_partial_response(event, _take, _processor, context)
+        return process_partial_response(event, observed_record(_take), _processor, context)
     return _answer(event)
 
 

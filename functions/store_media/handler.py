@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from shared import bootstrap, config
 from shared.domain.messages import StoreMedia
-from shared.observability import observed
+from shared.observability import observed, observed_record
 from shared.usecases.store_media import store_media
 
 MAX_OUTPUT_BYTES = 2 * 1024**3
@@ -22,7 +22,7 @@ _processor = BatchProcessor(event_type=EventType.SQS)
 @observed
 def handler(event: dict[str, Any], context: Any) -> Any:
     bootstrap.settings(config.StoreMedia)
-    return process_partial_response(event, _work, _processor, context)
+    return process_partial_response(event, observed_record(_work), _processor, context)
 
 
 def _work(record: Any) -> None:

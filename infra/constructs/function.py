@@ -62,7 +62,7 @@ class ProductFunction(aws_lambda.Function):
         full_name = f"vsl-{stage.name}-{kebab}"
         logs = aws_logs.LogGroup(
             scope, f"{name}-logs", log_group_name=f"/aws/lambda/{full_name}",
-            retention=_retention(stage), removal_policy=RemovalPolicy.DESTROY,
+            retention=log_retention(stage), removal_policy=RemovalPolicy.DESTROY,
         )  # fmt: skip
         role = _role(scope, name, logs, world)
         super().__init__(
@@ -120,6 +120,7 @@ def _architecture(stage: Stage) -> aws_lambda.Architecture:
     return aws_lambda.Architecture.ARM_64 if arm else aws_lambda.Architecture.X86_64
 
 
-def _retention(stage: Stage) -> aws_logs.RetentionDays:
+def log_retention(stage: Stage) -> aws_logs.RetentionDays:
+    """How long a stage keeps what is logged."""
     year = stage.log_days >= 365
     return aws_logs.RetentionDays.ONE_YEAR if year else aws_logs.RetentionDays.ONE_MONTH

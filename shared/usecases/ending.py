@@ -54,7 +54,6 @@ EVENT_NAMES = {
 }
 COUNTED_AS = {
     JobStatus.COMPLETED: JOBS_COMPLETED,
-    JobStatus.FAILED: JOBS_FAILED,
     JobStatus.CANCELLED: JOBS_CANCELLED,
     JobStatus.TIMEOUT: JOBS_TIMED_OUT,
 }
@@ -112,7 +111,10 @@ def book_cost(tx: Transaction, job: Job, attempt: Attempt, cost_usd: Decimal) ->
 
 
 def _observe_end(job: Job, taken_seconds: float) -> None:
-    count(COUNTED_AS[job.status], kind=job.kind)
+    if job.status is not JobStatus.FAILED:
+        count(COUNTED_AS[job.status], kind=job.kind)
+    if job.status is not JobStatus.CANCELLED:
+        count(JOBS_FAILED, int(job.status is not JobStatus.COMPLETED), kind=job.kind)
     if job.status is JobStatus.COMPLETED:
         # What was cancelled or failed says nothing of how long a job takes.
         seconds(PROCESSING_TIME, taken_seconds, kind=job.kind)

@@ -38,22 +38,26 @@ class StatusReader:
     def wait(self, job_id: UUID, caller: Caller, seconds: int) -> Mapping[str, Any]:
         """The snapshot once the job has ended, or when the seconds are over; at once where too many wait.
 
-        Raises NotFound, also for another account's job; OutputGone; DependencyDown.
+        Raises as `read`.
         """
-        view = self._look(job_id, caller, counted=True)
+        found = self._cache.get(job_id)
+        # Once a request, however often it looks: each line costs as much as the call.
+        count(CACHE_HIT_RATE, 1 if found else 0)
+        view = self._view(found, job_id, caller)
         if seconds == 0 or view["status"] in FINISHED:
             return view
         with self._waiters.place(caller.account_id, seconds) as free:
             give_up = self._clock.monotonic_seconds() + (seconds if free else 0)
             while view["status"] not in FINISHED and self._clock.monotonic_seconds() < give_up:
                 self._clock.sleep(POLL_SECONDS)
-                view = self._look(job_id, caller)
+                view = self.read(job_id, caller)
         return view
 
-    def _look(self, job_id: UUID, caller: Caller, *, counted: bool = False) -> Mapping[str, Any]:
-        found = self._cache.get(job_id)
-        if counted:
-            count(CACHE_HIT_RATE, 1 if found else 0)
+    def read(self, job_id: UUID, caller: Caller) -> Mapping[str, Any]:
+        """The snapshot. Raises NotFound, also for another account's job; OutputGone; DependencyDown."""
+        return self._view(self._cache.get(job_id), job_id, caller)
+
+    def _view(self, found: Mapping[str, Any] | None, job_id: UUID, caller: Caller) -> Mapping[str, Any]:
         if found is None:
             found = self._from_live_view(job_id)
         if found is None or found.get("format") != SNAPSHOT_FORMAT:
