@@ -30,7 +30,7 @@ def build_stage(app: App, stage: Stage) -> ServiceStack:
     service.add_dependency(data)
     if not stage.is_local:
         acknowledge_findings(data, media, service)
-        ObservabilityStack(app, f"{prefix}-observability", stage, service, **options())
+        ObservabilityStack(app, f"{prefix}-observability", stage, **options())
         _mark(app, stage)
         _remark(service, stage)
     return service

@@ -55,6 +55,38 @@ class ScheduleNumbers:
 
 
 @dataclass(frozen=True)
+class AlarmNumbers:
+    """When somebody is to be woken. Counts and rates are of five minutes; `least_` is the number below which a rate
+    says nothing."""
+
+    api_errors_percent: float = 5
+    least_api_errors: int = 5
+    api_seconds: float = 3
+    worker_errors: int = 10
+    schedule_errors: int = 3
+    throttles: int = 10
+    dead_letters: int = 1
+    # A message of `reports` that fails once is tried again after less; media at a provider live for an hour.
+    oldest_report_seconds: int = 900
+    oldest_output_seconds: int = 1800
+    overdue_seconds: int = 300
+    sweep_failures: int = 1
+    job_failures_percent: float = 50
+    least_job_failures: int = 10
+    provider_failures_percent: float = 30
+    least_provider_failures: int = 10
+    budget_percent: float = 90
+    database_cpu_percent: float = 85
+    database_capacity_percent: float = 90
+    # Four fifths of what Aurora allows: 823 at 4 ACU, 3360 at 16 (Aurora User Guide, Serverless v2, max_connections).
+    database_connections: int = 650
+    # A tenth of the memory at the largest capacity, 2 GiB an ACU.
+    database_memory_bytes: int = 800 * 1024 * 1024
+    cache_failures: int = 20
+    cache_throttles: int = 100
+
+
+@dataclass(frozen=True)
 class Stage:
     """One stage's numbers and names. Memory in MB, times in seconds."""
 
@@ -110,6 +142,10 @@ class Stage:
     vpc_cidr: str = "10.0.0.0/16"
     subnet_mask: int = 22
     reserved_zones: int = 1
+    alarms: AlarmNumbers = AlarmNumbers()
+    # Who hears of an alarm; `-c alarm_email=` names somebody else. Anybody with the link may read the runbooks.
+    alarm_email: str = ""
+    runbooks: str = "docs/operations.md"
     database_min_capacity: float = 0.5
     database_max_capacity: float = 4
     # The least ElastiCache allows are 1 GB and 1,000 units: a unit is about one read of a kilobyte.
@@ -238,6 +274,7 @@ STAGES = {
         cache_max_gb=5, cache_max_ecpu_per_second=20_000,
         throttle_per_second=500, throttle_burst=1000, method_per_second=1000, database_min_capacity=1,
         database_max_capacity=16, calls_at_once=60, waiters_of_stage=100,
+        alarms=AlarmNumbers(database_connections=2600, database_memory_bytes=3200 * 1024 * 1024),
     ),
     "local": replace(
         _DEV, name="local", cors_origins=("http://localhost:3000", "http://127.0.0.1:3000"), is_local=True,

@@ -9,6 +9,8 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
+from shared.observability import observed_record
+
 FIRST_SECONDS, GROWTH, LONGEST_SECONDS = 10, 4, 900
 # Hides a message of the queue of this ARN, named by its receipt handle, for so many seconds from now on.
 Hide = Callable[[str, str, int], None]
@@ -16,7 +18,9 @@ Hide = Callable[[str, str, int], None]
 
 def work_through(event: dict[str, Any], context: Any, work: Callable[[Any], None], hide: Hide) -> Any:
     """Lambda's answer of partial failures. Raises BatchProcessingError when every message failed."""
-    answer: PartialItemFailureResponse = process_partial_response(event, work, _Returning(hide), context)
+    answer: PartialItemFailureResponse = process_partial_response(
+        event, observed_record(work), _Returning(hide), context
+    )
     return answer
 
 

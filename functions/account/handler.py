@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field
 
 from shared import bootstrap, config, http, wire
 from shared.domain.errors import ProductError
+from shared.observability import observed
 from shared.usecases import manage_accounts, spending
 
 router = Router()  # type: ignore[no-untyped-call]
@@ -62,6 +63,7 @@ def put_budget() -> Response[str]:
 _api = http.api_handler(router, lambda: bootstrap.settings(config.Account).cors_origins)
 
 
+@observed
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     if "requestContext" in event:
         return _api(event, context)

@@ -7,8 +7,10 @@ from typing import Any
 
 from shared import bootstrap, config
 from shared.domain.api_keys import keys_sent
+from shared.observability import Refused, observed
 
 
+@observed
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     bootstrap.settings(config.Authorizer)
     sent = keys_sent(event)
@@ -16,7 +18,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     found = bootstrap.key_directory().get(_hash(sent[0])) if len(sent) == 1 else None
     if found is None or "revokedAt" in found:
         # API Gateway turns exactly this message into its 401 response.
-        raise Exception("Unauthorized")
+        raise Refused("Unauthorized")
     return {
         "principalId": found["accountId"],
         "usageIdentifierKey": found["usagePlanKey"],

@@ -11,9 +11,11 @@ from shared import bootstrap, config
 from shared.batches import work_through
 from shared.domain.messages import ProviderCall
 from shared.domain.webhook_signature import url_mac
+from shared.observability import observed
 from shared.usecases.call_provider import call_provider
 
 
+@observed
 def handler(event: dict[str, Any], context: Any) -> Any:
     bootstrap.settings(config.CallProvider)
     return work_through(event, context, _work, bootstrap.hide_message)

@@ -22,6 +22,7 @@ from shared.domain.addresses import LONGEST_URL
 from shared.domain.errors import InvalidRequest, Mistake, OutOfTime
 from shared.domain.fetches import url_problem
 from shared.domain.jobs import NOTHING_IS_SENT, Caller, Job, JobStatus, snapshot
+from shared.observability import observed
 from shared.usecases.compile_film import FilmMaker
 from shared.usecases.compile_request import PLAN_ROUTE, ClipSource, CompileRequest, clips_problem, once_of
 from shared.usecases.compile_videos import INLINE_LIMIT_SECONDS, may_run_inline, request_compile
@@ -281,6 +282,7 @@ def _work(record: Any) -> None:
 _api = http.api_handler(router, lambda: bootstrap.settings(config.CompileVideos).cors_origins)
 
 
+@observed
 def handler(event: dict[str, Any], context: Any) -> Any:
     bootstrap.clear_leftovers()
     if "Records" in event:

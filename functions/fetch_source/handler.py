@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from shared import bootstrap, config
 from shared.batches import work_through
 from shared.domain.messages import FetchSource
+from shared.observability import observed
 from shared.usecases.fetch_source import fetch_source
 
 # As much as may be uploaded; what was brought must be put away within the function's ten minutes too.
@@ -17,6 +18,7 @@ MAX_SOURCE_BYTES = 1024**3
 SOURCE_SECONDS = 480
 
 
+@observed
 def handler(event: dict[str, Any], context: Any) -> Any:
     bootstrap.settings(config.FetchSource)
     bootstrap.clear_leftovers()

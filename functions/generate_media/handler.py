@@ -13,6 +13,7 @@ from shared import bootstrap, config, http, wire
 from shared.domain.catalog import Model
 from shared.domain.errors import Conflict, InvalidRequest, Mistake
 from shared.domain.jobs import Caller, Job, snapshot
+from shared.observability import observed
 from shared.usecases import control, generate_media
 from shared.usecases.compile_request import CompileRequest
 from shared.usecases.compile_videos import request_compile
@@ -182,4 +183,4 @@ def _shown_prices(model: Model) -> dict[str, dict[str, float]] | None:
     return {by.parameter: {value: float(usd) for value, usd in by.unit_usd.items()}} if by else None
 
 
-handler = http.api_handler(router, lambda: bootstrap.settings(config.GenerateMedia).cors_origins)
+handler = observed(http.api_handler(router, lambda: bootstrap.settings(config.GenerateMedia).cors_origins))

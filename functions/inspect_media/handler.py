@@ -8,9 +8,11 @@ from typing import Any
 from shared import bootstrap, config
 from shared.batches import work_through
 from shared.domain.messages import jobs_to_inspect
+from shared.observability import observed
 from shared.usecases.inspect_media import Inspector
 
 
+@observed
 def handler(event: dict[str, Any], context: Any) -> Any:
     bootstrap.settings(config.InspectMedia)
     bootstrap.lambda_seconds_left(context)

@@ -7,9 +7,10 @@ import urllib.request
 from typing import Any
 
 from shared import bootstrap, config
-from shared.observability import logger
+from shared.observability import logger, observed
 
 
+@observed
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     if event.get("RequestType") == "Delete":
         return _respond(event, "SUCCESS", "nothing to undo")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from shared import bootstrap, config
-from shared.observability import logger
+from shared.observability import logger, observed
 from shared.usecases.refresh_schemas import refresh_schemas
 
 
+@observed
 def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
     bootstrap.settings(config.ProviderCatalog)
     found = refresh_schemas(

@@ -6,12 +6,13 @@ from typing import Any
 
 from shared import bootstrap, config
 from shared.domain.errors import ProductError
-from shared.observability import logger
+from shared.observability import logger, observed
 from shared.usecases.manage_accounts import restore_keys
 from shared.usecases.rebuild import Rebuilder
 from shared.usecases.reconcile import Sweep
 
 
+@observed
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     bootstrap.settings(config.Reconcile)
     if event.get("action") == "rebuild":

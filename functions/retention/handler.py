@@ -10,7 +10,7 @@ from aws_lambda_powertools.event_handler.api_gateway import Router
 from shared import bootstrap, config, http, wire
 from shared.domain.erasure import Erasure
 from shared.domain.errors import NotFound
-from shared.observability import logger
+from shared.observability import logger, observed
 from shared.usecases.clips import Seen
 from shared.usecases.delete_clips import Deleter
 from shared.usecases.erase import Eraser, read_receipt
@@ -94,6 +94,7 @@ def _eraser() -> Eraser:
 _api = http.api_handler(router, lambda: bootstrap.settings(config.Retention).cors_origins)
 
 
+@observed
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     if "requestContext" in event:
         return _api(event, context)

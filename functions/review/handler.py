@@ -16,6 +16,7 @@ from shared.domain.errors import Mistake
 from shared.domain.jobs import Caller, Job
 from shared.domain.scripts import SectionVideo
 from shared.domain.uploads import MOST_FILES, UploadFile, file_name, wrong_files
+from shared.observability import observed
 from shared.usecases import review_clips
 from shared.usecases.clips import Seen
 from shared.usecases.generate_media import GenerateRequest, generate_media
@@ -228,4 +229,4 @@ def _shown(video: SectionVideo) -> dict[str, Any]:
     return present_video(video, bootstrap.media())
 
 
-handler = http.api_handler(router, lambda: bootstrap.settings(config.Review).cors_origins)
+handler = observed(http.api_handler(router, lambda: bootstrap.settings(config.Review).cors_origins))

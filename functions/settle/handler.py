@@ -11,10 +11,12 @@ from pydantic import TypeAdapter
 from shared import bootstrap, config
 from shared.batches import work_through
 from shared.domain.messages import Report, SourceFailed, SourceFetched
+from shared.observability import observed
 from shared.usecases.settle import Settler
 from shared.usecases.source_fetches import SourceFetches
 
 
+@observed
 def handler(event: dict[str, Any], context: Any) -> Any:
     bootstrap.settings(config.Settle)
     if "Records" in event:

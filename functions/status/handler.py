@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field
 
 from shared import bootstrap, config, http, wire
 from shared.domain.jobs import Job, JobFilter, snapshot
+from shared.observability import observed
 from shared.usecases.read_status import job_events, list_jobs, present
 
 router = Router()  # type: ignore[no-untyped-call]
@@ -89,4 +90,4 @@ def get_health() -> Response[str]:
     return http.answer(200, {"status": health})
 
 
-handler = http.api_handler(router, lambda: bootstrap.settings(config.Status).cors_origins)
+handler = observed(http.api_handler(router, lambda: bootstrap.settings(config.Status).cors_origins))

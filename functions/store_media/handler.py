@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from shared import bootstrap, config
 from shared.batches import work_through
 from shared.domain.messages import StoreMedia
+from shared.observability import observed
 from shared.usecases.store_media import store_media
 
 MAX_OUTPUT_BYTES = 2 * 1024**3
@@ -17,6 +18,7 @@ MAX_OUTPUT_BYTES = 2 * 1024**3
 OUTPUT_SECONDS = 140
 
 
+@observed
 def handler(event: dict[str, Any], context: Any) -> Any:
     bootstrap.settings(config.StoreMedia)
     bootstrap.clear_leftovers()

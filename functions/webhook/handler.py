@@ -14,7 +14,7 @@ from shared.domain import webhook_signature
 from shared.domain.errors import InvalidRequest, TooLarge, Unauthorized
 from shared.domain.json_members import top_level_texts
 from shared.domain.messages import WebhookReceived
-from shared.observability import WEBHOOK_LATENCY, seconds
+from shared.observability import WEBHOOK_LATENCY, observed, seconds
 
 router = Router()  # type: ignore[no-untyped-call]
 # The largest event Lambda takes (Lambda quotas, invocation payload), and so the largest body that can come here: API
@@ -88,4 +88,4 @@ def _report(webhook_id: str, raw: bytes, job_id: str, attempt_id: str) -> Webhoo
     return WebhookReceived("replicate", webhook_id, said.id, said.status, job_id, attempt_id)
 
 
-handler = http.api_handler(router, lambda: "")
+handler = observed(http.api_handler(router, lambda: ""))

@@ -83,7 +83,7 @@ class ProductFunction(aws_lambda.Function):
             recursive_loop=aws_lambda.RecursiveLoop.ALLOW if in_chain else None,
             tracing=aws_lambda.Tracing.DISABLED if stage.is_local else aws_lambda.Tracing.ACTIVE,
             environment={
-                "STAGE": stage.name, "LOG_LEVEL": "INFO", "POWERTOOLS_SERVICE_NAME": kebab, **environment,
+                "STAGE": stage.name, "LOG_LEVEL": "INFO", "POWERTOOLS_SERVICE_NAME": "vsl", **environment,
             },
             **_place(around, world),  # type: ignore[arg-type]
         )  # fmt: skip
@@ -122,5 +122,6 @@ def _architecture(stage: Stage) -> aws_lambda.Architecture:
 
 
 def log_retention(stage: Stage) -> aws_logs.RetentionDays:
+    """How long a stage keeps what is logged."""
     year = stage.log_days >= 365
     return aws_logs.RetentionDays.ONE_YEAR if year else aws_logs.RetentionDays.ONE_MONTH

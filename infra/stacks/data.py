@@ -44,6 +44,8 @@ class DataStack(Stack):
             writer=aws_rds.ClusterInstance.serverless_v2("writer"),
             serverless_v2_min_capacity=stage.database_min_capacity,
             serverless_v2_max_capacity=stage.database_max_capacity,
+            # Alarms name it; it holds what must survive, so it is never replaced by one of another name.
+            cluster_identifier=f"vsl-{stage.name}",
             vpc=network.vpc, vpc_subnets=aws_ec2.SubnetSelection(subnet_type=aws_ec2.SubnetType.PRIVATE_ISOLATED),
             default_database_name="vsl", credentials=aws_rds.Credentials.from_generated_secret("vsl"),
             iam_authentication=True, storage_encrypted=True, deletion_protection=stage.keeps_data,

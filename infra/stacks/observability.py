@@ -1,48 +1,82 @@
-"""Alarms on what wakes somebody up, one dashboard, saved queries."""
+"""Alarms and whom they tell, one dashboard, saved queries. It names what it watches and depends on no other stack."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from aws_cdk import Duration, Stack, aws_cloudwatch, aws_logs
+from aws_cdk import (
+    Annotations,
+    RemovalPolicy,
+    Stack,
+    aws_cloudwatch,
+    aws_cloudwatch_actions,
+    aws_iam,
+    aws_kms,
+    aws_sns,
+    aws_sns_subscriptions,
+)
 from constructs import Construct
 
-from infra.stacks.service import ServiceStack
+from infra.constructs.alarms import Watch, watches
+from infra.constructs.dashboard import add_dashboard
+from infra.constructs.function import ROOT
+from infra.constructs.queries import save_queries
 from infra.stages import Stage
 
-NAMESPACE = "VSL/MediaGeneration"
+# By folder, all that are deployed.
+FUNCTIONS = tuple(sorted(handler.parent.name for handler in (ROOT / "functions").glob("*/handler.py")))
 
 
 class ObservabilityStack(Stack):
-    """Watches the service from outside of it."""
+    """Watches a stage from outside of it."""
 
-    def __init__(self, scope: Construct, construct_id: str, stage: Stage, service: ServiceStack, **kwargs: Any) -> None:
+    def __init__(self, scope: Construct, construct_id: str, stage: Stage, **kwargs: Any) -> None:
         super().__init__(scope, construct_id, **kwargs)
-        dashboard = aws_cloudwatch.Dashboard(self, "dashboard", dashboard_name=f"vsl-{stage.name}")
-        errors = [f.metric_errors(period=Duration.minutes(5)) for f in service.functions.values()]
-        dashboard.add_widgets(aws_cloudwatch.GraphWidget(title="Errors", left=errors, width=24))
-        names = ("JobsStarted", "JobsCompleted", "JobsFailed")
-        jobs = [aws_cloudwatch.Metric(namespace=NAMESPACE, metric_name=name, statistic="Sum") for name in names]
-        dashboard.add_widgets(aws_cloudwatch.GraphWidget(title="Jobs", left=jobs, width=24))
-        for name, function in service.functions.items():
-            self._alarm(f"{name}-errors", function.metric_errors(period=Duration.minutes(5)), 5)
-        sweep = aws_cloudwatch.Metric(namespace=NAMESPACE, metric_name="SweepFailures", statistic="Sum")
-        self._alarm("sweep-failures", sweep.with_(period=Duration.minutes(5)), 1)
-        for topic, queue in service.queues.items():
-            assert queue.dead_letter_queue is not None
-            dead = queue.dead_letter_queue.queue
-            self._alarm(f"{topic}-dead", dead.metric_approximate_number_of_messages_visible(), 1)
-            self._alarm(f"{topic}-age", queue.metric_approximate_age_of_oldest_message(), 600)
-        aws_logs.QueryDefinition(
-            self, "errors-by-model", query_definition_name=f"vsl-{stage.name}/errors-by-model",
-            query_string=aws_logs.QueryString(
-                fields=["@timestamp", "jobId", "modelId", "message"], filter_statements=['level = "ERROR"'],
-                stats_statements=["count() by modelId"],
-            ),
+        self.stage = stage
+        self.topic = self._topic()
+        self._subscribe(self.node.try_get_context("alarm_email") or stage.alarm_email)
+        alarms = [self._alarm(watch) for watch in watches(stage)]
+        add_dashboard(self, stage, FUNCTIONS, alarms)
+        save_queries(self, stage, FUNCTIONS)
+
+    def _topic(self) -> aws_sns.Topic:
+        """Encrypted by a key of its own: CloudWatch may not use the one that AWS manages for SNS."""
+        key = aws_kms.Key(
+            self, "alarm-key", description=f"Alarms of vsl-{self.stage.name}", enable_key_rotation=True,
+            removal_policy=RemovalPolicy.DESTROY,
+        )  # fmt: skip
+        topic = aws_sns.Topic(
+            self, "alarms", topic_name=f"vsl-{self.stage.name}-alarms", master_key=key, enforce_ssl=True
+        )
+        key.add_to_resource_policy(self._for_alarms(["kms:Decrypt", "kms:GenerateDataKey*"], "*"))
+        topic.add_to_resource_policy(self._for_alarms(["sns:Publish"], topic.topic_arn))
+        return topic
+
+    def _for_alarms(self, actions: list[str], resource: str) -> aws_iam.PolicyStatement:
+        """What CloudWatch may do for this stage's alarms, and for nobody else's (Amazon SNS, key management)."""
+        alarms = f"arn:{self.partition}:cloudwatch:{self.region}:{self.account}:alarm:vsl-{self.stage.name}-*"
+        return aws_iam.PolicyStatement(
+            principals=[aws_iam.ServicePrincipal("cloudwatch.amazonaws.com")], actions=actions, resources=[resource],
+            conditions={"StringEquals": {"aws:SourceAccount": self.account}, "ArnLike": {"aws:SourceArn": alarms}},
         )  # fmt: skip
 
-    def _alarm(self, name: str, metric: aws_cloudwatch.IMetric, threshold: float) -> None:
-        aws_cloudwatch.Alarm(
-            self, name, metric=metric, threshold=threshold, evaluation_periods=1,
-            treat_missing_data=aws_cloudwatch.TreatMissingData.NOT_BREACHING,
+    def _subscribe(self, email: str) -> None:
+        if email:
+            self.topic.add_subscription(aws_sns_subscriptions.EmailSubscription(email))
+        elif self.stage.keeps_data:
+            Annotations.of(self).add_error(
+                f"Nobody would hear of an alarm of {self.stage.name}: set its alarm_email in infra/stages.py, or "
+                "deploy with -c alarm_email=ADDRESS."
+            )
+
+    def _alarm(self, watch: Watch) -> aws_cloudwatch.Alarm:
+        alarm = aws_cloudwatch.Alarm(
+            self, watch.name, alarm_name=f"vsl-{self.stage.name}-{watch.name}", metric=watch.metric,
+            alarm_description=f"{watch.says} Runbook: {self.stage.runbooks}#{watch.name}",
+            threshold=watch.threshold, comparison_operator=watch.when, evaluation_periods=watch.periods,
+            datapoints_to_alarm=watch.bad, treat_missing_data=watch.silence,
         )  # fmt: skip
+        told = aws_cloudwatch_actions.SnsAction(self.topic)
+        alarm.add_alarm_action(told)
+        alarm.add_ok_action(told)
+        return alarm

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 from uuid import UUID, uuid4
 
 from shared.domain.errors import DependencyDown
-from shared.observability import logger
+from shared.observability import CACHE_FAILURES, count, logger
 from shared.ports import Clock
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ class RedisConnection:
         except (RedisError, RedisClusterException, OSError) as error:
             self._client = None
             self._open_until = self._clock.now() + OPEN_FOR
+            count(CACHE_FAILURES)
             _log_failure(error)
             return None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-from shared.domain.errors import ProviderRefused
+from shared.domain.errors import MODEL_UNAVAILABLE, ProviderRefused
 
 _TOKEN = re.compile(r"[\x21-\x7e]+", re.ASCII)
 
@@ -29,7 +29,7 @@ def provider_token(address: str) -> str:
         return value_of(address)
     except GetParameterError:
         sentence = f"This stage has no secret {address.removeprefix('secret:')}: an operator must put it there."
-        raise ProviderRefused(sentence, code="model_unavailable") from None
+        raise ProviderRefused(sentence, code=MODEL_UNAVAILABLE) from None
 
 
 def checked_token(token: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from uuid import UUID
 
 from shared.domain.errors import Mistake, OverBudget
 
@@ -41,6 +42,15 @@ class Budget:
         """Whose budget it is, and for which time."""
         owner = f"user {self.user_id!r}" if self.user_id else "the account"
         return f"the budget of {owner} {'of all time' if self.period == TOTAL else f'for {self.period}'}"
+
+
+@dataclass(frozen=True, slots=True)
+class FullestBudget:
+    """Of all accounts' budgets the one of which the largest share is spent or reserved, in percent."""
+
+    account_id: UUID
+    period: str
+    used_percent: Decimal
 
 
 def over_budget(needed_usd: Decimal, short: Sequence[Budget]) -> OverBudget:

@@ -151,6 +151,10 @@ class ProviderBusy(ProductError):
     code = "provider_busy"
 
 
+# The code of a ProviderBusy for a 429: nothing failed, the call has to wait.
+PROVIDER_THROTTLED = "provider_throttled"
+# The code of a ProviderRefused that no other request would change: of a token, a credit or a model that is missing.
+MODEL_UNAVAILABLE = "model_unavailable"
 # The code of an AnswerLost where the provider itself has answered that it failed (5xx).
 PROVIDER_ERROR = "provider_error"
 

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any, Protocol
 from uuid import UUID
 
+from shared.domain.budgets import FullestBudget
 from shared.domain.jobs import (
     Attempt,
     AttemptState,
@@ -247,6 +248,12 @@ class Transaction(Erasures, Fetches, Scripts, Protocol):
 
     def lock_overdue(self, job_id: UUID) -> Job | None:
         """One of them, locked; None when it is no more, or another sweep holds it."""
+
+    def oldest_overdue_seconds(self) -> float:
+        """For how long the unfinished job that is the longest past its deadline is so; 0 when there is none."""
+
+    def fullest_budget(self, at: datetime) -> FullestBudget | None:
+        """Of whole accounts, for all time or the month of `at`; None while no account has a limit over 0."""
 
     def set_back(self, row_id: str, seconds: int) -> None:
         """The sweep finds the row no more for so long; nothing of the row itself is changed."""

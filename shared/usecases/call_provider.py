@@ -9,7 +9,9 @@ from typing import Any
 from shared.domain.errors import (
     IMAGE_MISSING,
     IMAGE_UNREADABLE,
+    MODEL_UNAVAILABLE,
     PROVIDER_ERROR,
+    PROVIDER_THROTTLED,
     AnswerLost,
     BadMedia,
     DependencyDown,
@@ -21,7 +23,7 @@ from shared.domain.errors import (
 from shared.domain.messages import CallAccepted, CallRejected, CallUnresolved, PredictionSeen, ProviderCall, Report
 from shared.domain.sources import data_uri_of
 from shared.domain.storage_keys import is_inline_image
-from shared.observability import logger
+from shared.observability import PROVIDER_FAILURES, count, logger
 from shared.ports import Inside, MediaStore, Prediction, Provider, Reports
 
 IMAGE_AGAIN_SECONDS = 30
@@ -94,13 +96,21 @@ def _create(message: ProviderCall, claim: Mapping[str, Any], provider: Provider,
     try:
         prediction = provider.create(claim["request"], url, claim["cancelAfterSeconds"])
     except ProviderRefused as error:
+        _observe_answer(message, failed=error.code == MODEL_UNAVAILABLE)
         return CallRejected(*ids, error.code, error.sentence, retryable=False)
     except ProviderBusy as error:
+        _observe_answer(message, failed=error.code != PROVIDER_THROTTLED)
         return CallRejected(*ids, error.code, error.sentence, True, error.retry_after_seconds or 0)
     except AnswerLost as error:
+        _observe_answer(message, failed=True)
         logger.warning("call_answer_lost", extra={"jobId": message.jobId})
         return CallUnresolved(*ids, error.sentence, error.code)
+    _observe_answer(message, failed=False)
     return _accepted(message, prediction)
+
+
+def _observe_answer(message: ProviderCall, *, failed: bool) -> None:
+    count(PROVIDER_FAILURES, int(failed), provider=message.provider)
 
 
 def _resolve(message: ProviderCall, claim: Mapping[str, Any], provider: Provider, url: str) -> Report:

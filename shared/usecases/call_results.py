@@ -19,7 +19,7 @@ from shared.domain.messages import (
 from shared.domain.pace import POLL_SECONDS
 from shared.domain.prices import Price, Used
 from shared.domain.storage_keys import is_incoming_key
-from shared.observability import job_fields, logger
+from shared.observability import PROVIDER_FAILURES, count, job_fields, logger
 from shared.ports import Clock, Transaction
 from shared.usecases.announcing import announce_cancel, announce_store, tell
 from shared.usecases.ending import MEDIA_THERE, book_cost, end_job, fail_job
@@ -43,6 +43,8 @@ def take_seen(tx: Transaction, job: Job, attempt: Attempt, report: PredictionSee
         if attempt.provider in POLL_SECONDS:
             announce_store(tx, job, attempt, report.providerId, POLL_SECONDS[attempt.provider])
         return _goes_on(tx, job, attempt, report)
+    # One that objected to its input has done its work.
+    count(PROVIDER_FAILURES, int(report.retryable), provider=attempt.provider)
     job = _close(tx, job, attempt, report.providerStatus, _cost_usd(attempt, report.providerStatus, _used(report)))
     return _ended_by_provider(tx, job, attempt, report, clock)
 
@@ -53,6 +55,7 @@ def take_stored(tx: Transaction, job: Job, attempt: Attempt, report: MediaStored
     if foreign:
         logger.error("foreign_key_reported", extra={**job_fields(job), "action": "media.stored", "keys": foreign[:5]})
         return None
+    count(PROVIDER_FAILURES, 0, provider=attempt.provider)
     used = _used(report, images=len(report.outputs) or None)
     job = _close(tx, job, attempt, "succeeded", _cost_usd(attempt, "succeeded", used))
     if job.status.finished:

@@ -14,6 +14,7 @@ from shared.domain.jobs import NO_ONE_USER, Caller, Job
 from shared.domain.messages import JobMessage, body_of
 from shared.domain.scripts import SectionVideo
 from shared.domain.storage_keys import fetched_folder, user_of_own_key
+from shared.observability import JOBS_STARTED, count
 from shared.ports import Clock, MediaStore, Records, StoredObject, Transaction
 from shared.usecases.aftermath import Aftermath
 from shared.usecases.clips import hold_clips
@@ -83,6 +84,7 @@ def request_compile(
             inline = may_run_inline(written) and request.retry_of is None
             delay_seconds = DELAY_OF_INLINE_SECONDS if inline else 0
             tx.announce(written, "compile", body_of(JobMessage(str(job_id))), delay_seconds)
+    count(JOBS_STARTED, kind=written.kind)
     return aftermath.of(written)
 
 

@@ -20,13 +20,17 @@ from shared.domain.errors import (
 )
 from shared.domain.jobs import Attempt, Job, JobStatus, iso
 from shared.observability import (
+    JOBS_CANCELLED,
     JOBS_COMPLETED,
     JOBS_FAILED,
+    JOBS_TIMED_OUT,
     PROCESSING_TIME,
+    PROVIDER_COST,
     count,
     job_fields,
     logger,
     seconds,
+    usd,
 )
 from shared.ports import Clock, Transaction
 from shared.usecases.turns import call_next
@@ -50,6 +54,11 @@ EVENT_NAMES = {
     JobStatus.CANCELLED: "job.cancelled",
     JobStatus.TIMEOUT: "job.failed",
 }
+COUNTED_AS = {
+    JobStatus.COMPLETED: JOBS_COMPLETED,
+    JobStatus.CANCELLED: JOBS_CANCELLED,
+    JobStatus.TIMEOUT: JOBS_TIMED_OUT,
+}
 
 
 def end_job(tx: Transaction, job: Job, to: JobStatus, *, clock: Clock, **changes: Any) -> Job | None:
@@ -62,9 +71,7 @@ def end_job(tx: Transaction, job: Job, to: JobStatus, *, clock: Clock, **changes
     tx.add_event(ended, EVENT_NAMES[to], {"code": ended.error_code} if ended.error_code else None)
     tx.announce(ended, "events", _event(ended, clock))
     call_next(tx, ended)
-    count(JOBS_COMPLETED if to is JobStatus.COMPLETED else JOBS_FAILED, kind=ended.kind)
-    seconds(PROCESSING_TIME, float(taken), kind=ended.kind)
-    logger.info("job_ended", extra={**job_fields(ended), "action": EVENT_NAMES[to], "duration": float(taken)})
+    _observe_end(ended, float(taken))
     return ended
 
 
@@ -98,10 +105,30 @@ def fail_job(tx: Transaction, job: Job, code: str, message: str, *, clock: Clock
 def book_cost(tx: Transaction, job: Job, attempt: Attempt, cost_usd: Decimal) -> Job:
     """The job after an attempt's reservation became what it cost; a finished one has an event of it."""
     tx.settle_cost(job, attempt, cost_usd)
+    _observe_cost(job, attempt, cost_usd)
     if not job.status.finished:
         return tx.add_cost(job, cost_usd) if cost_usd else job
     tx.add_event(job, "charge.settled", {"amountUsd": float(cost_usd)})
     return tx.add_cost(job, cost_usd)
+
+
+def _observe_end(job: Job, taken_seconds: float) -> None:
+    if job.status is not JobStatus.FAILED:
+        count(COUNTED_AS[job.status], kind=job.kind)
+    if job.status is not JobStatus.CANCELLED:
+        count(JOBS_FAILED, int(job.status is not JobStatus.COMPLETED), kind=job.kind)
+    if job.status is JobStatus.COMPLETED:
+        # What was cancelled or failed says nothing of how long a job takes.
+        seconds(PROCESSING_TIME, taken_seconds, kind=job.kind)
+    told = {"action": EVENT_NAMES[job.status], "duration": taken_seconds, "code": job.error_code}
+    logger.info("job_ended", extra={**job_fields(job), **told})
+
+
+def _observe_cost(job: Job, attempt: Attempt, cost_usd: Decimal) -> None:
+    if not cost_usd:
+        return
+    usd(PROVIDER_COST, float(cost_usd), modelId=job.model_id or "-")
+    logger.info("cost_booked", extra={**job_fields(job), "provider": attempt.provider, "costUsd": float(cost_usd)})
 
 
 def _event(job: Job, clock: Clock) -> dict[str, Any]:

@@ -91,7 +91,7 @@ def generate_media(
             earlier = earlier_job(tx, job.account_id, job.route, job.idempotency_key, job.request_hash)
             assert earlier is not None
             return earlier
-    count(JOBS_STARTED, mediaType=request.media_type)
+    count(JOBS_STARTED, kind=written.kind)
     logger.info("generation_requested", extra={**job_fields(written), "action": "generation_requested"})
     return aftermath.of(written)
 

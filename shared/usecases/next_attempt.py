@@ -8,20 +8,18 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from shared.domain.errors import IMAGE_UNREADABLE, OverBudget
+from shared.domain.errors import IMAGE_UNREADABLE, MODEL_UNAVAILABLE, PROVIDER_THROTTLED, OverBudget
 from shared.domain.jobs import Attempt, Job
 from shared.domain.messages import ProviderCall, body_of
 from shared.ports import Clock, Transaction
 from shared.usecases.ending import fail_job
 from shared.usecases.generate_media import new_attempt
-from shared.usecases.pace import THROTTLED
 
 MOST_RETRIES = 3
 # Of a 429 that does not say how long to wait; the claim has the last word.
 THROTTLED_SECONDS = 10
 # No failures of the job: it waits until its deadline.
-UNCOUNTED = (THROTTLED, IMAGE_UNREADABLE)
-MODEL_UNAVAILABLE = "model_unavailable"
+UNCOUNTED = (PROVIDER_THROTTLED, IMAGE_UNREADABLE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,17 @@ from collections.abc import Set
 from datetime import timedelta
 from uuid import UUID
 
-from shared.domain.errors import IMAGE_MISSING, IMAGE_UNREADABLE, PROVIDER_ERROR, RateLimited
+from shared.domain.errors import (
+    IMAGE_MISSING,
+    IMAGE_UNREADABLE,
+    PROVIDER_ERROR,
+    PROVIDER_THROTTLED,
+    RateLimited,
+)
 from shared.domain.jobs import Attempt, AttemptState, Job
 from shared.domain.messages import CallAccepted, CallRejected, CallUnresolved, Report
 from shared.ports import Clock, Transaction
 
-# The code of a provider's 429.
-THROTTLED = "provider_throttled"
 ANSWERS = (CallAccepted, CallRejected, CallUnresolved)
 MOST_UNFINISHED_JOBS = 2000
 MOST_RUNNING_CALLS = 100
@@ -72,7 +76,7 @@ def learn(tx: Transaction, attempt: Attempt, report: Report, *, clock: Clock) ->
         tx.save_pace(pace.failed(now))
     elif report.code in (PROVIDER_ERROR, IMAGE_UNREADABLE, IMAGE_MISSING):
         return  # learnt when the provider gave that answer; or it was never asked
-    elif report.code == THROTTLED:
+    elif report.code == PROVIDER_THROTTLED:
         tx.save_pace(pace.throttled(now, report.retryAfterSeconds))
     else:
         tx.save_pace(pace.failed(now) if report.retryable else pace.answered(now))

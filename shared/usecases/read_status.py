@@ -40,7 +40,10 @@ class StatusReader:
 
         Raises as `read`.
         """
-        view = self.read(job_id, caller)
+        found = self._cache.get(job_id)
+        # Once a request, however often it looks: each line costs as much as the call.
+        count(CACHE_HIT_RATE, 1 if found else 0)
+        view = self._view(found, job_id, caller)
         if seconds == 0 or view["status"] in FINISHED:
             return view
         with self._waiters.place(caller.account_id, seconds) as free:
@@ -52,8 +55,9 @@ class StatusReader:
 
     def read(self, job_id: UUID, caller: Caller) -> Mapping[str, Any]:
         """The snapshot. Raises NotFound, also for another account's job; OutputGone; DependencyDown."""
-        found = self._cache.get(job_id)
-        count(CACHE_HIT_RATE, 1 if found else 0)
+        return self._view(self._cache.get(job_id), job_id, caller)
+
+    def _view(self, found: Mapping[str, Any] | None, job_id: UUID, caller: Caller) -> Mapping[str, Any]:
         if found is None:
             found = self._from_live_view(job_id)
         if found is None or found.get("format") != SNAPSHOT_FORMAT:

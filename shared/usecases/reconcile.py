@@ -13,7 +13,7 @@ from uuid import UUID
 from shared.domain.errors import DependencyDown
 from shared.domain.jobs import Attempt, AttemptState, Job, JobRef, JobStatus, lane_of
 from shared.domain.messages import ProviderCall, StoreMedia, body_of
-from shared.observability import SWEEP_FAILURES, count, logger
+from shared.observability import BUDGET_USED, OLDEST_OVERDUE_JOB, SWEEP_FAILURES, count, logger, percent, seconds
 from shared.ports import Clock, Records, Transaction
 from shared.usecases.aftermath import Aftermath
 from shared.usecases.announcing import announce_cancel
@@ -27,6 +27,8 @@ SWEEP_SECONDS = 40.0
 CHECK_AGAIN_SECONDS = 60
 # A row that cannot be handled is tried again so much later, and holds up no other meanwhile.
 SET_BACK_SECONDS = 300
+# From here on the log names the account whose budget it is.
+NEARLY_USED_PERCENT = 80
 TOO_LATE = "The job did not finish before its deadline; POST /jobs/{jobId}/retry."
 NEVER_CAME = "The file did not come in time: ask for a new form with POST /api/uploads."
 Key = TypeVar("Key", bound=Hashable)
@@ -79,12 +81,12 @@ class Sweep:
     aftermath: Aftermath
     turns: Sequence[Turns]
 
-    def run(self, seconds: float = SWEEP_SECONDS) -> dict[str, int]:
+    def run(self, most_seconds: float = SWEEP_SECONDS) -> dict[str, int]:
         """How many rows were handled, by part, and how many failed. Raises DependencyDown, once all parts were tried.
 
         The parts take turns, a batch each, until nothing is due or the time is over.
         """
-        this = _Pass(self.clock.monotonic_seconds() + seconds)
+        this = _Pass(self.clock.monotonic_seconds() + most_seconds)
         parts = [
             _Part("overdue", partial(self._rows, _Rows(_overdue, self._time_out)), this),
             _Part("requeued", partial(self._rows, _Rows(_due_jobs, _requeue, at_once=BATCH)), this),
@@ -100,7 +102,18 @@ class Sweep:
             going_on = [part for part in going_on if self._goes_on(part, down)]
         if down:
             raise down[0]
+        self._measure()
         return {**{part.name: part.handled for part in parts}, "failed": sum(part.failed for part in parts)}
+
+    def _measure(self) -> None:
+        """Prints what only a look at all rows can tell. A sweep that fails prints nothing, which has an alarm."""
+        with self.records.transaction() as tx:
+            overdue_seconds, fullest = tx.oldest_overdue_seconds(), tx.fullest_budget(self.clock.now())
+        seconds(OLDEST_OVERDUE_JOB, overdue_seconds)
+        percent(BUDGET_USED, float(fullest.used_percent) if fullest is not None else 0)
+        if fullest is not None and fullest.used_percent >= NEARLY_USED_PERCENT:
+            told = {"accountId": str(fullest.account_id), "period": fullest.period}
+            logger.warning("budget_nearly_used", extra={**told, "usedPercent": float(fullest.used_percent)})
 
     def _goes_on(self, part: _Part, down: list[DependencyDown]) -> bool:
         """Does a part's next batch; whether there may be another."""

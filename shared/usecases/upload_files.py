@@ -22,6 +22,7 @@ from shared.domain.uploads import (
     with_known_type,
     wrong_files,
 )
+from shared.observability import JOBS_STARTED, count
 from shared.ports import Clock, MediaStore, Records, Transaction
 from shared.usecases.clips import unknown_script
 from shared.usecases.idempotency import hash_of, refuse_other_body
@@ -59,6 +60,8 @@ class Uploads:
         with self.records.transaction() as tx:
             kept = self._earlier(tx, upload) or self._written(tx, upload, request, caller)
             videos = tx.videos_of_jobs(caller.account_id, [file.job_id for file in kept.files if file.job_id])
+        if kept is upload and videos:
+            count(JOBS_STARTED, len(videos), kind="upload")
         return kept, {video.job_id: video.id for video in videos if video.job_id}
 
     def _written(self, tx: Transaction, upload: Upload, request: UploadRequest, caller: Caller) -> Upload:

@@ -17,6 +17,7 @@ from uuid import uuid4
 from shared import bootstrap
 from shared.domain.messages import Report
 from shared.domain.webhook_signature import url_mac
+from tests.lambda_context import LambdaContext
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OTHER_SECRET = "whsec_" + base64.b64encode(b"another secret of 24 by.").decode()
@@ -169,7 +170,7 @@ def _trap() -> Iterator[tuple[Callable[[Any], int], Trap]]:
     try:
         from functions.webhook.handler import handler
 
-        yield lambda event: int(handler(event, None)["statusCode"]), trap
+        yield lambda event: int(handler(event, LambdaContext())["statusCode"]), trap
     finally:
         bootstrap.reports = reports
         bootstrap.settings.cache_clear()

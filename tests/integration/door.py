@@ -16,6 +16,7 @@ from shared import bootstrap
 from shared.domain.messages import WebhookReceived
 from shared.domain.webhook_signature import url_mac
 from tests.campaigns.webhooks import ENVIRONMENT, SECRET, URL_KEY, Delivery, signed
+from tests.lambda_context import LambdaContext
 from tests.memory import MemoryClock
 
 Accepted = tuple[UUID, UUID, str]
@@ -32,7 +33,7 @@ class Door:
         """The status of the answer."""
         from functions.webhook.handler import handler
 
-        return int(handler(delivery.event(), None)["statusCode"])
+        return int(handler(delivery.event(), LambdaContext())["statusCode"])
 
     def delivery(self, of: Accepted, body: str | None = None) -> Delivery:
         """As Replicate sends it now; `body` in place of the prediction."""

@@ -24,6 +24,7 @@ from shared.domain.storage_keys import generated_folder
 from shared.usecases.reconcile import Sweep
 from tests.integration.door import Door
 from tests.integration.inside import TURNS, World, stored
+from tests.lambda_context import LambdaContext
 from tests.s3_servers import own_server
 
 SKEW = timedelta(minutes=10)
@@ -167,7 +168,7 @@ def test_the_function_settle_goes_by_the_databases_clock(
     _, job_id, attempt_id = world.generate()
     due_in(world, job_id, 5)
 
-    answer = handler({"action": "claim_call", "jobId": str(job_id), "attemptId": str(attempt_id)}, None)
+    answer = handler({"action": "claim_call", "jobId": str(job_id), "attemptId": str(attempt_id)}, LambdaContext())
 
     bootstrap.records().close()
     bootstrap.records.cache_clear()

@@ -47,6 +47,7 @@ from shared.usecases.reconcile import Sweep
 from shared.usecases.review_clips import approve, create_script
 from tests import footage
 from tests.integration.inside import COMPILES, INSPECTIONS, TURNS, World, hook, stored
+from tests.lambda_context import LambdaContext
 
 JOB, ATTEMPT = str(uuid4()), str(uuid4())
 REPORTS: tuple[Report, ...] = (
@@ -118,7 +119,7 @@ def test_reports_of_an_older_and_of_a_newer_release_are_taken(report: Report, mo
         monkeypatch.setattr(settle, desk, lambda: SimpleNamespace(take=taken.append))
     newer = {**asdict(report), "rateWindow": {"seconds": 1}, "note": None}
 
-    answer = settle.handler(queued(asdict(report), newer, without_optional(report)), None)
+    answer = settle.handler(queued(asdict(report), newer, without_optional(report)), LambdaContext())
 
     assert answer == {"batchItemFailures": []}
     assert [type(one) for one in taken] == [type(report)] * 3
@@ -147,7 +148,7 @@ def test_messages_of_an_older_and_of_a_newer_release_are_worked_on(monkeypatch: 
         (fetch_source, FetchSource(JOB, 0)),
     ):
         event = queued({**asdict(message), "priority": 1}, without_optional(message))
-        assert function.handler(event, None) == {"batchItemFailures": []}
+        assert function.handler(event, LambdaContext()) == {"batchItemFailures": []}
     assert [question.get("attemptId") for question in asked] == [ATTEMPT] * 4 + [None] * 2
     assert [question["action"] for question in asked[4:]] == ["claim_fetch"] * 2
 

@@ -15,6 +15,7 @@ from functions.compile_videos import handler as compile_videos
 from functions.generate_media import handler as generate_media
 from functions.status import handler as status
 from shared import bootstrap, http
+from tests.lambda_context import LambdaContext
 from tests.memory import MemoryClock
 
 START = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
@@ -22,6 +23,14 @@ JOB = SimpleNamespace(
     id=uuid4(), media_type="image", status=SimpleNamespace(value="pending"), estimated_seconds=1, estimated_cost_usd=1,
     notes=[],
 )  # fmt: skip
+
+
+class CallContext(LambdaContext):
+    """Of an invocation whose time passes."""
+
+    def __init__(self, left: Callable[[], int]) -> None:
+        super().__init__()
+        object.__setattr__(self, "get_remaining_time_in_millis", left)
 
 
 class Waiting:
@@ -80,7 +89,7 @@ class Waiting:
         def left() -> int:
             return int((left_seconds - (self.clock.now() - began).total_seconds()) * 1000)
 
-        answer = handler(event, SimpleNamespace(get_remaining_time_in_millis=left))
+        answer = handler(event, CallContext(left))
         assert answer["statusCode"] in (200, 202), answer
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from shared.adapters.postgres.rows import Rows
-from shared.domain.budgets import Budget, over_budget
+from shared.domain.budgets import Budget, FullestBudget, over_budget
 from shared.domain.jobs import Attempt, Job
 
 # Each reservation counts against four rows: of the account and of the user, of all time and of the month (UTC).
@@ -87,6 +87,15 @@ class MoneyRows(Rows):
             "WHERE account_id = %(account)s ORDER BY user_id, period",
             {"account": account_id},
         )
+
+    def fullest_budget(self, at: datetime) -> FullestBudget | None:
+        row = self.one(
+            "SELECT account_id, period, round(100 * (spent_usd + reserved_usd) / limit_usd, 1) AS used_percent "
+            f"FROM vsl.budgets WHERE user_id = '' AND limit_usd > 0 AND period IN ('total', {_MONTH}) "
+            "ORDER BY used_percent DESC LIMIT 1",
+            {"at": at},
+        )
+        return FullestBudget(**row) if row else None
 
     def set_budget(self, account_id: UUID, user_id: str, periods: Sequence[str], limit_usd: Decimal | None) -> None:
         self.run(

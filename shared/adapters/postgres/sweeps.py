@@ -59,6 +59,16 @@ class SweepRows(Rows):
         )
         return to_job(row) if row else None
 
+    def oldest_overdue_seconds(self) -> float:
+        # Those that are set back as well: they are what somebody has to look at.
+        row = self.one(
+            "SELECT coalesce(extract(epoch FROM now() - min(deadline_at)), 0) AS seconds FROM vsl.jobs "
+            f"WHERE {_OPEN} AND deadline_at < now()",
+            {},
+        )
+        assert row is not None
+        return float(row["seconds"])
+
     def set_back(self, row_id: str, seconds: int) -> None:
         self.run(
             "INSERT INTO vsl.set_back_rows (row_id, until) VALUES (%(id)s, now() + make_interval(secs => %(seconds)s)) "
