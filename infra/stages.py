@@ -63,6 +63,13 @@ class Stage:
     log_days: int = 30
     database_min_capacity: float = 0.5
     database_max_capacity: float = 4
+    # Instances besides the writer, in another zone, that take over when it fails.
+    database_readers: int = 0
+    # How far back the database can be restored to any second.
+    database_backup_days: int = 7
+    # A deploy that waits for nothing: migrations end, their function ends, CloudFormation waits no longer.
+    migrate_timeout_seconds: int = 270
+    custom_resource_seconds: int = 300
     queues: dict[str, QueueNumbers] = field(
         default_factory=lambda: {
             "calls": QueueNumbers(max_concurrency=20),
@@ -98,6 +105,7 @@ STAGES = {
     "prod": replace(
         _DEV, name="prod", cors_origins=("https://example.com",), keeps_data=True, log_days=365,
         throttle_per_second=500, throttle_burst=1000, database_min_capacity=1, database_max_capacity=16,
+        database_readers=1, database_backup_days=35,
     ),
     "local": replace(
         _DEV, name="local", cors_origins=("http://localhost:3000", "http://127.0.0.1:3000"), is_local=True,
