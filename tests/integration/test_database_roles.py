@@ -61,7 +61,7 @@ def master(stack: dict[str, Any]) -> Iterator[str]:
         connection.execute(f"CREATE ROLE {name} LOGIN CREATEDB CREATEROLE PASSWORD '{password}'")
         connection.execute(f"GRANT {IAM}, {OWNER}, {APP} TO {name} WITH ADMIN TRUE, INHERIT FALSE, SET FALSE")
         yield name
-        with psycopg.connect(as_role(stack["databaseUrl"], name)) as own:
+        with psycopg.connect(_server_of(stack, name)) as own:
             own.execute(f"REVOKE {IAM} FROM {OWNER}, {APP}")
         connection.execute(f"REVOKE {IAM}, {OWNER}, {APP} FROM {name}")
         connection.execute(f"DROP ROLE {name}")
@@ -71,9 +71,9 @@ def master(stack: dict[str, Any]) -> Iterator[str]:
 def older(stack: dict[str, Any], master: str) -> Iterator[str]:
     """The master's URL of a database as a release left it whose migrations and functions were the master."""
     name = f"older_{uuid4().hex[:8]}"
-    with psycopg.connect(as_role(stack["databaseUrl"], master), autocommit=True) as connection:
+    with psycopg.connect(_server_of(stack, master), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
-    url = as_role(stack["databaseUrl"], master).rpartition("/")[0] + "/" + name
+    url = as_role(stack["databaseUrl"], master).rpartition("/")[0] + f"/{name}"
     with psycopg.connect(url) as connection:
         connection.execute("CREATE SCHEMA vsl")
         connection.execute("CREATE TABLE vsl.schema_migration (name text PRIMARY KEY, sha256 text NOT NULL)")
@@ -86,8 +86,13 @@ def older(stack: dict[str, Any], master: str) -> Iterator[str]:
         connection.execute("CREATE VIEW vsl.seen AS SELECT id FROM vsl.jobs; CREATE SEQUENCE vsl.counted")
         connection.execute("CREATE DOMAIN vsl.name AS text; CREATE TYPE vsl.pair AS (a int, b int)")
     yield url
-    with psycopg.connect(as_role(stack["databaseUrl"], master), autocommit=True) as connection:
+    with psycopg.connect(_server_of(stack, master), autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _server_of(stack: dict[str, Any], master: str) -> str:
+    """The URL of a database that every master may use to make its own."""
+    return as_role(stack["databaseUrl"], master).rpartition("/")[0] + "/postgres"
 
 
 def _handed_over(url: str) -> int:
