@@ -31,6 +31,7 @@ class DatabaseSchema(Construct):
             "migrate": migrations_digest(shared / "migrations"),
         }
         self.providers: dict[str, Provider] = {}
+        self.askers: dict[str, aws_iam.Role] = {}
         before: list[CustomResource] = []
         for name in (name for name in MAKERS if name in functions):
             made = self._resource(name, functions[name], stage, digests[name])
@@ -56,5 +57,10 @@ class DatabaseSchema(Construct):
             self, f"{name}-answers", log_group_name=f"/aws/lambda/{function.function_name}-answers",
             retention=aws_logs.RetentionDays.ONE_MONTH, removal_policy=RemovalPolicy.DESTROY,
         )  # fmt: skip
-        self.providers[name] = Provider(self, f"{name}-provider", on_event_handler=function, log_group=logs)
+        role = aws_iam.Role(self, f"{name}-asker", assumed_by=aws_iam.ServicePrincipal("lambda.amazonaws.com"))
+        logs.grant_write(role)
+        self.providers[name] = Provider(
+            self, f"{name}-provider", on_event_handler=function, log_group=logs, framework_on_event_role=role
+        )
+        self.askers[name] = role
         return self.providers[name].service_token
