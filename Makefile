@@ -4,8 +4,8 @@ PYTHON := .venv/bin/python
 STAGE ?= dev
 ARCH ?= arm64
 MEDIA ?= ../shared/media
-SOURCES := $(wildcard shared functions infra layers/build.py layers/lock.py local operate bench tests app.py)
-TYPED := $(wildcard shared functions infra layers/build.py layers/lock.py local operate bench app.py)
+SOURCES := $(wildcard shared functions infra layers/build.py layers/lock.py layers/certificates.py local operate bench tests app.py)
+TYPED := $(wildcard shared functions infra layers/build.py layers/lock.py layers/certificates.py local operate bench app.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup up down clean logs status demo test sample-media check format synth deploy diff bootstrap destroy layers accounts stores bench-api bench-compile plan campaign fuzz odd-films browser

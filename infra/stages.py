@@ -159,6 +159,13 @@ class Stage:
             "provider_catalog": ScheduleNumbers(every_minutes=60, retries=2),
         }
     )
+    # Instances besides the writer, in another zone, that take over when it fails.
+    database_readers: int = 0
+    # How far back the database can be restored to any second.
+    database_backup_days: int = 7
+    # A deploy that waits for nothing: migrations end, their function ends, CloudFormation waits no longer.
+    migrate_timeout_seconds: int = 270
+    custom_resource_seconds: int = 300
     queues: dict[str, QueueNumbers] = field(
         default_factory=lambda: {
             "calls": QueueNumbers(max_concurrency=20),
@@ -275,6 +282,7 @@ STAGES = {
         throttle_per_second=500, throttle_burst=1000, method_per_second=1000, database_min_capacity=1,
         database_max_capacity=16, calls_at_once=60, waiters_of_stage=100,
         alarms=AlarmNumbers(database_connections=2600, database_memory_bytes=3200 * 1024 * 1024),
+        database_readers=1, database_backup_days=35,
     ),
     "local": replace(
         _DEV, name="local", cors_origins=("http://localhost:3000", "http://127.0.0.1:3000"), is_local=True,

@@ -33,6 +33,11 @@ ROLE = {
 DEAD_LETTERS = {
     "Serverless::Serverless-SQSRedrivePolicy": "It is the dead-letter queue, watched by an alarm.",
 }
+FRAMEWORK = {
+    "Serverless::Serverless-LambdaDLQ": "CloudFormation is told what failed; a deploy is tried again.",
+    "Serverless::Serverless-LambdaDefaultMemorySize": "The CDK's own; it asks one function, once a deploy.",
+    "Serverless::Serverless-LambdaTracing": "The CDK's own; it asks one function, once a deploy.",
+}
 MAPPING = {
     "Serverless::Serverless-LambdaEventSourceMappingDestination": "The queue it reads has a DLQ of its own.",
 }
@@ -108,7 +113,17 @@ def acknowledge_findings(data: DataStack, media: MediaStack, service: ServiceSta
         _accept(mapping, MAPPING)
     for schedule in ("each-minute", "each-hour"):
         _accept(service.node.find_child(schedule), SCHEDULE)
+    _accept_schema(service)
     _accept_api(service)
+
+
+def _accept_schema(service: ServiceStack) -> None:
+    """What the CDK's framework brings that answers CloudFormation."""
+    for name, provider in service.schema.providers.items():
+        _accept(provider.node.find_child("framework-onEvent").node.find_child("Resource"), FRAMEWORK)
+        asked = _logical_id(service, service.functions[name])
+        wildcard = f"AwsSolutions::AwsSolutions-IAM5[Resource::<{asked}.Arn>:*]"
+        _accept(service.schema.askers[name], {wildcard: "Any version of this one function."})
 
 
 def _accept_role(name: str, function: ProductFunction, media: MediaStack, service: ServiceStack) -> None:

@@ -25,6 +25,8 @@ HERE = Path(__file__).resolve().parent
 REQUIREMENTS = HERE.parent / "requirements.txt"
 DEPENDENCY_REQUIREMENTS = HERE / "requirements-dependencies.txt"
 FFMPEG_REQUIREMENTS = HERE / "requirements-ffmpeg.txt"
+# Whose signature under the database's certificate is taken (see certificates.py).
+CERTIFICATES = HERE / "rds-ca.pem"
 DEPENDENCIES, SLIM, FFMPEG = "dependencies", "dependencies-slim", "ffmpeg"
 LAYERS = (DEPENDENCIES, SLIM, FFMPEG)
 # Packages of functions with FFmpeg, and what these need: beside its binary there is no room for everything.
@@ -53,11 +55,13 @@ def build_layer(name: str, architecture: str, folder: Path) -> None:
         _ffmpeg(architecture, folder)
     else:
         _packages(architecture, folder / "python", all_of_them=name == DEPENDENCIES)
+        # Lambda mounts it as /opt/rds-ca.pem, where the database's URL names it.
+        shutil.copy(CERTIFICATES, folder / CERTIFICATES.name)
 
 
 def recipe_hash(name: str, architecture: str) -> str:
     """Changes whenever the layer could."""
-    files = (Path(__file__), DEPENDENCY_REQUIREMENTS, FFMPEG_REQUIREMENTS)
+    files = (Path(__file__), DEPENDENCY_REQUIREMENTS, FFMPEG_REQUIREMENTS, CERTIFICATES)
     content = b"\0".join(file.read_bytes() for file in files)
     return hashlib.sha256(f"{name} {architecture} {bool(compiler())} ".encode() + content).hexdigest()
 

@@ -18,13 +18,16 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from psycopg import sql
 
 from local.layout import Layout
 from local.processes import Identity, send, using_directory, wait_until
 from local.supervisor import ANSWER_SECONDS, Part, StackFailed
+from shared.adapters.postgres.roles import APP, IAM, OWNER, PsycopgSql, make_roles
 
 DATABASE = "vsl"
-OWNER = "vsl"
+# Stands in for the cluster's master, which makes the product's roles; to look at everything it is also their member.
+MASTER = "vsl"
 MAXIMUM_CONNECTIONS = 200
 
 
@@ -41,7 +44,11 @@ class Postgres:
 
     @property
     def url(self) -> str:
-        return f"postgresql://{OWNER}:{self.password}@127.0.0.1:{self.port}/{DATABASE}"
+        return self.url_of(MASTER)
+
+    def url_of(self, role: str) -> str:
+        """All roles have one password: functions on a laptop are not kept from each other."""
+        return f"postgresql://{role}:{self.password}@127.0.0.1:{self.port}/{DATABASE}"
 
     def part(self) -> Part:
         """The server as a part. fsync stays on: the data is promised to survive a power cut."""
@@ -77,6 +84,17 @@ class Postgres:
             self._create()
         self._end_orphans()
         (self.data / "postmaster.pid").unlink(missing_ok=True)
+        # One of a release whose functions logged in as the master has not been told of the roles.
+        if (self.data / "pg_hba.conf").read_text() != _LOGINS:
+            self._make_master(self.data)
+
+    def make_roles(self) -> None:
+        """The product's roles by its own statements, with passwords in place of IAM tokens; the server runs."""
+        with psycopg.connect(self.url) as connection:
+            make_roles(PsycopgSql(connection))
+            for role in (OWNER, APP):
+                connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), self.password))
+            connection.execute(f"GRANT {OWNER}, {APP} TO CURRENT_USER WITH INHERIT TRUE, SET TRUE")
 
     def _create(self) -> None:
         """In a folder of another name until it is whole, so that an interrupted start is no broken one."""
@@ -86,13 +104,20 @@ class Postgres:
         if self.identity:
             os.chown(draft, self.identity.user_id, self.identity.group_id)
         self._run("initdb", "-D", str(draft), "-U", "postgres", "-A", "trust", *_INITDB_OPTIONS)
-        # CREATEDB: tests make databases of their own.
-        roles = (
-            f"CREATE ROLE {OWNER} LOGIN CREATEDB PASSWORD '{self.password}'\nCREATE DATABASE {DATABASE} OWNER {OWNER}\n"
-        )
-        self._run("postgres", "--single", "-D", str(draft), "postgres", text=roles)
-        (draft / "pg_hba.conf").write_text(f"host all {OWNER} 127.0.0.1/32 scram-sha-256\n")
+        orders = f"CREATE ROLE {MASTER} LOGIN PASSWORD '{self.password}'\nCREATE DATABASE {DATABASE} OWNER {MASTER}\n"
+        self._run("postgres", "--single", "-D", str(draft), "postgres", text=orders)
+        self._make_master(draft)
         draft.rename(self.data)
+
+    def _make_master(self, data: Path) -> None:
+        """What RDS gives a master and its database of what the product's roles are made with."""
+        orders = (
+            f"ALTER ROLE {MASTER} CREATEDB CREATEROLE",
+            f"DO $$BEGIN CREATE ROLE {IAM} NOLOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END$$",
+            f"GRANT {IAM} TO {MASTER} WITH ADMIN TRUE, INHERIT FALSE, SET FALSE",
+        )
+        self._run("postgres", "--single", "-D", str(data), "postgres", text="\n".join(orders) + "\n")
+        (data / "pg_hba.conf").write_text(_LOGINS)
 
     def _end_orphans(self) -> None:
         """Backends outlive a killed server for a moment, and a new one refuses to start beside them."""
@@ -116,6 +141,8 @@ class Postgres:
             raise StackFailed(f"{program} failed: {(done.stderr or done.stdout).strip()[-600:]}")
 
 
+# Whoever has a password; the superuser has none.
+_LOGINS = "host all all 127.0.0.1/32 scram-sha-256\n"
 # "trust" lasts only until pg_hba.conf is replaced, before the server first listens.
 _INITDB_OPTIONS = ("--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C")
 

@@ -27,6 +27,7 @@ from local.storage import Storage
 from local.supervisor import ANSWER_SECONDS, Part, StackFailed, Supervisor
 from local.synth import Assembly, begin_synthesis
 from operate.accounts import connect
+from shared.adapters.postgres.roles import APP, OWNER
 
 STAGE = "local"
 PUBLIC_PORTS = (80, 443)
@@ -147,6 +148,7 @@ def bring_up(layout: Layout, supervisor: Supervisor) -> Stack:
         services = connect_services(stack.ministack)
         # Redis takes two seconds to trust its cluster, which no function needs before the end.
         supervisor.wait_ready(besides=["redis"])
+        postgres.make_roles()
     with _step(supervisor, "deploying the template"):
         _deploy(stack, services, assembly, postgres, redis)
     with _step(supervisor, "making accounts"):
@@ -163,10 +165,12 @@ def _deploy(stack: Stack, services: Services, assembly: Assembly, postgres: Post
     prefix = f"/vsl/{STAGE}"
     provider = chosen_provider(stack.ports.provider, os.environ)
     through = (f":{stack.ports.provider}", f":{stack.seen.provider}")
+    database = (f":{stack.ports.postgres}/", f":{stack.seen.postgres}/")
     services.put_parameters(
         {
-            f"{prefix}/database-url": postgres.url.replace(f":{stack.ports.postgres}/", f":{stack.seen.postgres}/"),
             f"{prefix}/redis-url": redis.functions_url.replace(f":{stack.ports.redis}/", f":{stack.seen.redis}/"),
+            f"{prefix}/database-app-url": postgres.url_of(APP).replace(*database),
+            f"{prefix}/database-owner-url": postgres.url_of(OWNER).replace(*database),
             f"{prefix}/public-base-url": public_base_url(os.environ, stack.base_url),
             f"{prefix}/replicate-base-url": provider.base_url.replace(*through),
             f"{prefix}/runway-base-url": f"http://127.0.0.1:{stack.seen.provider}/runway",

@@ -27,6 +27,7 @@ from shared.ports import Clock, Encoder, ModelSchemas, ModelSource
 if TYPE_CHECKING:
     from shared.adapters.aws import SqsQueue
     from shared.adapters.postgres.connection import PostgresRecords
+    from shared.adapters.postgres.tokens import DatabaseTokens
     from shared.adapters.redis_cache import RedisConnection, RedisStatusCache
     from shared.adapters.s3 import S3MediaStore
     from shared.domain.catalog import Catalog
@@ -342,13 +343,14 @@ def _encoder(should_stop: Callable[[], bool]) -> Encoder:
 
 
 def _database_token(database_url: str) -> str:
-    """An IAM token for a database URL without a password: a local signature, valid for 15 minutes."""
-    from urllib.parse import urlsplit
+    return _tokens().of(database_url)
 
-    url = urlsplit(database_url)
-    return str(
-        aws("rds").generate_db_auth_token(DBHostname=url.hostname, Port=url.port or 5432, DBUsername=url.username)
-    )
+
+@cache
+def _tokens() -> DatabaseTokens:
+    from shared.adapters.postgres.tokens import DatabaseTokens
+
+    return DatabaseTokens(lambda: aws("rds"), clock())
 
 
 def _cache_token(cache: str, user: str) -> str:
@@ -364,9 +366,20 @@ def _cache_token(cache: str, user: str) -> str:
 
 
 def apply_migrations(database_url: str) -> list[str]:
-    """Names of the migrations applied now."""
+    """Names of the migrations applied now, or a raised error before this invocation's time is over."""
     from urllib.parse import urlsplit
 
+    from shared.adapters.postgres.migrations import MOST_SECONDS
     from shared.adapters.postgres.migrations import apply_migrations as apply
 
-    return apply(database_url, password=None if urlsplit(database_url).password else _database_token(database_url))
+    password = None if urlsplit(database_url).password else _database_token(database_url)
+    return apply(database_url, password=password, seconds=min(MOST_SECONDS, seconds_left() - LAST_SECONDS))
+
+
+def make_database_roles(found: config.DatabaseRoles) -> int:
+    """The database's roles as they are to be; how many objects their owner was handed."""
+    from shared.adapters.data_api import DataApi, patiently
+    from shared.adapters.postgres.roles import make_roles
+
+    api = DataApi(aws("rds-data"), found.database_cluster, found.database_secret, found.database_name)
+    return patiently(api, make_roles, clock())

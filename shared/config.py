@@ -105,6 +105,16 @@ class Migrate(Inside):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseRoles:
+    """The one function that is outside and has the database: by the Data API, as its master."""
+
+    stage: str
+    database_cluster: str
+    database_secret: str
+    database_name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Account(Inside):
     api_keys_table: str
     cors_origins: str = ""
@@ -186,6 +196,7 @@ SETTINGS: Mapping[str, type] = {
     "reconcile": Reconcile,
     "retention": Retention,
     "migrate": Migrate,
+    "database_roles": DatabaseRoles,
     "account": Account,
 }
 

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from aws_cdk import RemovalPolicy, Stack, aws_dynamodb, aws_ec2, aws_rds, aws_ssm
+from aws_cdk import Duration, RemovalPolicy, Stack, aws_dynamodb, aws_ec2, aws_rds, aws_ssm
 from constructs import Construct
 
 from infra.constructs.cache import StatusCache
 from infra.stacks.network import NetworkStack
 from infra.stages import Stage
+
+DATABASE, MASTER = "vsl", "vsl"
+# The roles of shared/adapters/postgres/roles.py: migrations log in as the first, all others as the second.
+OWNER, APP = "vsl_owner", "vsl_app"
+# In the layers of every function that has a database.
+CERTIFICATES = "/opt/rds-ca.pem"
 
 
 class DataStack(Stack):
@@ -38,22 +44,35 @@ class DataStack(Stack):
         )  # fmt: skip
 
     def _database(self, stage: Stage, network: NetworkStack) -> aws_rds.DatabaseCluster:
+        readers = [
+            aws_rds.ClusterInstance.serverless_v2(f"reader-{number + 1}", scale_with_writer=True)
+            for number in range(stage.database_readers)
+        ]
+        # A creation that is rolled back leaves nothing that the next try would find in its way.
+        kept = RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE if stage.keeps_data else RemovalPolicy.DESTROY
         cluster = aws_rds.DatabaseCluster(
             self, "database",
             engine=aws_rds.DatabaseClusterEngine.aurora_postgres(version=aws_rds.AuroraPostgresEngineVersion.VER_17_4),
-            writer=aws_rds.ClusterInstance.serverless_v2("writer"),
+            writer=aws_rds.ClusterInstance.serverless_v2("writer"), readers=readers,
             serverless_v2_min_capacity=stage.database_min_capacity,
             serverless_v2_max_capacity=stage.database_max_capacity,
             # Alarms name it; it holds what must survive, so it is never replaced by one of another name.
             cluster_identifier=f"vsl-{stage.name}",
             vpc=network.vpc, vpc_subnets=aws_ec2.SubnetSelection(subnet_type=aws_ec2.SubnetType.PRIVATE_ISOLATED),
-            default_database_name="vsl", credentials=aws_rds.Credentials.from_generated_secret("vsl"),
-            iam_authentication=True, storage_encrypted=True, deletion_protection=stage.keeps_data,
-            removal_policy=self.removal,
+            default_database_name=DATABASE, credentials=aws_rds.Credentials.from_generated_secret(MASTER),
+            iam_authentication=True, enable_data_api=True, storage_encrypted=True,
+            backup=aws_rds.BackupProps(retention=Duration.days(stage.database_backup_days)),
+            deletion_protection=stage.keeps_data, removal_policy=kept,
         )  # fmt: skip
+        # The password lives as long as what it opens: of a cluster that outlives its stack it is the only way in.
+        password = cluster.node.find_child("Secret")
+        assert isinstance(password, aws_rds.DatabaseSecret)
+        password.apply_removal_policy(kept)
         cluster.connections.allow_from(network.functions, aws_ec2.Port.tcp(5432), "Inside functions")
-        url = f"postgresql://vsl@{cluster.cluster_endpoint.hostname}:5432/vsl?sslmode=require"
-        self._address("database-url", stage, url)
+        place = f"{cluster.cluster_endpoint.hostname}:5432/{DATABASE}?sslmode=verify-full&sslrootcert={CERTIFICATES}"
+        # Names of their own: functions read an address only when its name in their environment changes.
+        self._address("database-app-url", stage, f"postgresql://{APP}@{place}")
+        self._address("database-owner-url", stage, f"postgresql://{OWNER}@{place}")
         return cluster
 
     def _address(self, name: str, stage: Stage, value: str) -> None:

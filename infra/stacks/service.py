@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from aws_cdk import CustomResource, Duration, Stack, aws_events, aws_events_targets, aws_iam, aws_lambda, aws_ssm
+from aws_cdk import Duration, Stack, aws_events, aws_events_targets, aws_iam, aws_lambda, aws_ssm
 from aws_cdk.aws_lambda_event_sources import SqsEventSource
 from constructs import Construct
 
-from infra.constructs.bundle import ROOT
 from infra.constructs.function import ProductFunction, Surroundings, World
 from infra.constructs.layers import dependency_layer, encoder_layers
 from infra.constructs.queue import TopicQueue
-from infra.migrations import migrations_digest
+from infra.constructs.schema import DatabaseSchema
 from infra.stacks.api import ProductApi
-from infra.stacks.data import DataStack
+from infra.stacks.data import APP, DATABASE, OWNER, DataStack
 from infra.stacks.media import MediaStack
 from infra.stacks.network import NetworkStack
 from infra.stages import Stage
@@ -65,11 +64,12 @@ class ServiceStack(Stack):
         self.queues = {topic: TopicQueue(self, stage, topic, self._reader_timeout_seconds(topic)) for topic in own}
         self.queues["uploads"] = media.uploads
         self.functions: dict[str, ProductFunction] = {}
+        self._of_database()
         self._inside()
         self._outside()
         self._read_queues()
         self._schedule()
-        self._migrations()
+        self.schema = DatabaseSchema(self, stage, self.functions)
         self.api = ProductApi(self, stage, self.functions)
 
     def _inside(self) -> None:
@@ -92,12 +92,10 @@ class ServiceStack(Stack):
         of_compile = origins | waiters | self._source_origins() | compiles
         self._live("compile_videos", ("compile", "fetch"), of_compile, *encoder, encodes=True)
         self._live("inspect_media", ("inspect",), inspections, *encoder, encodes=True)
-        for name, environment in (("migrate", {}), ("account", keys | origins)):
-            made = self._function(
-                name, World.INSIDE, {"DATABASE_URL": self._address("database-url"), **environment},
-                stage.worker_timeout_seconds, stage.worker_memory_mb,
-            )  # fmt: skip
-            self._grant_database(made)
+        account = self._function(
+            "account", World.INSIDE, {"DATABASE_URL": self._address("database-app-url"), **keys, **origins}, *worker
+        )
+        self._grant_database(account, APP)
         for name in ("account", "reconcile"):
             self.data.api_keys.grant_read_write_data(self.functions[name])
         self._grant_media()
@@ -237,7 +235,7 @@ class ServiceStack(Stack):
         made = self._function(
             name, World.INSIDE,
             {
-                "DATABASE_URL": self._address("database-url"),
+                "DATABASE_URL": self._address("database-app-url"),
                 "REDIS_URL": self._address("redis-url"),
                 "DYNAMODB_TABLE": self.data.jobs.table_name,
                 "S3_BUCKET": self.media.bucket.bucket_name,
@@ -246,7 +244,7 @@ class ServiceStack(Stack):
             },
             timeout_seconds, memory_mb, encodes=encodes,
         )  # fmt: skip
-        self._grant_database(made)
+        self._grant_database(made, APP)
         if self.data.cache is not None:
             self.data.cache.grant_connect(made)
         self.data.jobs.grant_read_write_data(made)
@@ -264,9 +262,26 @@ class ServiceStack(Stack):
         )  # fmt: skip
         return self.functions[name]
 
-    def _grant_database(self, function: ProductFunction) -> None:
+    def _grant_database(self, function: ProductFunction, role: str) -> None:
+        """To log in as exactly this role of the database, by IAM tokens."""
         if self.data.cluster is not None:
-            self.data.cluster.grant_connect(function, "vsl")
+            self.data.cluster.grant_connect(function, role)
+
+    def _of_database(self) -> None:
+        """What makes the database what the others find: its roles, from outside of its network, and its objects."""
+        stage, cluster = self.stage, self.data.cluster
+        owner = {"DATABASE_URL": self._address("database-owner-url")}
+        bounds = (stage.migrate_timeout_seconds, stage.worker_memory_mb)
+        self._grant_database(self._function("migrate", World.INSIDE, owner, *bounds), OWNER)
+        if cluster is None:
+            return
+        assert cluster.secret is not None
+        places = {"DATABASE_CLUSTER": cluster.cluster_arn, "DATABASE_SECRET": cluster.secret.secret_arn}
+        roles = self._function("database_roles", World.OUTSIDE, {**places, "DATABASE_NAME": DATABASE}, *bounds)
+        calls = ("BeginTransaction", "ExecuteStatement", "CommitTransaction", "RollbackTransaction")
+        for actions, resource in (([f"rds-data:{call}" for call in calls], cluster.cluster_arn),
+                                  (["secretsmanager:GetSecretValue"], cluster.secret.secret_arn)):  # fmt: skip
+            roles.add_to_role_policy(aws_iam.PolicyStatement(actions=actions, resources=[resource]))
 
     def _reader_timeout_seconds(self, topic: str) -> int:
         stage = self.stage
@@ -299,14 +314,6 @@ class ServiceStack(Stack):
             function = self.functions[name]
             function.configure_async_invoke(max_event_age=age, retry_attempts=numbers.retries)
             rule.add_target(aws_events_targets.LambdaFunction(function, retry_attempts=0, max_event_age=age))
-
-    def _migrations(self) -> None:
-        digest = migrations_digest(ROOT / "shared" / "migrations")
-        migrate = self.functions["migrate"]
-        migrate.add_permission("cloudformation", principal=aws_iam.ServicePrincipal("cloudformation.amazonaws.com"))
-        schema = CustomResource(self, "schema", service_token=migrate.function_arn, properties={"digest": digest})
-        for name in self.functions.keys() - {"migrate"}:
-            self.functions[name].node.add_dependency(schema)
 
     def _address(self, name: str) -> str:
         return self._parameter(f"/vsl/{self.stage.name}/{name}")

@@ -39,6 +39,7 @@ from shared.usecases.settle import Settler
 from tests.campaigns.promises import Promises
 from tests.campaigns.provider import ENDS, Made, MemoryProvider, a_workplace
 from tests.campaigns.virtual_clock import VirtualClock
+from tests.databases import as_app
 from tests.integration.inside import CATALOG, INSPECTIONS, TURNS
 from tests.memory import MemoryKeys, MemoryQueue, MemorySchemas, MemoryView
 from tests.memory_media import MemoryMedia
@@ -58,7 +59,7 @@ class Lifecycle(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.time = VirtualClock(self.database_url)
-        self.records = PostgresRecords(self.database_url, own_clock=self.time)
+        self.records = PostgresRecords(as_app(self.database_url), own_clock=self.time)
         self.queue, self.media, self.provider = MemoryQueue(), MemoryMedia(), MemoryProvider()
         self.clock, self.view = self.records.clock, MemoryView()
         self.callers = [self._account(), self._account()]

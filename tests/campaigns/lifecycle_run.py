@@ -5,25 +5,22 @@ from __future__ import annotations
 import sys
 import traceback
 
-import psycopg
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from shared.adapters.postgres.migrations import apply_migrations
 from tests.campaigns.lifecycle import Lifecycle
 from tests.campaigns.virtual_clock import install
+from tests.databases import empty_database, migrate
 
 STEPS_OF_ONE = 60
 USUAL_STEPS = 52
 
 
 def new_database(server_url: str, name: str) -> str:
-    """The URL of a fresh database with the product's schema, whose time is virtual."""
-    with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    url = server_url.rpartition("/")[0] + "/" + name
+    """The master's URL of a fresh database with the product's schema, whose time is virtual."""
+    url = empty_database(server_url, name)
     install(url)
-    apply_migrations(url)
+    migrate(url)
     return url
 
 

@@ -17,6 +17,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 
+from tests.databases import as_app
 from tests.memory import MemoryQueue, MemoryView
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -115,7 +116,7 @@ def main(url: str) -> None:
     from shared.usecases.reconcile import Sweep
     from shared.usecases.turns import Turns
 
-    records = PostgresRecords(url)
+    records = PostgresRecords(as_app(url))
     aftermath = Aftermath(records=records, queue=MemoryQueue(), live=MemoryView(), cache=MemoryView())
     began = time.monotonic()
     found = Sweep(records, records.clock, aftermath, [Turns("compile", 2), Turns("inspect", 5)]).run()

@@ -17,6 +17,8 @@ CREATE TABLE virtual.clock (at timestamptz NOT NULL);
 INSERT INTO virtual.clock VALUES (pg_catalog.now());
 CREATE FUNCTION virtual.now() RETURNS timestamptz LANGUAGE sql STABLE AS 'SELECT at FROM virtual.clock';
 CREATE FUNCTION virtual.clock_timestamp() RETURNS timestamptz LANGUAGE sql STABLE AS 'SELECT at FROM virtual.clock';
+GRANT USAGE ON SCHEMA virtual TO PUBLIC;
+GRANT SELECT, UPDATE ON virtual.clock TO PUBLIC;
 """
 
 

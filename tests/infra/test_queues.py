@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
 import pytest
 
-from infra.migrations import migrations_digest
 from infra.stages import STAGES
 from shared.batches import hidden_seconds
 from tests.infra.templates import Properties, Templates
@@ -22,7 +17,6 @@ READERS = {
     "compile": "compile_videos",
     "uploads": "inspect_media",
 }
-MIGRATIONS = Path(__file__).resolve().parents[2] / "shared" / "migrations"
 every_topic = pytest.mark.parametrize("topic", READERS)
 
 
@@ -124,39 +118,6 @@ def test_what_runs_by_the_clock_piles_nothing_up(templates: Templates) -> None:
         assert policy == {"MaximumRetryAttempts": 0, "MaximumEventAgeInSeconds": seconds}
 
 
-def test_a_deploy_runs_the_migrations_of_this_checkout(templates: Templates) -> None:
-    (schema,) = templates.all("AWS::CloudFormation::CustomResource").values()
-
-    assert schema["ServiceToken"] == f"{templates.function_name('migrate')}.Arn"
-    assert schema["digest"] == migrations_digest(MIGRATIONS)
-
-
-def test_no_function_is_replaced_before_the_migrations_ran(templates: Templates) -> None:
-    (service,) = [t for t in templates.by_stack.values() if _logical_ids(t, "AWS::CloudFormation::CustomResource")]
-    (schema,) = _logical_ids(service, "AWS::CloudFormation::CustomResource")
-    functions = _logical_ids(service, "AWS::Lambda::Function")
-
-    at_once = [name for name in functions if schema not in service["Resources"][name].get("DependsOn", [])]
-
-    names = [service["Resources"][name]["Properties"]["FunctionName"] for name in at_once]
-    assert (names, len(functions) > 10) == ([templates.function_name("migrate")], True)
-
-
-def test_a_migration_that_is_changed_or_added_or_renamed_runs_the_next_deploys_migrations(tmp_path: Path) -> None:
-    first = tmp_path / "0001_first.sql"
-    first.write_text("SELECT 1;")
-    digests = [migrations_digest(tmp_path)]
-
-    first.write_text("SELECT 2;")
-    digests.append(migrations_digest(tmp_path))
-    (tmp_path / "0002_second.sql").write_text("")
-    digests.append(migrations_digest(tmp_path))
-    first.rename(tmp_path / "0003_third.sql")
-    digests.append(migrations_digest(tmp_path))
-
-    assert len(set(digests)) == len(digests)
-
-
 def _queue(templates: Templates, topic: str) -> Properties:
     return templates.all("AWS::SQS::Queue")[f"vsl-{templates.stage}-{topic}"]
 
@@ -181,7 +142,3 @@ def _from_s3(policy: Properties) -> list[Properties]:
 def _invocable_by(templates: Templates, service: str) -> set[str]:
     permissions = templates.all("AWS::Lambda::Permission").values()
     return {permission["FunctionName"] for permission in permissions if permission["Principal"] == service}
-
-
-def _logical_ids(template: Mapping[str, Any], resource_type: str) -> list[str]:
-    return [name for name, resource in template["Resources"].items() if resource["Type"] == resource_type]

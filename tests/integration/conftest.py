@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import UUID, uuid4
 
-import psycopg
 import pytest
 
 from shared.adapters.postgres.connection import PostgresRecords
-from shared.adapters.postgres.migrations import apply_migrations
 from shared.domain.jobs import Caller
 from shared.usecases.manage_accounts import SCOPES, act
+from tests.databases import as_app, empty_database, migrate
 from tests.footage import clip
 from tests.integration.door import Door, opened
 from tests.integration.elsewhere import A, B, Elsewhere
@@ -22,19 +21,18 @@ from tests.memory import MemoryKeys, MemoryQueue
 
 @pytest.fixture(scope="module")
 def database_url(stack: dict[str, Any]) -> str:
-    """A database of its own on the stack's server, so that no deployed function works on it. It goes with the stack."""
-    name = f"lifecycle_{uuid4().hex[:8]}"
-    server = stack["databaseUrl"]
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    url = server.rpartition("/")[0] + "/" + name
-    assert "0001_initial.sql" in apply_migrations(url)
+    """A database of its own on the stack's server, so that no deployed function works on it. It goes with the stack.
+
+    The URL is that of its master, who may look and change; the product's code goes by `as_app` of it.
+    """
+    url = empty_database(stack["databaseUrl"], f"lifecycle_{uuid4().hex[:8]}")
+    assert "0001_initial.sql" in migrate(url)
     return url
 
 
 @pytest.fixture
 def world(database_url: str) -> Iterator[World]:
-    records = PostgresRecords(database_url)
+    records = PostgresRecords(as_app(database_url))
     order = {"action": "create_account", "name": uuid4().hex, "usagePlanKey": uuid4().hex}
     account = act(order, records=records, directory=MemoryKeys())
     world = World(database_url, records, MemoryQueue(), Caller(UUID(account["accountId"]), frozenset(SCOPES)))

@@ -26,6 +26,7 @@ from shared.usecases.aftermath import Aftermath
 from shared.usecases.generate_media import GenerateRequest, generate_media
 from shared.usecases.settle import Settler
 from shared.usecases.turns import Turns
+from tests.databases import as_app
 from tests.kept_connection import KeptConnection
 from tests.memory import MemoryQueue, MemorySchemas, MemoryView
 from tests.memory_media import MemoryMedia
@@ -38,9 +39,9 @@ REQUEST = GenerateRequest("user", "video", "seedance-1-lite", {"prompt": "A test
 
 @dataclass
 class World:
-    """The inside with its real truth and stores in memory."""
+    """The inside with its real truth and stores in memory. `master_url` is the database's, with every right."""
 
-    url: str
+    master_url: str
     records: PostgresRecords
     queue: MemoryQueue
     caller: Caller
@@ -48,9 +49,14 @@ class World:
     clock: Clock = field(default_factory=SystemClock)
     live: LiveView = field(default_factory=MemoryView)
 
+    @property
+    def url(self) -> str:
+        """By which the product's code logs in."""
+        return as_app(self.master_url)
+
     @cached_property
     def _database(self) -> KeptConnection:
-        return KeptConnection(self.url)
+        return KeptConnection(self.master_url)
 
     @property
     def aftermath(self) -> Aftermath:

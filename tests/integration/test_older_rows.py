@@ -12,7 +12,8 @@ import psycopg
 import pytest
 
 from shared.adapters.postgres.connection import PostgresRecords
-from shared.adapters.postgres.migrations import FOLDER, apply_migrations
+from shared.adapters.postgres.migrations import FOLDER
+from tests.databases import as_app, empty_database, migrate
 
 TAKES = "0050_takes_and_verdicts.sql"
 ACCOUNT = uuid4()
@@ -26,9 +27,8 @@ def older_url(stack: dict[str, Any], tmp_path: Path) -> Iterator[str]:
         if path.name < TAKES:
             shutil.copy(path, tmp_path)
     with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-        url = server.rpartition("/")[0] + "/" + name
-        apply_migrations(url, tmp_path)
+        url = empty_database(server, name)
+        migrate(url, tmp_path)
         yield url
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
@@ -77,10 +77,10 @@ def test_clips_that_were_made_again_are_takes_and_places_have_no_gaps(older_url:
     alone, _ = older.clip(other, 5, "pending")
     older.connection.close()
 
-    applied = apply_migrations(older_url)
+    applied = migrate(older_url)
 
     assert TAKES in applied
-    records = PostgresRecords(older_url)
+    records = PostgresRecords(as_app(older_url))
     with records.transaction() as tx:
         found = {video.id: video for number in (script, other) for video in tx.videos(ACCOUNT, script_id=number)}
     records.close()

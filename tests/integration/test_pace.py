@@ -24,7 +24,7 @@ def another_account(world: World) -> World:
     order = {"action": "create_account", "name": uuid4().hex, "usagePlanKey": uuid4().hex}
     made = act(order, records=world.records, directory=MemoryKeys())
     caller = Caller(UUID(made["accountId"]), frozenset())
-    return World(world.url, world.records, MemoryQueue(), caller, clock=world.clock)
+    return World(world.master_url, world.records, MemoryQueue(), caller, clock=world.clock)
 
 
 def write(world: World, calls: int) -> list[Written]:

@@ -10,7 +10,6 @@ from uuid import UUID, uuid4
 import pytest
 
 from shared.adapters.clock import SystemClock
-from shared.adapters.postgres.migrations import apply_migrations
 from shared.domain.errors import Conflict, InvalidRequest, OverBudget, RateLimited
 from shared.domain.jobs import Caller, Job
 from shared.domain.messages import CallAccepted, MediaStored
@@ -18,12 +17,13 @@ from shared.usecases.compile_request import ClipSource, CompileRequest
 from shared.usecases.compile_videos import request_compile
 from shared.usecases.generate_media import GenerateRequest, generate_media
 from shared.usecases.manage_accounts import act
+from tests.databases import migrate
 from tests.integration.inside import CATALOG, REQUEST, World
 from tests.memory import MemoryKeys, MemoryQueue, MemorySchemas
 
 
 def test_migrations_apply_once(database_url: str) -> None:
-    assert apply_migrations(database_url) == []
+    assert migrate(database_url) == []
 
 
 def test_the_same_key_and_body_is_the_same_job(world: World) -> None:

@@ -200,7 +200,7 @@ def test_times_and_dates_are_utc_whatever_the_zone_of_the_database(world: World,
 @contextmanager
 def in_zone(world: World, zone: str) -> Iterator[PostgresRecords]:
     """Connections to the database while its sessions have another zone by default."""
-    with psycopg.connect(world.url, autocommit=True) as connection:
+    with psycopg.connect(world.master_url, autocommit=True) as connection:
         name = connection.info.dbname
         connection.execute(f"ALTER DATABASE {name} SET timezone = '{zone}'")
         records = PostgresRecords(world.url)

@@ -19,16 +19,9 @@ from shared.ports import Clock, Transaction
 
 DATABASE_DOWN = "The database does not answer; nothing was recorded. Send the same request again."
 RETRY_AFTER_SECONDS = 5
-# No statement, no wait for a lock and no pause between statements may hold what others need: API calls end after
-# 29 s, and the sweep works in small steps.
-STATEMENT_SECONDS, LOCK_SECONDS, IDLE_SECONDS = 20, 5, 15
-_SESSION = {
-    # Times come back in the session's zone, and dates are made of them.
-    "timezone": "UTC",
-    "statement_timeout": f"{STATEMENT_SECONDS}s",
-    "lock_timeout": f"{LOCK_SECONDS}s",
-    "idle_in_transaction_session_timeout": f"{IDLE_SECONDS}s",
-}
+# How long statements, waits and pauses may last is the role's (see roles.py). Times come back in the session's zone,
+# and dates are made of them.
+_SESSION = {"timezone": "UTC"}
 # PostgreSQL has ended the session, or does not answer.
 _LOST = (psycopg.OperationalError, psycopg.errors.IdleInTransactionSessionTimeout)
 _SLOT = "hashtextextended(%(slot)s, 0)"
