@@ -8,7 +8,8 @@ from aws_cdk import CustomResource, Duration, RemovalPolicy, aws_iam, aws_logs
 from aws_cdk.custom_resources import Provider
 from constructs import Construct
 
-from infra.constructs.function import ROOT, ProductFunction
+from infra.constructs.bundle import ROOT
+from infra.constructs.function import ProductFunction
 from infra.migrations import migrations_digest, roles_digest
 from infra.stages import Stage
 

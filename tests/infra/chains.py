@@ -13,8 +13,7 @@ Graph = dict[str, set[str]]
 def looping_functions(templates: Templates) -> set[str]:
     """Names of the functions that a chain of services Lambda follows may reach again from themselves."""
     graph = _graph(templates)
-    functions = templates.all("AWS::Lambda::Function")
-    return {name for name in functions if name in _reachable(graph, graph.get(name, set()))}
+    return {name for name in templates.functions if name in _reachable(graph, graph.get(name, set()))}
 
 
 def _graph(templates: Templates) -> Graph:
@@ -54,7 +53,7 @@ def _outputs(templates: Templates) -> Iterator[tuple[str, str]]:
 
 
 def _rights(templates: Templates) -> Iterator[tuple[str, set[str], set[str]]]:
-    for function in templates.all("AWS::Lambda::Function"):
+    for function in templates.functions:
         statements = templates.statements(function.removeprefix(f"vsl-{templates.stage}-"))
         yield from ((function, actions, resources) for actions, resources in statements)
 

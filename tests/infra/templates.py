@@ -29,6 +29,12 @@ class Templates:
         """By name (or logical id), the properties of every resource of the type."""
         return {name: properties for kind, name, properties in self._resources if kind == resource_type}
 
+    @property
+    def functions(self) -> dict[str, Properties]:
+        """The product's own by name, without those of the CDK's framework."""
+        found = self.all("AWS::Lambda::Function").items()
+        return {name: properties for name, properties in found if name.startswith(f"vsl-{self.stage}-")}
+
     def function(self, name: str) -> Properties:
         return self.all("AWS::Lambda::Function")[self.function_name(name)]
 

@@ -98,7 +98,10 @@ def test_layers_and_compiled_functions_are_deployed(bundled: Path) -> None:
     assert errors(bundled) == []
     layers = assets(bundled, "AWS::Lambda::LayerVersion", "Content").values()
     assert {file.name for layer in layers for file in layer.iterdir()} == {f"{name} for arm64" for name in build.LAYERS}
-    for name, folder in assets(bundled, "AWS::Lambda::Function", "Code").items():
+    codes = assets(bundled, "AWS::Lambda::Function", "Code").items()
+    ours = [(name, folder) for name, folder in codes if name.startswith("vsl-dev-")]
+    assert len(ours) > 10
+    for name, folder in ours:
         sources = {file.relative_to(folder).with_suffix("") for file in folder.rglob("*.py")}
         compiled = [file.relative_to(folder) for file in folder.rglob("*.pyc")]
         assert {file.parent.parent / file.name.split(".")[0] for file in compiled} == sources, name
@@ -178,7 +181,9 @@ def test_zones_are_the_accounts_first_or_those_the_stage_names(synthesized: Synt
 def test_what_is_kept_is_not_kept_of_a_creation_that_is_rolled_back(synthesized: Synthesis) -> None:
     kept = resources(synthesized(with_settings(stage_named("prod"), OURS)))
 
-    assert not [resource["Type"] for resource in kept if resource.get("DeletionPolicy") == "Retain"]
+    # Nothing is made for a custom resource that could stand in the next try's way.
+    retained = {resource["Type"] for resource in kept if resource.get("DeletionPolicy") == "Retain"}
+    assert retained <= {"AWS::CloudFormation::CustomResource"}
     types = {resource["Type"] for resource in kept if resource.get("DeletionPolicy") == "RetainExceptOnCreate"}
     assert types >= {"AWS::S3::Bucket", "AWS::DynamoDB::Table"}
 

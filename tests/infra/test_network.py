@@ -34,7 +34,8 @@ def test_networks_of_two_stages_can_be_joined() -> None:
 
 def test_through_the_s3_endpoint_nothing_but_the_media_bucket_is_reached(templates: Templates) -> None:
     (statement,) = _policy(templates, "s3")
-    bucket = f"arn:AWS::Partition:s3:::{STAGES[templates.stage].bucket}"
+    name = STAGES[templates.stage].bucket_name("media", "AWS::AccountId", "AWS::Region")
+    bucket = f"arn:AWS::Partition:s3:::{name}"
 
     assert listed(statement["Resource"]) == {bucket, f"{bucket}/*"}
     # A bucket's name says nothing of whose it is.
