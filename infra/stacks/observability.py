@@ -18,8 +18,8 @@ from aws_cdk import (
 from constructs import Construct
 
 from infra.constructs.alarms import Watch, watches
-from infra.constructs.dashboard import add_dashboard
 from infra.constructs.bundle import ROOT
+from infra.constructs.dashboard import add_dashboard
 from infra.constructs.queries import save_queries
 from infra.stages import Stage
 

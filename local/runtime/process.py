@@ -19,7 +19,7 @@ from local.runtime.variables import environment_variables
 _STOP_SECONDS = 2.0
 _INIT_SECONDS = 10.0  # Lambda's limit, extended by the function's own timeout as its second try is
 _EXPIRY_MARGIN_SECONDS = 60.0
-_NICENESS, _BACKGROUND_NICENESS = 5, 15  # of what somebody waits for, and of work from queues
+_BACKGROUND_NICENESS = "5"
 _LOOK_SECONDS = 0.25
 
 
@@ -117,7 +117,7 @@ class ExecutionEnvironment:
             scratch=self._scratch,
         )
         return await asyncio.create_subprocess_exec(
-            *("nice", "-n", str(_BACKGROUND_NICENESS if self.in_background else _NICENESS)),
+            *(("nice", "-n", _BACKGROUND_NICENESS) if self.in_background else ()),
             str(config.python_executable),
             *("-m", "local.runtime.environment", str(os.getpid()), ports, function.handler),
             stdin=asyncio.subprocess.DEVNULL,

@@ -30,7 +30,7 @@ ARROWS = {
     "shared.ports": {"shared.ports", "shared.domain", "shared.media"},
     "shared.domain": {"shared.domain"},
     "shared.http": {"shared.domain", "shared.wire", "shared.observability"},
-    "shared.batches": {"shared.domain"},
+    "shared.batches": {"shared.domain", "shared.observability"},
     "shared.wire": {"shared.domain"},
     "shared.observability": {"shared.domain"},
     "shared.config": {"shared.domain"},
