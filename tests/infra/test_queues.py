@@ -120,4 +120,3 @@ def _from_s3(policy: Properties) -> list[Properties]:
 def _invocable_by(templates: Templates, service: str) -> set[str]:
     permissions = templates.all("AWS::Lambda::Permission").values()
     return {permission["FunctionName"] for permission in permissions if permission["Principal"] == service}
-

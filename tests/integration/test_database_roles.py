@@ -124,9 +124,7 @@ def test_functions_have_the_rows_of_every_table_and_no_more_rights_on_it(databas
         ).fetchall()
     assert {owner for _, owner in tables} == {OWNER}
     assert {name.split(".")[0] for name, _ in tables} == set(SCHEMAS)
-    assert dict(rights) == {
-        name: "DELETE INSERT SELECT UPDATE" for name, _ in tables if name != "vsl.schema_migration"
-    }
+    assert dict(rights) == {name: "DELETE INSERT SELECT UPDATE" for name, _ in tables if name != "vsl.schema_migration"}
 
 
 def test_a_table_of_a_later_migration_is_the_functions_too(fresh: Fresh, tmp_path: Path) -> None:
