@@ -26,6 +26,7 @@ from shared.domain.uploads import Upload
 from shared.ports.erasures import Erasures
 from shared.ports.fetches import Fetches
 from shared.ports.scripts import Scripts
+from shared.ports.tending import Tending
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Announcement:
     delay_seconds: int
 
 
-class Transaction(Erasures, Fetches, Scripts, Protocol):
+class Transaction(Erasures, Fetches, Scripts, Tending, Protocol):
     """One transaction over the truth. All of it is committed or none. Raises DependencyDown."""
 
     # jobs

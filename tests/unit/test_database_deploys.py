@@ -24,6 +24,7 @@ from shared.domain.errors import Conflict
 
 DIRECT = {"ResponseURL": "https://cloudformation.example/answer", "StackId": "s", "RequestId": "r",
           "LogicalResourceId": "l"}  # fmt: skip
+CLUSTER, SECRET = "arn:aws:rds:eu-west-1:1:cluster:c", "arn:aws:secretsmanager:eu-west-1:1:secret:s"
 BY_FRAMEWORK = {**DIRECT, "ResponseURL": "..."}
 
 
@@ -157,7 +158,7 @@ class FakeDataApi:
     def _take(self, operation: str, parameters: dict[str, Any]) -> None:
         shape = self._model.operation_model(operation).input_shape
         assert not (report := ParamValidator().validate(parameters, shape)).has_errors(), report.generate_report()
-        assert (parameters["resourceArn"], parameters["secretArn"]) == ("arn:aws:rds:eu-west-1:1:cluster:c", "arn:aws:secretsmanager:eu-west-1:1:secret:s")
+        assert (parameters["resourceArn"], parameters["secretArn"]) == (CLUSTER, SECRET)
         self.calls.append(operation)
 
     def begin_transaction(self, **parameters: Any) -> dict[str, Any]:
@@ -184,7 +185,7 @@ class FakeDataApi:
 
 
 def _api(client: FakeDataApi) -> DataApi:
-    return DataApi(client, "arn:aws:rds:eu-west-1:1:cluster:c", "arn:aws:secretsmanager:eu-west-1:1:secret:s", "vsl")
+    return DataApi(client, CLUSTER, SECRET, "vsl")
 
 
 def test_roles_are_made_in_one_transaction_of_statements_that_the_data_api_takes(
@@ -193,7 +194,7 @@ def test_roles_are_made_in_one_transaction_of_statements_that_the_data_api_takes
     client = FakeDataApi()
     monkeypatch.setattr(bootstrap, "aws", {"rds-data": client}.__getitem__)
     monkeypatch.setattr(bootstrap, "settings", lambda kind: config.DatabaseRoles(
-        stage="dev", database_cluster="arn:aws:rds:eu-west-1:1:cluster:c", database_secret="arn:aws:secretsmanager:eu-west-1:1:secret:s",
+        stage="dev", database_cluster=CLUSTER, database_secret=SECRET,
         database_name="vsl",
     ))  # fmt: skip
 
