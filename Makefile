@@ -8,7 +8,7 @@ SOURCES := $(wildcard shared functions infra layers/build.py layers/lock.py laye
 TYPED := $(wildcard shared functions infra layers/build.py layers/lock.py layers/certificates.py local operate bench app.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down clean logs status demo test sample-media check format synth deploy diff bootstrap destroy layers accounts stores bench-api bench-compile plan campaign fuzz odd-films browser
+.PHONY: help setup up down clean logs status demo test sample-media check format synth deploy diff bootstrap destroy layers accounts stores database bench-api bench-compile plan campaign fuzz odd-films browser
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -97,3 +97,6 @@ accounts: setup ## Accounts of the local stack: make accounts ARGS="list" (see o
 
 stores: setup ## Live view and dead letters of the local stack: make stores ARGS="rebuild" (see operate/stores.py)
 	@$(PYTHON) -m local stores $(ARGS)
+
+database: setup ## What operators ask the local stack's database: make database ARGS="turns" (see operate/database.py)
+	@$(PYTHON) -m local database $(ARGS)

@@ -52,7 +52,7 @@ def _run(chosen: argparse.Namespace) -> int:
             from local import plan
 
             return plan.main(layout, chosen.rest)
-        case "accounts" | "stores" as name:
+        case "accounts" | "stores" | "database" as name:
             return commands.operate(layout, name, chosen.rest)
         case name:
             return int(getattr(commands, name)(layout))
@@ -88,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
         ("plan", "how clips would be joined"),
         ("accounts", "operate.accounts on the local stack"),
         ("stores", "operate.stores on the local stack"),
+        ("database", "operate.database on the local stack"),
     ):
         commands_.add_parser(name, help=text).add_argument("rest", nargs=argparse.REMAINDER)
     return parser

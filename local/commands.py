@@ -116,7 +116,7 @@ def synth(layout: Layout, stage: str) -> int:
 
 
 def operate(layout: Layout, module: str, arguments: Sequence[str]) -> int:
-    """Becomes an operator's command (`accounts`, `stores`) on the local stack."""
+    """Becomes an operator's command (`accounts`, `stores`, `database`) on the local stack."""
     stack = read_json(layout.stack_file)
     if stack:
         command = [sys.executable, "-m", f"operate.{module}", "--stage", stack["stage"], *arguments]

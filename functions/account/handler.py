@@ -1,4 +1,4 @@
-"""Usage and budgets by the API; accounts and keys for operators by direct invoke, never by a route."""
+"""Usage and budgets by the API; accounts, keys and what operators ask of the database by direct invoke alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field
 from shared import bootstrap, config, http, wire
 from shared.domain.errors import ProductError
 from shared.observability import observed
-from shared.usecases import manage_accounts, spending
+from shared.usecases import manage_accounts, spending, tend_database
 
 router = Router()  # type: ignore[no-untyped-call]
 MOST_USD = 1_000_000
@@ -69,6 +69,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         return _api(event, context)
     bootstrap.settings(config.Account)
     try:
+        if event.get("action") in tend_database.ORDERS:
+            return tend_database.tend(event, records=bootstrap.records())
         return manage_accounts.act(event, records=bootstrap.records(), directory=bootstrap.key_directory())
     except ProductError as error:
         return {"error": error.sentence, "code": error.code}

@@ -27,6 +27,7 @@ from shared.domain.uploads import Upload
 from shared.ports.erasures import Erasures
 from shared.ports.fetches import Fetches
 from shared.ports.scripts import Scripts
+from shared.ports.tending import Tending
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Announcement:
     delay_seconds: int
 
 
-class Transaction(Erasures, Fetches, Scripts, Protocol):
+class Transaction(Erasures, Fetches, Scripts, Tending, Protocol):
     """One transaction over the truth. All of it is committed or none. Raises DependencyDown."""
 
     # jobs

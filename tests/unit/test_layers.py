@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+import ssl
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
-from layers import build
+from layers import build, certificates
+from layers.certificates import ROOT, common_name
 from layers.lock import lock_text
 
+PEM = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 PINNED = re.compile(r"^([A-Za-z0-9._-]+)(?:\[\w+\])?==(\S+)", re.MULTILINE)
 
 
@@ -53,3 +57,37 @@ def test_a_lock_has_the_hashes_of_both_architectures() -> None:
         f"    --hash=sha256:{'a' * 64} \\",
         f"    --hash=sha256:{'b' * 64}",
     ]
+
+
+@pytest.mark.parametrize("name", [build.DEPENDENCIES, build.SLIM])
+def test_a_layer_brings_whom_the_databases_certificate_is_checked_against(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "pip", lambda *_: (tmp_path / "python").mkdir())
+
+    build.build_layer(name, "arm64", tmp_path)
+
+    assert (tmp_path / "rds-ca.pem").read_text() == build.CERTIFICATES.read_text()
+
+
+def test_every_region_has_its_three_roots_and_they_hold_for_years() -> None:
+    text = build.CERTIFICATES.read_text("utf8")
+    roots = {common_name(pem): pem for pem in PEM.findall(text)}
+    regions = {found.group(1) for name in roots if (found := ROOT.fullmatch(name))}
+    loaded = [x509.load_pem_x509_certificate(pem.encode()) for pem in roots.values()]
+
+    assert len(roots) == 3 * len(regions) == len(PEM.findall(text))
+    assert {"us-east-1", "us-west-2", "eu-west-1", "eu-central-1", "sa-east-1", "ap-southeast-2"} < regions
+    assert min(root.not_valid_after_utc.year for root in loaded) > 2060
+    assert all(root.subject == root.issuer for root in loaded)
+    for root in loaded:
+        root.verify_directly_issued_by(root)
+    ssl.create_default_context(cadata=text)
+
+
+def test_a_package_of_other_bytes_is_no_source_of_roots(tmp_path: Path) -> None:
+    package = tmp_path / "package.tgz"
+    package.write_bytes(b"another")
+
+    with pytest.raises(build.LayerFailed, match="look at it"):
+        certificates.main([str(package)])

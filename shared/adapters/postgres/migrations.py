@@ -28,14 +28,12 @@ def apply_migrations(
     """
     clock = SystemClock()
     ends = clock.monotonic_seconds() + seconds
-    while True:
-        left = ends - clock.monotonic_seconds()
+    while (left := ends - clock.monotonic_seconds()) > 2 * PAUSE_SECONDS:
         try:
             return _apply_all(database_url, folder, password, left)
         except psycopg.errors.LockNotAvailable:
-            if left < 2 * PAUSE_SECONDS:
-                raise
-        clock.sleep(PAUSE_SECONDS)
+            clock.sleep(PAUSE_SECONDS)
+    return _apply_all(database_url, folder, password, left)
 
 
 def _apply_all(database_url: str, folder: Path, password: str | None, seconds: float) -> list[str]:

@@ -16,6 +16,7 @@ from shared.adapters.postgres.outbox import OutboxRows
 from shared.adapters.postgres.pace import PaceRows
 from shared.adapters.postgres.scripts import ScriptRows
 from shared.adapters.postgres.sweeps import SweepRows
+from shared.adapters.postgres.tending import TendingRows
 from shared.adapters.postgres.turns import TurnRows
 from shared.adapters.postgres.uploads import UploadRows
 
@@ -34,6 +35,7 @@ class PostgresTransaction(
     FetchRows,
     KeyRows,
     TurnRows,
+    TendingRows,
 ):
     """Implements `Transaction` on the cursor of an open transaction."""
 

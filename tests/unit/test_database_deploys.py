@@ -1,0 +1,251 @@
+"""What a deploy does to the database: always answered, by the Data API, with logins that are kept for a while."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from contextlib import nullcontext
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from botocore.session import get_session
+from botocore.validate import ParamValidator
+
+from functions.database_roles import handler as roles_function
+from functions.migrate import handler as migrate_function
+from shared import bootstrap, config
+from shared.adapters.data_api import PAUSE_SECONDS, TRIES, DataApi, patiently
+from shared.adapters.postgres.roles import OWNER, make_roles
+from shared.adapters.postgres.tokens import DatabaseTokens
+from shared.domain.errors import Conflict
+
+DIRECT = {"ResponseURL": "https://cloudformation.example/answer", "StackId": "s", "RequestId": "r",
+          "LogicalResourceId": "l"}  # fmt: skip
+CLUSTER, SECRET = "arn:aws:rds:eu-west-1:1:cluster:c", "arn:aws:secretsmanager:eu-west-1:1:secret:s"
+BY_FRAMEWORK = {**DIRECT, "ResponseURL": "..."}
+
+
+class Context:
+    """270 s, as the function has."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 270_000
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What CloudFormation was answered."""
+    answers: list[dict[str, Any]] = []
+
+    def take(request: urllib.request.Request, timeout: float) -> Any:
+        assert (request.full_url, request.method) == (DIRECT["ResponseURL"], "PUT")
+        assert isinstance(request.data, bytes)
+        answers.append(json.loads(request.data))
+        return nullcontext()
+
+    monkeypatch.setattr(urllib.request, "urlopen", take)
+    monkeypatch.setattr(
+        bootstrap, "settings", lambda kind: kind(stage="dev", database_url="postgresql://vsl_owner@h/d")
+    )
+    return answers
+
+
+def _migrating(monkeypatch: pytest.MonkeyPatch, outcome: Exception | list[str]) -> list[str]:
+    urls: list[str] = []
+
+    def apply(url: str) -> list[str]:
+        urls.append(url)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    monkeypatch.setattr(bootstrap, "apply_migrations", apply)
+    return urls
+
+
+@pytest.mark.parametrize("request_type", ["Create", "Update"])
+def test_cloudformation_is_told_that_migrations_ran(
+    told: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, request_type: str
+) -> None:
+    urls = _migrating(monkeypatch, ["0001_initial.sql"])
+
+    migrate_function.handler({**DIRECT, "RequestType": request_type}, Context())
+
+    (answer,) = told
+    assert urls == ["postgresql://vsl_owner@h/d"]
+    assert (answer["Status"], answer["PhysicalResourceId"]) == ("SUCCESS", "vsl-schema")
+    assert (answer["StackId"], answer["RequestId"], answer["LogicalResourceId"]) == ("s", "r", "l")
+
+
+@pytest.mark.parametrize("error", [Conflict("Changed.", code="migration_changed"), RuntimeError("x"), MemoryError()])
+def test_cloudformation_is_told_that_migrations_failed(
+    told: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    _migrating(monkeypatch, error)
+
+    migrate_function.handler({**DIRECT, "RequestType": "Update"}, Context())
+
+    (answer,) = told
+    # The same id as before: another one would have CloudFormation delete the old.
+    assert (answer["Status"], answer["PhysicalResourceId"]) == ("FAILED", "vsl-schema")
+    assert answer["Reason"] == f"{type(error).__name__}: see the log of this function"
+
+
+def test_the_framework_is_answered_by_what_is_returned_or_raised(
+    told: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _migrating(monkeypatch, ["0001_initial.sql"])
+    answer = migrate_function.handler({**BY_FRAMEWORK, "RequestType": "Create"}, Context())
+    _migrating(monkeypatch, RuntimeError("no such column"))
+    with pytest.raises(RuntimeError):
+        migrate_function.handler({**BY_FRAMEWORK, "RequestType": "Update"}, Context())
+
+    assert (answer["PhysicalResourceId"], answer["Data"], told) == ("vsl-schema", {"applied": 1}, [])
+
+
+@pytest.mark.parametrize("event", [DIRECT, BY_FRAMEWORK])
+def test_to_delete_the_resource_touches_no_row(
+    told: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, event: dict[str, Any]
+) -> None:
+    urls = _migrating(monkeypatch, RuntimeError("nobody asks"))
+    monkeypatch.setattr(bootstrap, "make_database_roles", lambda _: urls.append("roles"))
+
+    migrate_function.handler({**event, "RequestType": "Delete"}, Context())
+    made = roles_function.handler({**BY_FRAMEWORK, "RequestType": "Delete"}, None)
+
+    assert (urls, made["PhysicalResourceId"]) == ([], "vsl-database-roles")
+    assert [answer["Status"] for answer in told] == ["SUCCESS"] * len(told)
+
+
+def test_migrations_have_the_time_that_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    from shared.adapters.postgres import migrations
+
+    given: list[float] = []
+    monkeypatch.setattr(migrations, "apply_migrations", lambda *_, seconds, **__: given.append(seconds) or [])
+    for left in (270.0, 100.0):
+        monkeypatch.setattr(bootstrap, "seconds_left", lambda left=left: left)
+        bootstrap.apply_migrations("postgresql://vsl_owner:secret@h/d")
+
+    assert given == [240.0, 95.0]
+
+
+class FakeClock:
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self.seconds, UTC)
+
+    def monotonic_seconds(self) -> float:
+        return self.seconds
+
+    def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+
+
+class FakeDataApi:
+    """Takes what botocore's model of the service takes; answers in its shapes."""
+
+    def __init__(self, failures: int = 0) -> None:
+        self._model = get_session().get_service_model("rds-data")
+        self.failures = failures
+        self.calls: list[str] = []
+        self.statements: list[str] = []
+
+    def _take(self, operation: str, parameters: dict[str, Any]) -> None:
+        shape = self._model.operation_model(operation).input_shape
+        assert not (report := ParamValidator().validate(parameters, shape)).has_errors(), report.generate_report()
+        assert (parameters["resourceArn"], parameters["secretArn"]) == (CLUSTER, SECRET)
+        self.calls.append(operation)
+
+    def begin_transaction(self, **parameters: Any) -> dict[str, Any]:
+        self._take("BeginTransaction", parameters)
+        return {"transactionId": f"t{len(self.calls)}"}
+
+    def execute_statement(self, **parameters: Any) -> dict[str, Any]:
+        self._take("ExecuteStatement", parameters)
+        self.statements.append(parameters["sql"])
+        if self.failures:
+            self.failures -= 1
+            raise ClientError({"Error": {"Code": "DatabaseErrorException", "Message": "lock timeout"}}, "x")
+        if "quote_ident" in parameters["sql"]:
+            return {"records": [[{"stringValue": "vsl"}]], "numberOfRecordsUpdated": 0}
+        if "pg_roles WHERE rolname IN" in parameters["sql"]:
+            return {"records": [[{"stringValue": OWNER}]]}
+        return {"records": []} if parameters["sql"].lstrip().startswith("SELECT") else {"numberOfRecordsUpdated": 0}
+
+    def commit_transaction(self, **parameters: Any) -> None:
+        self._take("CommitTransaction", parameters)
+
+    def rollback_transaction(self, **parameters: Any) -> None:
+        self._take("RollbackTransaction", parameters)
+
+
+def _api(client: FakeDataApi) -> DataApi:
+    return DataApi(client, CLUSTER, SECRET, "vsl")
+
+
+def test_roles_are_made_in_one_transaction_of_statements_that_the_data_api_takes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = FakeDataApi()
+    monkeypatch.setattr(bootstrap, "aws", {"rds-data": client}.__getitem__)
+    monkeypatch.setattr(bootstrap, "settings", lambda kind: config.DatabaseRoles(
+        stage="dev", database_cluster=CLUSTER, database_secret=SECRET,
+        database_name="vsl",
+    ))  # fmt: skip
+
+    answer = roles_function.handler({**BY_FRAMEWORK, "RequestType": "Create"}, None)
+
+    assert answer == {"PhysicalResourceId": "vsl-database-roles", "Data": {"handedOver": 0}}
+    assert (client.calls[0], client.calls[-1], client.calls.count("BeginTransaction")) == (
+        "BeginTransaction", "CommitTransaction", 1,
+    )  # fmt: skip
+    assert [one for one in client.statements if one.startswith("CREATE ROLE")] == ["CREATE ROLE vsl_app LOGIN"]
+    assert client.statements[-1] == "GRANT rds_iam TO vsl_owner, vsl_app"
+    # One statement at a time, and a colon would begin the name of a parameter.
+    assert not [one for one in client.statements if ";" in one or ":" in one]
+
+
+def test_what_is_refused_is_rolled_back_and_tried_again() -> None:
+    client, clock = FakeDataApi(failures=2), FakeClock()
+
+    patiently(_api(client), make_roles, clock)
+
+    assert client.calls.count("RollbackTransaction") == 2
+    assert (client.calls[-1], clock.seconds) == ("CommitTransaction", 1000 + 2 * PAUSE_SECONDS)
+
+
+def test_what_stays_refused_fails_the_deploy() -> None:
+    client = FakeDataApi(failures=1000)
+
+    with pytest.raises(ClientError):
+        patiently(_api(client), make_roles, FakeClock())
+
+    assert client.calls == ["BeginTransaction", "ExecuteStatement", "RollbackTransaction"] * TRIES
+
+
+def test_a_token_is_used_for_ten_minutes_and_is_of_its_role_alone() -> None:
+    clock = FakeClock()
+    rds = boto3.client("rds", region_name="eu-west-1", aws_access_key_id="a", aws_secret_access_key="b")
+    made: list[str] = []
+
+    class Counting:
+        def generate_db_auth_token(self, **place: Any) -> str:
+            made.append(place["DBUsername"])
+            return f"{rds.generate_db_auth_token(**place)}&{len(made)}"
+
+    tokens = DatabaseTokens(Counting, clock)
+    app, owner = "postgresql://vsl_app@h.example:5432/vsl?sslmode=verify-full", "postgresql://vsl_owner@h.example/vsl"
+    first = tokens.of(app)
+    clock.sleep(599)
+    again, other = tokens.of(app), tokens.of(owner)
+    clock.sleep(2)
+    later = tokens.of(app)
+
+    assert first.startswith("h.example:5432/?Action=connect&DBUser=vsl_app&")
+    assert (again == first, later == first, made) == (True, False, ["vsl_app", "vsl_owner", "vsl_app"])
+    assert "DBUser=vsl_owner&" in other
