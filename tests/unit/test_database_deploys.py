@@ -21,6 +21,7 @@ from shared.adapters.data_api import PAUSE_SECONDS, TRIES, DataApi, patiently
 from shared.adapters.postgres.roles import OWNER, make_roles
 from shared.adapters.postgres.tokens import DatabaseTokens
 from shared.domain.errors import Conflict
+from tests.lambda_context import LambdaContext
 
 DIRECT = {"ResponseURL": "https://cloudformation.example/answer", "StackId": "s", "RequestId": "r",
           "LogicalResourceId": "l"}  # fmt: skip
@@ -28,11 +29,7 @@ CLUSTER, SECRET = "arn:aws:rds:eu-west-1:1:cluster:c", "arn:aws:secretsmanager:e
 BY_FRAMEWORK = {**DIRECT, "ResponseURL": "..."}
 
 
-class Context:
-    """270 s, as the function has."""
-
-    def get_remaining_time_in_millis(self) -> int:
-        return 270_000
+CONTEXT = LambdaContext(milliseconds_left=270_000)
 
 
 @pytest.fixture
@@ -72,7 +69,7 @@ def test_cloudformation_is_told_that_migrations_ran(
 ) -> None:
     urls = _migrating(monkeypatch, ["0001_initial.sql"])
 
-    migrate_function.handler({**DIRECT, "RequestType": request_type}, Context())
+    migrate_function.handler({**DIRECT, "RequestType": request_type}, CONTEXT)
 
     (answer,) = told
     assert urls == ["postgresql://vsl_owner@h/d"]
@@ -86,7 +83,7 @@ def test_cloudformation_is_told_that_migrations_failed(
 ) -> None:
     _migrating(monkeypatch, error)
 
-    migrate_function.handler({**DIRECT, "RequestType": "Update"}, Context())
+    migrate_function.handler({**DIRECT, "RequestType": "Update"}, CONTEXT)
 
     (answer,) = told
     # The same id as before: another one would have CloudFormation delete the old.
@@ -98,10 +95,10 @@ def test_the_framework_is_answered_by_what_is_returned_or_raised(
     told: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _migrating(monkeypatch, ["0001_initial.sql"])
-    answer = migrate_function.handler({**BY_FRAMEWORK, "RequestType": "Create"}, Context())
+    answer = migrate_function.handler({**BY_FRAMEWORK, "RequestType": "Create"}, CONTEXT)
     _migrating(monkeypatch, RuntimeError("no such column"))
     with pytest.raises(RuntimeError):
-        migrate_function.handler({**BY_FRAMEWORK, "RequestType": "Update"}, Context())
+        migrate_function.handler({**BY_FRAMEWORK, "RequestType": "Update"}, CONTEXT)
 
     assert (answer["PhysicalResourceId"], answer["Data"], told) == ("vsl-schema", {"applied": 1}, [])
 
@@ -113,8 +110,8 @@ def test_to_delete_the_resource_touches_no_row(
     urls = _migrating(monkeypatch, RuntimeError("nobody asks"))
     monkeypatch.setattr(bootstrap, "make_database_roles", lambda _: urls.append("roles"))
 
-    migrate_function.handler({**event, "RequestType": "Delete"}, Context())
-    made = roles_function.handler({**BY_FRAMEWORK, "RequestType": "Delete"}, None)
+    migrate_function.handler({**event, "RequestType": "Delete"}, CONTEXT)
+    made = roles_function.handler({**BY_FRAMEWORK, "RequestType": "Delete"}, CONTEXT)
 
     assert (urls, made["PhysicalResourceId"]) == ([], "vsl-database-roles")
     assert [answer["Status"] for answer in told] == ["SUCCESS"] * len(told)
@@ -198,7 +195,7 @@ def test_roles_are_made_in_one_transaction_of_statements_that_the_data_api_takes
         database_name="vsl",
     ))  # fmt: skip
 
-    answer = roles_function.handler({**BY_FRAMEWORK, "RequestType": "Create"}, None)
+    answer = roles_function.handler({**BY_FRAMEWORK, "RequestType": "Create"}, CONTEXT)
 
     assert answer == {"PhysicalResourceId": "vsl-database-roles", "Data": {"handedOver": 0}}
     assert (client.calls[0], client.calls[-1], client.calls.count("BeginTransaction")) == (

@@ -14,6 +14,7 @@ from functions.generate_media.handler import handler as generate_media
 from local.runtime.api import Route
 from local.runtime.events import Call, Deployment, Pairs, authorizer_event
 from shared import bootstrap
+from tests.lambda_context import LambdaContext
 from tests.memory import MemoryKeys
 
 KEYS = {"k1": uuid4(), "k2": uuid4()}
@@ -52,19 +53,19 @@ def event_of(headers: Pairs) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", ["X-API-Key", "x-api-key"])
 def test_one_key_in_any_case_is_an_identity(name: str) -> None:
-    assert authorize(event_of(((name, "k1"),)), None)["principalId"] == str(KEYS["k1"])
+    assert authorize(event_of(((name, "k1"),)), LambdaContext())["principalId"] == str(KEYS["k1"])
 
 
 def test_a_key_is_read_where_an_event_has_single_values_only() -> None:
     event = event_of((("X-API-Key", "k1"),)) | {"multiValueHeaders": None}
 
-    assert authorize(event, None)["principalId"] == str(KEYS["k1"])
+    assert authorize(event, LambdaContext())["principalId"] == str(KEYS["k1"])
 
 
 @pytest.mark.parametrize("headers", TWICE, ids=str)
 def test_anything_but_one_key_is_unauthorized(headers: Pairs) -> None:
     with pytest.raises(Exception, match=r"^Unauthorized$"):
-        authorize(event_of(headers), None)
+        authorize(event_of(headers), LambdaContext())
 
 
 @pytest.mark.parametrize(("headers", "status"), [((("X-API-Key", "k1"),), 200), *((each, 401) for each in TWICE[:6])])
@@ -72,4 +73,4 @@ def test_a_function_refuses_two_keys_of_which_the_gateway_remembers_one(headers:
     event = event_of(headers)
     event["requestContext"]["authorizer"] = {"accountId": str(KEYS["k1"]), "scopes": "read"}
 
-    assert generate_media(event, SimpleNamespace())["statusCode"] == status
+    assert generate_media(event, LambdaContext())["statusCode"] == status

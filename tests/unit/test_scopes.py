@@ -19,6 +19,7 @@ from infra.stacks.api import KEYED_ROUTES
 from shared import bootstrap
 from shared.domain.jobs import Job
 from shared.usecases.manage_accounts import SCOPES
+from tests.lambda_context import LambdaContext
 
 ACCOUNT, ANY_ID = UUID(int=7), str(UUID(int=7))
 FUNCTION_OF = {(method, path): function for method, path, function in KEYED_ROUTES}
@@ -107,7 +108,7 @@ def answered(monkeypatch: pytest.MonkeyPatch) -> Any:
     def ask(row: Row, scopes: set[str]) -> tuple[int, Mapping[str, Any]]:
         monkeypatch.setattr(bootstrap, "records", lambda: OneJob(row.kind))
         function = importlib.import_module(f"functions.{FUNCTION_OF[row.method, row.path]}.handler")
-        answer = function.handler(event_of(row, scopes), SimpleNamespace(get_remaining_time_in_millis=lambda: 29_000))
+        answer = function.handler(event_of(row, scopes), LambdaContext())
         return answer["statusCode"], json.loads(answer["body"])
 
     return ask

@@ -18,6 +18,7 @@ from local.runtime.events import Call, Deployment, proxy_event
 from shared import bootstrap
 from shared.adapters.s3 import S3MediaStore
 from shared.domain.jobs import Job, JobStatus, snapshot
+from tests.lambda_context import LambdaContext
 from tests.memory import MemoryClock
 
 START = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
@@ -64,7 +65,7 @@ class Asked:
             call, route, Deployment("1", "a", "eu-west-1", "local"), path_parameters={"jobId": str(JOB)},
             authorizer={"accountId": str(ACCOUNT), "scopes": "read"}, api_key={}, body=None, is_base64=False,
         )  # fmt: skip
-        answer: dict[str, Any] = status(event, SimpleNamespace())
+        answer: dict[str, Any] = status(event, LambdaContext())
         return answer["statusCode"], _header(answer, "ETag"), answer.get("body") or ""
 
 
