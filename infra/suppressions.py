@@ -44,6 +44,9 @@ MAPPING = {
 SCHEDULE = {
     "Serverless::Serverless-EventBusDLQ": "A sweep that is missed is made up for by the next minute's.",
 }
+CLOCK = {
+    "Serverless::Serverless-LambdaAsyncFailureDestination": "A clock's event holds nothing; the next does its work.",
+}
 API = {
     "AwsSolutions::AwsSolutions-APIG2": "Functions validate every field and answer in our error shape.",
 }
@@ -54,7 +57,6 @@ API_ROLE = {
 API_STAGE = {
     "AwsSolutions::AwsSolutions-APIG3": "No route serves pages or takes cookies; keys are throttled by the usage plan.",
     "AwsSolutions::AwsSolutions-APIG6": "Access logs are on; execution logs would hold prompts.",
-    "Serverless::Serverless-APIGWDefaultThrottling": "The usage plan throttles keys, the account's limit the rest.",
 }
 METHOD = {
     "AwsSolutions::AwsSolutions-COG4": "Callers are accounts with keys of our own, not users of a pool.",
@@ -111,6 +113,8 @@ def acknowledge_findings(data: DataStack, media: MediaStack, service: ServiceSta
         _accept(queue.dead_letter_queue.queue, DEAD_LETTERS)
     for mapping in _all_of(service, "AWS::Lambda::EventSourceMapping"):
         _accept(mapping, MAPPING)
+    for config in _all_of(service, "AWS::Lambda::EventInvokeConfig"):
+        _accept(config, CLOCK)
     for schedule in ("each-minute", "each-hour"):
         _accept(service.node.find_child(schedule), SCHEDULE)
     _accept_schema(service)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from aws_cdk import Duration, Stack, aws_events, aws_events_targets, aws_iam, aws_lambda, aws_ssm
+from aws_cdk import Annotations, Duration, Stack, aws_events, aws_events_targets, aws_iam, aws_lambda, aws_ssm
 from aws_cdk.aws_lambda_event_sources import SqsEventSource
 from constructs import Construct
 
@@ -29,6 +29,10 @@ READERS = {
     "compile": "compile_videos",
     "uploads": "inspect_media",
 }
+NOTHING_RESERVED = (
+    "What this stage would reserve does not fit its account_concurrency (infra/stages.py): a flood of one route may "
+    "starve the others. Raise Lambda's quota of concurrent executions: docs/operations.md, 'What runs at once'."
+)
 # Messages of these lead back to them, and by design more often than Lambda's loop detection lets them (ADR 14). Each
 # round is a step of a job, whose deadline, tries and sources end the chain; Lambda ends any other loop.
 CHAINED = {
@@ -71,6 +75,8 @@ class ServiceStack(Stack):
         self._schedule()
         self.schema = DatabaseSchema(self, stage, self.functions)
         self.api = ProductApi(self, stage, self.functions)
+        if not stage.reserved:
+            Annotations.of(self).add_warning_v2("vsl:nothing-reserved", NOTHING_RESERVED)
 
     def _inside(self) -> None:
         stage = self.stage

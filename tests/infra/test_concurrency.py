@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from infra.stacks.service import READERS
 from infra.stages import LEAST_UNRESERVED, STAGES, Stage
+from local.synth import node_path
 from shared.config import SETTINGS, Inside
 from tests.infra.templates import Templates
 
+ROOT = Path(__file__).resolve().parents[2]
 # By the capacity a database may grow to, what Aurora PostgreSQL has for `max_connections`; 2,000 at most where it may
 # shrink below 1 (Aurora User Guide, "Maximum connections for Aurora Serverless v2").
 MAX_CONNECTIONS = {1: 189, 4: 823, 8: 1669, 16: 3360, 32: 5000}
@@ -41,8 +46,16 @@ def test_what_is_reserved_leaves_lambda_what_it_insists_on(stage: Stage) -> None
     assert 0 < sum(stage.reserved.values()) <= stage.account_concurrency - LEAST_UNRESERVED
 
 
-def test_a_new_account_of_which_nothing_can_be_reserved_takes_the_template_all_the_same() -> None:
-    assert replace(STAGES["dev"], account_concurrency=10).reserved == {}
+def test_a_new_account_takes_the_template_without_reservations_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", node_path(os.environ))
+    monkeypatch.setenv("JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION", "1")
+    warnings = _synthesized(replace(STAGES["local"], account_concurrency=10), tmp_path)
+
+    functions = Templates.read("local", tmp_path).all("AWS::Lambda::Function").values()
+    assert not [function for function in functions if "ReservedConcurrentExecutions" in function]
+    assert [text for text in warnings if "account_concurrency" in text]
 
 
 @every_stage
@@ -99,6 +112,18 @@ def test_the_template_has_the_functions_event_sources_and_capacity_that_were_cou
     assert cluster["ServerlessV2ScalingConfiguration"] == {
         "MinCapacity": stage.database_min_capacity, "MaxCapacity": stage.database_max_capacity,
     }  # fmt: skip
+
+
+def _synthesized(stage: Stage, folder: Path) -> list[str]:
+    """The warnings of a synthesis into the folder."""
+    # Importing the CDK starts Node.js, which must be on PATH by then.
+    from aws_cdk import App
+
+    from infra.application import build_stage
+
+    app = App(context=json.loads((ROOT / "cdk.json").read_text())["context"], outdir=str(folder))
+    build_stage(app, stage)
+    return [str(message.entry.data) for stack in app.synth().stacks for message in stack.messages]
 
 
 def _connections(stage: Stage, name: str) -> int:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from shared.domain.errors import Conflict, DependencyDown, OutOfTime
+from shared.domain.errors import Conflict, DependencyDown, NoRoom, OutOfTime
 from shared.domain.jobs import Job
 from shared.usecases.compile_request import ClipSource, CompileRequest
 from shared.usecases.inspect_media import Place
@@ -65,6 +65,15 @@ def test_a_worker_of_the_queue_leaves_a_store_that_is_down_to_its_queue(world: W
         stopped_by(world, tmp_path / "stopped", DependencyDown("The media store does not answer."), job, None)
 
     assert len(world.queue.of("compile")) == before
+
+
+def test_a_film_that_finds_no_room_fails_with_a_code_of_its_own(world: World, job: Job, tmp_path: Path) -> None:
+    before = len(world.queue.of("compile"))
+
+    stopped_by(world, tmp_path / "stopped", NoRoom(), job, None)
+
+    ended = look(world, job)
+    assert (ended.status.value, ended.error_code, len(world.queue.of("compile"))) == ("failed", "no_room", before)
 
 
 def test_a_job_that_was_stopped_is_queued_by_nobody(world: World, job: Job, tmp_path: Path) -> None:
