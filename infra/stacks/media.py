@@ -30,7 +30,8 @@ class MediaStack(Stack):
         self.access_log = None if stage.is_local else self._access_log(stage)
         self.bucket = aws_s3.Bucket(
             self, "media", bucket_name=self._name, **_PRIVATE, enforce_ssl=not stage.is_local,
-            removal_policy=RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE, cors=_cors(stage), lifecycle_rules=_lifecycle(stage),
+            removal_policy=RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
+            cors=_cors(stage), lifecycle_rules=_lifecycle(stage),
             # None where it was never asked for: a bucket that once had versions can only be told to keep no more.
             versioned=stage.media_versions_kept_days > 0 or None,
             server_access_logs_bucket=self.access_log, server_access_logs_prefix="media/" if self.access_log else None,
