@@ -105,7 +105,7 @@ def test_sqs_is_reached_by_its_usual_name_in_every_subnet(templates: Templates) 
 
 
 @pytest.mark.parametrize(
-    ("description", "ports"), [("Interface endpoints", HTTPS), ("RDS security group", POSTGRESQL), ("Cache", REDIS)]
+    ("description", "ports"), [("Interface endpoints", HTTPS), ("Database", POSTGRESQL), ("Cache", REDIS)]
 )
 def test_in_aws_inside_functions_and_only_they_reach_what_they_use(
     dev: Templates, description: str, ports: tuple[int, int]

@@ -77,7 +77,7 @@ def test_in_aws_all_traffic_of_the_network_is_logged_and_forgotten_in_time(dev: 
     assert group["RetentionInDays"] == 30
 
 
-@pytest.mark.parametrize("description", ["Interface endpoints", "Cache"])
+@pytest.mark.parametrize("description", ["Interface endpoints", "Cache", "Database"])
 def test_in_aws_nothing_goes_out_from_what_only_answers(dev: Templates, description: str) -> None:
     groups = dev.all("AWS::EC2::SecurityGroup").values()
     (group,) = (found for found in groups if found["GroupDescription"] == description)
