@@ -137,6 +137,10 @@ class Stage:
     # what an account has once it was asked for; a new one has 10, of which nothing can be reserved.
     account_concurrency: int = 1000
     log_days: int = 30
+    # For how long media that were deleted or written over can be brought back; 0 for not at all. Erasure does not wait.
+    media_versions_kept_days: int = 0
+    # Keys have users' labels in them.
+    media_access_log_days: int = 90
     # Each stage has a range of its own, so that two can be joined. A subnet has 1,019 addresses of 65,536: an inside
     # function takes none of its own, and what a third zone needs is kept free behind the two in use.
     vpc_cidr: str = "10.0.0.0/16"
@@ -272,13 +276,15 @@ STAGES = {
     "dev": _DEV,
     "staging": replace(
         _DEV, name="staging", cors_origins=("https://staging.example.com",), keeps_data=True, vpc_cidr="10.1.0.0/16",
+        media_versions_kept_days=7,
     ),
     "homolog": replace(
         _DEV, name="homolog", cors_origins=("https://homolog.example.com",), keeps_data=True, vpc_cidr="10.2.0.0/16",
+        media_versions_kept_days=7,
     ),
     "prod": replace(
         _DEV, name="prod", vpc_cidr="10.3.0.0/16", cors_origins=("https://example.com",), keeps_data=True, log_days=365,
-        cache_max_gb=5, cache_max_ecpu_per_second=20_000,
+        media_versions_kept_days=30, cache_max_gb=5, cache_max_ecpu_per_second=20_000,
         throttle_per_second=500, throttle_burst=1000, method_per_second=1000, database_min_capacity=1,
         database_max_capacity=16, calls_at_once=60, waiters_of_stage=100,
         alarms=AlarmNumbers(database_connections=2600, database_memory_bytes=3200 * 1024 * 1024),

@@ -19,9 +19,6 @@ DATABASE = {
 DATABASE_SECRET = {
     "AwsSolutions::AwsSolutions-SMG4": "No function reads the master's password: they log in by IAM tokens.",
 }
-BUCKET = {
-    "AwsSolutions::AwsSolutions-S1": "Objects are read by presigned URLs only; who was given one is logged.",
-}
 FUNCTION = {
     "AwsSolutions::AwsSolutions-L1": "Wheels of the layers are built for this Python; it changes with them.",
     "Serverless::Serverless-LambdaDLQ": "Invoked synchronously, from a queue with a DLQ, or each minute anew.",
@@ -104,7 +101,6 @@ def acknowledge_findings(data: DataStack, media: MediaStack, service: ServiceSta
     if data.cluster is not None:
         _accept(data.cluster.node.find_child("Resource"), DATABASE)
         _accept(data.cluster.node.find_child("Secret"), DATABASE_SECRET)
-    _accept(media.bucket, BUCKET)
     for name, function in service.functions.items():
         _accept(function.node.find_child("Resource"), FUNCTION)
         _accept_role(name, function, media, service)

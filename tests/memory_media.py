@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -75,6 +75,11 @@ class MemoryMedia:
     def delete(self, keys: Sequence[str]) -> None:
         for key in keys:
             self.objects.pop(key, None)
+
+    def erase(self, prefix: str, limit: int) -> Set[str]:
+        found = self.keys(prefix)[:limit]
+        self.delete(found)
+        return set(found)
 
     def keys(self, prefix: str) -> Sequence[str]:
         return sorted(key for key in self.objects if key.startswith(prefix))

@@ -48,6 +48,9 @@ class DataStack(Stack):
             aws_rds.ClusterInstance.serverless_v2(f"reader-{number + 1}", scale_with_writer=True)
             for number in range(stage.database_readers)
         ]
+        group = aws_ec2.SecurityGroup(
+            self, "database-group", vpc=network.vpc, description="Database", allow_all_outbound=False
+        )
         # A creation that is rolled back leaves nothing that the next try would find in its way.
         kept = RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE if stage.keeps_data else RemovalPolicy.DESTROY
         cluster = aws_rds.DatabaseCluster(
@@ -59,6 +62,7 @@ class DataStack(Stack):
             # Alarms name it; it holds what must survive, so it is never replaced by one of another name.
             cluster_identifier=f"vsl-{stage.name}",
             vpc=network.vpc, vpc_subnets=aws_ec2.SubnetSelection(subnet_type=aws_ec2.SubnetType.PRIVATE_ISOLATED),
+            security_groups=[group],
             default_database_name=DATABASE, credentials=aws_rds.Credentials.from_generated_secret(MASTER),
             iam_authentication=True, enable_data_api=True, storage_encrypted=True,
             backup=aws_rds.BackupProps(retention=Duration.days(stage.database_backup_days)),

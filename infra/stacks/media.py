@@ -11,6 +11,12 @@ from infra.constructs.queue import TopicQueue
 from infra.stages import Stage
 
 ARCHIVED_FROM_BYTES = 50 * 1024 * 1024
+_PRIVATE: dict[str, Any] = {
+    "block_public_access": aws_s3.BlockPublicAccess.BLOCK_ALL,
+    "object_ownership": aws_s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+    "encryption": aws_s3.BucketEncryption.S3_MANAGED,
+}
+_BY_DAY = aws_s3.TargetObjectKeyFormat.partitioned_prefix(aws_s3.PartitionDateSource.EVENT_TIME)
 
 
 class MediaStack(Stack):
@@ -19,15 +25,30 @@ class MediaStack(Stack):
     def __init__(self, scope: Construct, construct_id: str, stage: Stage, **kwargs: Any) -> None:
         super().__init__(scope, construct_id, **kwargs)
         self._name = stage.bucket_name("media", self.account, self.region)
+        # Without it the CDK lets S3 write its log by an ACL, and the bucket has none.
+        self.node.set_context("@aws-cdk/aws-s3:serverAccessLogsUseBucketPolicy", True)
+        self.access_log = None if stage.is_local else self._access_log(stage)
         self.bucket = aws_s3.Bucket(
-            self, "media", bucket_name=self._name,
-            block_public_access=aws_s3.BlockPublicAccess.BLOCK_ALL,
-            object_ownership=aws_s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
-            encryption=aws_s3.BucketEncryption.S3_MANAGED, enforce_ssl=not stage.is_local,
-            removal_policy=RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE, cors=_cors(stage), lifecycle_rules=_lifecycle(),
+            self, "media", bucket_name=self._name, **_PRIVATE, enforce_ssl=not stage.is_local,
+            removal_policy=RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
+            cors=_cors(stage), lifecycle_rules=_lifecycle(stage),
+            # None where it was never asked for: a bucket that once had versions can only be told to keep no more.
+            versioned=stage.media_versions_kept_days > 0 or None,
+            server_access_logs_bucket=self.access_log, server_access_logs_prefix="media/" if self.access_log else None,
+            target_object_key_format=_BY_DAY if self.access_log else None,
         )  # fmt: skip
         self.uploads = TopicQueue(self, stage, "uploads", stage.encoder_timeout_seconds)
         self._notify()
+
+    def _access_log(self, stage: Stage) -> aws_s3.Bucket:
+        """Who asked for which object, from which address; also of what presigned URLs and forms are used for."""
+        return aws_s3.Bucket(
+            self, "access-log", **_PRIVATE, enforce_ssl=True,
+            removal_policy=RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
+            lifecycle_rules=[
+                aws_s3.LifecycleRule(id="forget", expiration=Duration.days(stage.media_access_log_days))
+            ],
+        )  # fmt: skip
 
     def _notify(self) -> None:
         """By the bucket's own property: the construct's way is a Lambda which sets it after the deploy."""
@@ -76,15 +97,27 @@ def _cors(stage: Stage) -> list[aws_s3.CorsRule]:
     ]
 
 
-def _lifecycle() -> list[aws_s3.LifecycleRule]:
+def _lifecycle(stage: Stage) -> list[aws_s3.LifecycleRule]:
+    """Versions that were deleted or written over go after their days, those of what only passes through after one.
+
+    The rule stays where versions are no longer kept, for those that are left.
+    """
+    day, kept = Duration.days(1), Duration.days(max(stage.media_versions_kept_days, 1))
     archive = aws_s3.Transition(
         storage_class=aws_s3.StorageClass.GLACIER_INSTANT_RETRIEVAL, transition_after=Duration.days(90)
     )
     return [
-        aws_s3.LifecycleRule(id="incoming", prefix="incoming/", expiration=Duration.days(1)),
-        aws_s3.LifecycleRule(id="fetched", prefix="fetched/", expiration=Duration.days(1)),
+        *(
+            aws_s3.LifecycleRule(
+                id=folder, prefix=f"{folder}/", expiration=day, noncurrent_version_expiration=day
+            )
+            for folder in ("incoming", "fetched")
+        ),
         aws_s3.LifecycleRule(id="composed", prefix="processed/", expiration=Duration.days(30)),
-        aws_s3.LifecycleRule(id="uploads", abort_incomplete_multipart_upload_after=Duration.days(1)),
+        aws_s3.LifecycleRule(id="uploads", abort_incomplete_multipart_upload_after=day),
+        aws_s3.LifecycleRule(
+            id="versions", noncurrent_version_expiration=kept, expired_object_delete_marker=True
+        ),
         aws_s3.LifecycleRule(
             id="archive", tag_filters={"archive": "true"}, object_size_greater_than=ARCHIVED_FROM_BYTES,
             transitions=[archive],

@@ -113,6 +113,8 @@ class ServiceStack(Stack):
         bucket.grant_read(made["retention"])
         bucket.grant_delete(made["retention"])
         for action, resource in (("s3:AbortMultipartUpload", bucket.arn_for_objects("*")),
+                                 ("s3:DeleteObjectVersion", bucket.arn_for_objects("*")),
+                                 ("s3:ListBucketVersions", bucket.bucket_arn),
                                  ("s3:ListBucketMultipartUploads", bucket.bucket_arn)):  # fmt: skip
             made["retention"].add_to_role_policy(aws_iam.PolicyStatement(actions=[action], resources=[resource]))
         listing = aws_iam.PolicyStatement(actions=["s3:ListBucketMultipartUploads"], resources=[bucket.bucket_arn])

@@ -15,7 +15,7 @@ from local.s3.calls import Call
 from local.s3.documents import Content
 from local.s3.errors import Refused
 from local.s3.index import StoredObject
-from local.s3.objects import iso_time
+from local.s3.objects import NO_VERSION, iso_time
 from local.s3.service import Service
 from local.s3.upload_rows import Part, UploadRows
 
@@ -75,6 +75,34 @@ async def list_objects(service: Service, call: Call) -> web.StreamResponse:
         "CommonPrefixes": [{"Prefix": shown(entry.prefix)} for entry in entries if entry.prefix],
     }
     return call.xml("ListBucketResult", content)
+
+
+async def list_object_versions(service: Service, call: Call) -> web.StreamResponse:
+    """Of a bucket without versions, as all are here: each object is the only one of its key, with the version `null`.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html
+    """
+    query = call.query
+    if query.get("delimiter") or query.get("version-id-marker"):
+        raise Refused("NotImplemented", Header="delimiter" if query.get("delimiter") else "version-id-marker")
+    entries, limit, more = _page(service, call, query.get("key-marker", ""))
+    shown = _encoder(query)
+    content: dict[str, Content] = {
+        "Name": call.bucket,
+        "Prefix": shown(query.get("prefix", "")),
+        "KeyMarker": shown(query.get("key-marker", "")),
+        "VersionIdMarker": "",
+        "NextKeyMarker": shown(entries[-1].after) if more else None,
+        "MaxKeys": limit,
+        "EncodingType": query.get("encoding-type"),
+        "IsTruncated": more,
+        "Version": [
+            {**_object(entry.stored, shown), "VersionId": NO_VERSION, "IsLatest": True}
+            for entry in entries
+            if entry.stored
+        ],
+    }
+    return call.xml("ListVersionsResult", content)
 
 
 async def list_uploads(service: Service, call: Call) -> web.StreamResponse:

@@ -21,6 +21,8 @@ from local.s3.service import Service
 
 _DOCUMENT_BYTES = 2 * 1024 * 1024
 _MOST_DELETED = 1000
+# The version of an object in a bucket without versions.
+NO_VERSION = "null"
 
 
 async def put_object(service: Service, call: Call) -> web.StreamResponse:
@@ -95,17 +97,25 @@ async def delete_object(service: Service, call: Call) -> web.StreamResponse:
 
 async def delete_objects(service: Service, call: Call) -> web.StreamResponse:
     root = parse(await read_document(call, _DOCUMENT_BYTES), "Delete")
-    keys = [text(entry, "Key") or "" for entry in root.findall("Object")]
-    if not 0 < len(keys) <= _MOST_DELETED or not all(keys):
+    named = [(text(entry, "Key") or "", text(entry, "VersionId")) for entry in root.findall("Object")]
+    if not 0 < len(named) <= _MOST_DELETED or not all(key for key, _ in named):
         raise Refused("MalformedXML")
-    denied = [key for key in keys if not await service.permits.allows(call, "s3:DeleteObject", f"{call.bucket}/{key}")]
-    for key in keys:
-        if key not in denied:
+    errors = {one: code for one in named if (code := await _undeletable(service, call, *one))}
+    for key, version in named:
+        if (key, version) not in errors:
             service.remove(call, call.bucket, key)
-    errors = [{"Key": key, "Code": "AccessDenied", "Message": "Access Denied"} for key in denied]
     quiet = text(root, "Quiet") == "true"
-    deleted = [{"Key": key} for key in keys if key not in denied and not quiet]
-    return call.xml("DeleteResult", {"Deleted": deleted, "Error": errors})
+    deleted = [{"Key": key, "VersionId": version} for key, version in named if (key, version) not in errors]
+    failed = [{"Key": k, "VersionId": v, "Code": code, "Message": code} for (k, v), code in errors.items()]
+    return call.xml("DeleteResult", {"Deleted": [] if quiet else deleted, "Error": failed})
+
+
+async def _undeletable(service: Service, call: Call, key: str, version: str | None) -> str | None:
+    """Why an object cannot be deleted: its code."""
+    if version not in (None, NO_VERSION):
+        return "NoSuchVersion"
+    action = "s3:DeleteObjectVersion" if version else "s3:DeleteObject"
+    return None if await service.permits.allows(call, action, f"{call.bucket}/{key}") else "AccessDenied"
 
 
 async def get_object_tagging(service: Service, call: Call) -> web.StreamResponse:

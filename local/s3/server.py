@@ -43,6 +43,7 @@ OPERATIONS: dict[tuple[str, str, str], Operation] = {
     ("PUT", "bucket", "notification"): Operation(buckets.put_notification, "s3:PutBucketNotification"),
     ("GET", "bucket", ""): Operation(listing.list_objects, "s3:ListBucket"),
     ("GET", "bucket", "list-type"): Operation(listing.list_objects_v2, "s3:ListBucket"),
+    ("GET", "bucket", "versions"): Operation(listing.list_object_versions, "s3:ListBucketVersions"),
     ("GET", "bucket", "uploads"): Operation(listing.list_uploads, "s3:ListBucketMultipartUploads"),
     ("POST", "bucket", "delete"): Operation(objects.delete_objects, None),
     ("GET", "object", ""): Operation(reading.get_object, "s3:GetObject", "get"),

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
@@ -129,10 +129,20 @@ class S3MediaStore:
 
     def delete(self, keys: Sequence[str]) -> None:
         for start in range(0, len(keys), MOST_DELETED):
-            self._delete(keys[start : start + MOST_DELETED])
+            self._delete([{"Key": key} for key in keys[start : start + MOST_DELETED]])
 
-    def _delete(self, keys: Sequence[str]) -> None:
-        entries: list[ObjectIdentifierTypeDef] = [{"Key": key} for key in keys]
+    def erase(self, prefix: str, limit: int) -> Set[str]:
+        with _own_errors():
+            # In a bucket that never had versions each object is its one version, `null`.
+            page = self._client.list_object_versions(
+                Bucket=self._bucket, Prefix=prefix, MaxKeys=min(limit, MOST_DELETED)
+            )
+        found = [(one["Key"], one["VersionId"]) for one in (*page.get("Versions", ()), *page.get("DeleteMarkers", ()))]
+        if found:
+            self._delete([{"Key": key, "VersionId": version} for key, version in found])
+        return {key for key, _ in found}
+
+    def _delete(self, entries: Sequence[ObjectIdentifierTypeDef]) -> None:
         with _own_errors():
             answer = self._client.delete_objects(Bucket=self._bucket, Delete={"Objects": entries, "Quiet": True})
         if answer.get("Errors"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -90,7 +90,11 @@ class MediaStore(Protocol):
         """A range that lies inside the object. Raises NotFound, BadMedia (`source_changed`, `source_archived`)."""
 
     def delete(self, keys: Sequence[str]) -> None:
-        """Removes objects; absent ones are no error."""
+        """Removes objects; absent ones are no error. Where the bucket keeps versions, the last stays for its days."""
+
+    def erase(self, prefix: str, limit: int) -> Set[str]:
+        """Removes for good: versions of objects under a prefix, old ones and marks of deletion among them, `limit` at
+        most (1000). The keys of what was found; none once nothing is left."""
 
     def keys(self, prefix: str) -> Sequence[str]:
         """All keys below a prefix."""

@@ -196,12 +196,11 @@ class Eraser:
 
     def _remove(self, prefixes: Sequence[str]) -> dict[str, int]:
         """A page of each prefix; what there is beyond is found by the next round."""
-        objects = [found.key for prefix in prefixes for found in self.media.page(prefix, "", PAGE)]
-        self.media.delete(objects)
+        objects = {key for prefix in prefixes for key in self.media.erase(prefix, PAGE)}
         uploads = [upload for prefix in prefixes for upload in self.media.open_uploads(prefix, "", PAGE)]
         for upload in uploads:
             self.media.abort_upload(upload)
-        return {"objects": len(set(objects)), "uploads": len(set(uploads))}
+        return {"objects": len(objects), "uploads": len(set(uploads))}
 
     def _end_round(self, erasure: Erasure) -> Erasure | None:
         now = self.clock.now()

@@ -8,7 +8,8 @@ import os
 import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from shared.media.mp4.reading import read_mp4
 from shared.ports import OpenUpload
 from shared.usecases.object_source import open_object
 from tests.memory_media import MemoryMedia
-from tests.s3_servers import PART_BYTES, error_code, own_server
+from tests.s3_servers import PART_BYTES, S3Server, error_code, ministack_server, moto_server, own_server
 from tests.scripted_server import in_turn, reply, scripted
 
 BUCKET = "media"
@@ -74,6 +75,44 @@ def test_absent_media_are_not_found(media: Any, tmp_path: Path) -> None:
     ):
         with pytest.raises(NotFound):
             missed()
+
+
+def test_what_is_erased_is_told_once_and_then_nothing(media: Any, key: str) -> None:
+    folder = f"{key.rpartition('/')[0]}/"
+    odd = f"{folder}a b+\u00e9&.mp4"
+    for name in (key, odd):
+        media.put(name, b"person", "video/mp4")
+
+    first = media.erase(folder, 1)
+    rest = media.erase(folder, 1000)
+
+    assert len(first) == 1
+    assert first | rest == {key, odd}
+    assert media.erase(folder, 1000) == set()
+    assert media.head(key) is None
+
+
+@pytest.mark.parametrize("server", [moto_server, ministack_server])
+def test_nothing_of_a_person_stays_in_a_bucket_that_keeps_versions(
+    server: Callable[[Path], AbstractContextManager[S3Server]], key: str, tmp_path: Path
+) -> None:
+    with server(tmp_path) as running:
+        client = running.client()
+        client.create_bucket(Bucket=BUCKET)
+        client.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+        media = S3MediaStore(client, BUCKET)
+        for data in (b"first", b"second"):
+            media.put(key, data, "video/mp4")
+        media.delete([key])
+        media.put("generated/somebody else", b"stays", "video/mp4")
+        folder = f"{key.rpartition('/')[0]}/"
+
+        deleted, erased, left = media.keys(folder), media.erase(folder, 1000), media.erase(folder, 1000)
+        versions = client.list_object_versions(Bucket=BUCKET)
+
+    assert (deleted, erased, left) == ([], {key}, set())
+    assert [one["Key"] for one in versions["Versions"]] == ["generated/somebody else"]
+    assert "DeleteMarkers" not in versions
 
 
 def test_write_once_keeps_the_first(media: Any, key: str) -> None:

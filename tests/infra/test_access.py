@@ -34,11 +34,12 @@ def test_media_has_one_bucket_that_a_deleted_stack_leaves_behind(templates: Temp
         r for t in templates.by_stack.values() for r in t["Resources"].values() if r["Type"] == "AWS::S3::Bucket"
     ]
 
-    assert [bucket["DeletionPolicy"] for bucket in buckets] == ["RetainExceptOnCreate"]
+    named = [bucket["DeletionPolicy"] for bucket in buckets if "BucketName" in bucket["Properties"]]
+    assert named == ["RetainExceptOnCreate"]
 
 
 def test_browsers_may_reach_the_bucket_from_our_origins_only(templates: Templates) -> None:
-    (bucket,) = templates.all("AWS::S3::Bucket").values()
+    bucket = templates.all("AWS::S3::Bucket")[f"vsl-{templates.stage}-media"]
 
     rules = bucket["CorsConfiguration"]["CorsRules"]
 
@@ -47,7 +48,7 @@ def test_browsers_may_reach_the_bucket_from_our_origins_only(templates: Template
 
 
 def test_browsers_may_post_forms_to_the_bucket_and_read_and_nothing_else(templates: Templates) -> None:
-    (bucket,) = templates.all("AWS::S3::Bucket").values()
+    bucket = templates.all("AWS::S3::Bucket")[f"vsl-{templates.stage}-media"]
 
     allowed = [(r["AllowedMethods"], r["AllowedHeaders"]) for r in bucket["CorsConfiguration"]["CorsRules"]]
 
@@ -61,14 +62,17 @@ def test_no_stage_allows_every_origin() -> None:
     assert not [origin for origin in origins if "*" in origin or origin.endswith("/")]
 
 
-def test_in_aws_the_bucket_is_reached_by_tls_only(dev: Templates) -> None:
-    (policy,) = dev.all("AWS::S3::BucketPolicy").values()
+def test_in_aws_buckets_are_reached_by_tls_only(dev: Templates) -> None:
+    policies = {policy["Bucket"]: policy for policy in dev.all("AWS::S3::BucketPolicy").values()}
+    denials = {
+        bucket: [one for one in policy["PolicyDocument"]["Statement"] if one["Effect"] == "Deny"]
+        for bucket, policy in policies.items()
+    }
 
-    (statement,) = policy["PolicyDocument"]["Statement"]
-
-    assert (statement["Effect"], statement["Action"]) == ("Deny", "s3:*")
-    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
-    assert statement["Resource"] == ["vsl-dev-media.Arn", "vsl-dev-media.Arn/*"]
+    assert set(denials) == set(dev.all("AWS::S3::Bucket"))
+    for bucket, (statement,) in denials.items():
+        assert (statement["Action"], statement["Resource"]) == ("s3:*", [f"{bucket}.Arn", f"{bucket}.Arn/*"])
+        assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
 
 def test_the_private_network_has_no_way_to_the_internet(templates: Templates) -> None:
@@ -101,7 +105,7 @@ def test_sqs_is_reached_by_its_usual_name_in_every_subnet(templates: Templates) 
 
 
 @pytest.mark.parametrize(
-    ("description", "ports"), [("Interface endpoints", HTTPS), ("RDS security group", POSTGRESQL), ("Cache", REDIS)]
+    ("description", "ports"), [("Interface endpoints", HTTPS), ("Database", POSTGRESQL), ("Cache", REDIS)]
 )
 def test_in_aws_inside_functions_and_only_they_reach_what_they_use(
     dev: Templates, description: str, ports: tuple[int, int]

@@ -116,7 +116,8 @@ PROMISES = {
     "retention": Promise(
         True, LIVE | {"CALLS_QUEUE_URL", "CORS_ORIGINS"},
         (*JOBS, *_sends("calls"), "s3:GetObject media/*", "s3:ListBucket media",
-         "s3:DeleteObject media/*", "s3:AbortMultipartUpload media/*", "s3:ListBucketMultipartUploads media"),
+         "s3:DeleteObject media/*", "s3:AbortMultipartUpload media/*", "s3:ListBucketMultipartUploads media",
+         "s3:ListBucketVersions media", "s3:DeleteObjectVersion media/*"),
     ),
     "migrate": Promise(True, {"DATABASE_URL"}, ()),
     "account": Promise(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_network
+from ipaddress import IPv4Network
 from itertools import combinations
 from typing import Any
 
@@ -18,8 +18,8 @@ PLENTY = 1000
 
 
 def test_subnets_leave_room_in_the_network_for_more(templates: Templates) -> None:
-    (network,) = (ip_network(vpc["CidrBlock"]) for vpc in templates.all("AWS::EC2::VPC").values())
-    subnets = [ip_network(subnet["CidrBlock"]) for subnet in templates.all("AWS::EC2::Subnet").values()]
+    (network,) = (IPv4Network(vpc["CidrBlock"]) for vpc in templates.all("AWS::EC2::VPC").values())
+    subnets = [IPv4Network(subnet["CidrBlock"]) for subnet in templates.all("AWS::EC2::Subnet").values()]
 
     assert all(subnet.subnet_of(network) and subnet.num_addresses > PLENTY for subnet in subnets)
     assert not [pair for pair in combinations(subnets, 2) if pair[0].overlaps(pair[1])]
@@ -27,7 +27,7 @@ def test_subnets_leave_room_in_the_network_for_more(templates: Templates) -> Non
 
 
 def test_networks_of_two_stages_can_be_joined() -> None:
-    deployed = [ip_network(stage.vpc_cidr) for stage in STAGES.values() if not stage.is_local]
+    deployed = [IPv4Network(stage.vpc_cidr) for stage in STAGES.values() if not stage.is_local]
 
     assert not [pair for pair in combinations(deployed, 2) if pair[0].overlaps(pair[1])]
 
@@ -77,7 +77,7 @@ def test_in_aws_all_traffic_of_the_network_is_logged_and_forgotten_in_time(dev: 
     assert group["RetentionInDays"] == 30
 
 
-@pytest.mark.parametrize("description", ["Interface endpoints", "Cache"])
+@pytest.mark.parametrize("description", ["Interface endpoints", "Cache", "Database"])
 def test_in_aws_nothing_goes_out_from_what_only_answers(dev: Templates, description: str) -> None:
     groups = dev.all("AWS::EC2::SecurityGroup").values()
     (group,) = (found for found in groups if found["GroupDescription"] == description)

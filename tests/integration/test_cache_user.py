@@ -6,6 +6,7 @@ import hashlib
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -86,6 +87,6 @@ def _use_all_of_the_adapter(cache: Cache) -> None:
         pass
 
 
-def _allow(operator: Redis, commands: list[str] | tuple[str, ...]) -> None:
+def _allow(operator: Any, commands: list[str] | tuple[str, ...]) -> None:
     digest = hashlib.sha256(PASSWORDS["cacheFunctionsPassword"].encode()).hexdigest()
     operator.execute_command("ACL", "SETUSER", FUNCTIONS_USER, "reset", f"#{digest}", *access_string(commands).split())

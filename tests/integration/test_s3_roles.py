@@ -141,6 +141,18 @@ def test_many_deletions_are_judged_one_by_one(account: Account) -> None:
     assert [(entry["Key"], entry["Code"]) for entry in answer["Errors"]] == [("kept/a", "AccessDenied")]
 
 
+def test_to_delete_a_version_needs_a_permission_of_its_own(account: Account) -> None:
+    account.own.server.client().put_object(Bucket=BUCKET, Key="tmp/b")
+    named = {"Objects": [{"Key": "tmp/b", "VersionId": "null"}]}
+    marker = account.acting_as(allow("s3:DeleteObject", f"{ARN}/*"))
+    eraser = account.acting_as(allow("s3:DeleteObjectVersion", f"{ARN}/*"), allow("s3:ListBucketVersions", ARN))
+    with refused("AccessDenied", 403):
+        marker.list_object_versions(Bucket=BUCKET)
+    assert [one["Code"] for one in marker.delete_objects(Bucket=BUCKET, Delete=named)["Errors"]] == ["AccessDenied"]
+    assert "Errors" not in eraser.delete_objects(Bucket=BUCKET, Delete=named)
+    assert "Versions" not in eraser.list_object_versions(Bucket=BUCKET, Prefix="tmp/b")
+
+
 def test_what_a_role_signs_is_judged_by_its_policy(account: Account) -> None:
     role = account.acting_as(allow(["s3:GetObject", "s3:PutObject"], f"{ARN}/incoming/*"))
     read = role.generate_presigned_url("get_object", Params={"Bucket": BUCKET, "Key": "incoming/1/0"})

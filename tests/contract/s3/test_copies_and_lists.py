@@ -133,6 +133,23 @@ def test_the_first_version_of_the_list_is_answered_too(s3: Any, bucket: str, tre
     assert [prefix for page in pages for prefix in prefixes_of(page)] == ["b/", "f/"]
 
 
+@pytest.mark.parametrize("size", [1, 2, 1000])
+def test_in_a_bucket_without_versions_each_object_is_its_one_version(
+    s3: Any, bucket: str, tree: list[str], size: int
+) -> None:
+    pages = list(s3.get_paginator("list_object_versions").paginate(Bucket=bucket, PaginationConfig={"PageSize": size}))
+    found = [(one["Key"], one["VersionId"], one["IsLatest"]) for page in pages for one in page["Versions"]]
+    assert found == [(key, "null", True) for key in tree]
+    assert not [page for page in pages if "DeleteMarkers" in page]
+
+
+def test_the_one_version_of_an_object_is_deleted_for_good(s3: Any, bucket: str, tree: list[str]) -> None:
+    named = [{"Key": tree[0], "VersionId": "null"}]
+    answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": named})
+    assert [(one["Key"], one["VersionId"]) for one in answer["Deleted"]] == [(tree[0], "null")]
+    assert [one["Key"] for one in s3.list_object_versions(Bucket=bucket)["Versions"]] == tree[1:]
+
+
 def test_a_list_begins_after_a_key(s3: Any, bucket: str, tree: list[str]) -> None:
     assert keys_of(s3.list_objects_v2(Bucket=bucket, StartAfter="b/c/3")) == ["d e&é", "f/", "f/4", "z"]
 
