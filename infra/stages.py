@@ -59,11 +59,18 @@ class AlarmNumbers:
     """When somebody is to be woken. Counts and rates are of five minutes; `least_` is the number below which a rate
     says nothing."""
 
+    # So many bad periods of so many: one, most of a quarter of an hour, all of it, or five minute sweeps.
+    at_once: tuple[int, int] = (1, 1)
+    lasting: tuple[int, int] = (2, 3)
+    steady: tuple[int, int] = (3, 3)
+    sweeps: tuple[int, int] = (5, 5)
     api_errors_percent: float = 5
     least_api_errors: int = 5
     api_seconds: float = 3
     worker_errors: int = 10
-    schedule_errors: int = 3
+    retention_errors: int = 3
+    # Of one hour, in which it runs once.
+    catalog_errors: int = 1
     throttles: int = 10
     dead_letters: int = 1
     # A message of `reports` that fails once is tried again after less; media at a provider live for an hour.

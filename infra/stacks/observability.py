@@ -70,11 +70,12 @@ class ObservabilityStack(Stack):
             )
 
     def _alarm(self, watch: Watch) -> aws_cloudwatch.Alarm:
+        bad, periods = watch.lasts
         alarm = aws_cloudwatch.Alarm(
             self, watch.name, alarm_name=f"vsl-{self.stage.name}-{watch.name}", metric=watch.metric,
             alarm_description=f"{watch.says} Runbook: {self.stage.runbooks}#{watch.name}",
-            threshold=watch.threshold, comparison_operator=watch.when, evaluation_periods=watch.periods,
-            datapoints_to_alarm=watch.bad, treat_missing_data=watch.silence,
+            threshold=watch.threshold, comparison_operator=watch.when, evaluation_periods=periods,
+            datapoints_to_alarm=bad, treat_missing_data=watch.silence,
         )  # fmt: skip
         told = aws_cloudwatch_actions.SnsAction(self.topic)
         alarm.add_alarm_action(told)

@@ -21,7 +21,7 @@ Line = dict[str, Any]
 # Logs Insights gives every line these, and knows these words and functions (CloudWatch Logs, query syntax).
 OF_AWS = {"@timestamp", "@message"}
 WORDS = {"fields", "filter", "stats", "sort", "limit", "by", "as", "and", "or", "in", "asc", "desc", "like"}
-FUNCTIONS = {"count", "sum", "pct", "max", "latest"}
+FUNCTIONS = {"count", "sum", "pct", "max", "latest", "coalesce"}
 
 
 @pytest.fixture(scope="module")
