@@ -1,7 +1,7 @@
 """Every number that differs between stages, and those that do not but are numbers all the same.
 
-Who deploys without changing this file names the deployment's own values in the environment: VSL_ACCOUNT, VSL_REGION and
-VSL_CORS_ORIGINS (with commas).
+Who deploys without changing this file names the deployment's own values in the environment: VSL_ACCOUNT, VSL_REGION,
+VSL_CORS_ORIGINS (with commas) and VSL_ALARM_EMAIL.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-SETTINGS = ("VSL_ACCOUNT", "VSL_REGION", "VSL_CORS_ORIGINS")
+SETTINGS = ("VSL_ACCOUNT", "VSL_REGION", "VSL_CORS_ORIGINS", "VSL_ALARM_EMAIL")
 ACCOUNT = re.compile(r"\d{12}")
 REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d")
 # A scheme, a host and perhaps a port: what a browser sends, and no page's address.
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d+)?")
+EMAIL = re.compile(r"[^@\s,]+@[a-z0-9-]+(\.[a-z0-9-]+)+", re.IGNORECASE)
 PLACEHOLDER_HOST = re.compile(r"//([^/]*\.)?example\.(com|org|net)(:\d+)?$")
 
 REPLICATE_OUTPUTS = (
@@ -150,7 +151,7 @@ class Stage:
     subnet_mask: int = 22
     reserved_zones: int = 1
     alarms: AlarmNumbers = AlarmNumbers()
-    # Who hears of an alarm; `-c alarm_email=` names somebody else. Anybody with the link may read the runbooks.
+    # Who hears of an alarm, and where the runbooks are: a path of the repository, or the address of that page.
     alarm_email: str = ""
     runbooks: str = "docs/operations.md"
     database_min_capacity: float = 0.5
@@ -248,13 +249,19 @@ class Stage:
 
     def obstacles(self) -> list[str]:
         """Why the stage must not be deployed as it is; each with what to do."""
-        placeholders = [origin for origin in self.cors_origins if PLACEHOLDER_HOST.search(origin)]
-        return [
+        found = [
             f"The stage {self.name} would let browsers read from {origin}, which is a placeholder: name the origins of "
             f"its web pages in infra/stages.py (cors_origins), or in the environment: "
             f"VSL_CORS_ORIGINS=https://one.origin,https://another.origin"
-            for origin in placeholders
+            for origin in self.cors_origins
+            if PLACEHOLDER_HOST.search(origin)
         ]
+        if self.keeps_data and not self.alarm_email:
+            found.append(
+                f"Nobody would hear of an alarm of the stage {self.name}, which keeps data: name an address in "
+                f"infra/stages.py (alarm_email), or in the environment: VSL_ALARM_EMAIL=somebody@our.name"
+            )
+        return found
 
     @property
     def jobs_table(self) -> str:
@@ -317,6 +324,7 @@ def with_settings(stage: Stage, environ: Mapping[str, str]) -> Stage:
         account=environ.get("VSL_ACCOUNT", "") or stage.account,
         region=environ.get("VSL_REGION", "") or stage.region,
         cors_origins=tuple(origin.strip() for origin in origins.split(",")) if origins else stage.cors_origins,
+        alarm_email=environ.get("VSL_ALARM_EMAIL", "") or stage.alarm_email,
     )
     _check(chosen)
     return chosen
@@ -327,6 +335,10 @@ def _check(stage: Stage) -> None:
         raise ValueError(f"The account {stage.account!r} is none: set VSL_ACCOUNT to the 12 digits of its id.")
     if stage.region and not REGION.fullmatch(stage.region):
         raise ValueError(f"The region {stage.region!r} is none: set VSL_REGION to a name like eu-west-1.")
+    if stage.alarm_email and not EMAIL.fullmatch(stage.alarm_email):
+        raise ValueError(
+            f"{stage.alarm_email!r} is no address for mails: set VSL_ALARM_EMAIL to one like ops@our.name."
+        )
     for origin in stage.cors_origins:
         if not ORIGIN.fullmatch(origin):
             raise ValueError(

@@ -86,7 +86,7 @@ def _of_functions(stage: Stage, metrics: StageMetrics) -> Iterator[Watch]:
         StageMetrics(stage, minutes=60).function("provider_catalog", "Errors"), numbers.catalog_errors, numbers.steady,
     )  # fmt: skip
     yield Watch(
-        "throttles", "Lambda refuses to run functions that callers wait for: the account's concurrency is used up.",
+        "throttles", "Lambda refuses to run functions that callers wait for: no concurrency is left to them.",
         combined("SUM", {name: metrics.function(name, "Throttles") for name in FOR_CALLERS}),
         numbers.throttles, numbers.lasting,
     )  # fmt: skip
