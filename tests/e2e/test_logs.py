@@ -18,6 +18,12 @@ from operate.accounts import SCOPES, Accounts
 from tests.e2e.client import Api, eventually
 
 Line = dict[str, Any]
+# A message without sense. It comes from no queue, so that it does not come again.
+NO_REPORT = {
+    "messageId": "m-1", "body": "{}", "eventSource": "aws:sqs", "receiptHandle": "none",
+    "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:vsl-local-reports",
+    "attributes": {"ApproximateReceiveCount": "1"},
+}  # fmt: skip
 # Logs Insights gives every line these, and knows these words and functions (CloudWatch Logs, query syntax).
 OF_AWS = {"@timestamp", "@message"}
 WORDS = {"fields", "filter", "stats", "sort", "limit", "by", "as", "and", "or", "in", "asc", "desc", "like"}
@@ -47,7 +53,7 @@ def lines(stack: dict[str, Any], account: Api) -> dict[str, list[Line]]:
     assert total["spentUsd"] >= done["actualCost"] > 0
     account.call("PUT", "/api/budgets", {"limitUsd": round(total["spentUsd"] * 1.1, 6), "period": "total"}).data()
     _invoke(stack, "settle", {"action": "nothing it knows", "jobId": str(uuid4())})
-    _invoke(stack, "settle", {"Records": [{"messageId": "m-1", "body": "{}", "eventSource": "aws:sqs"}]})
+    _invoke(stack, "settle", {"Records": [NO_REPORT]})
     _invoke(stack, "reconcile", {})
     folder = Path(stack["stateDir"]) / "logs" / "functions"
     return {file.stem: list(_lines(file)) for file in folder.glob("*.log")}
