@@ -1,7 +1,7 @@
 """Every number that differs between stages, and those that do not but are numbers all the same.
 
-Who deploys without changing this file names the deployment's own values in the environment: VSL_ACCOUNT, VSL_REGION and
-VSL_CORS_ORIGINS (with commas).
+Who deploys without changing this file names the deployment's own values in the environment: VSL_ACCOUNT, VSL_REGION,
+VSL_CORS_ORIGINS (with commas) and VSL_ALARM_EMAIL.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-SETTINGS = ("VSL_ACCOUNT", "VSL_REGION", "VSL_CORS_ORIGINS")
+SETTINGS = ("VSL_ACCOUNT", "VSL_REGION", "VSL_CORS_ORIGINS", "VSL_ALARM_EMAIL")
 ACCOUNT = re.compile(r"\d{12}")
 REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d")
 # A scheme, a host and perhaps a port: what a browser sends, and no page's address.
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d+)?")
+EMAIL = re.compile(r"[^@\s,]+@[a-z0-9-]+(\.[a-z0-9-]+)+", re.IGNORECASE)
 PLACEHOLDER_HOST = re.compile(r"//([^/]*\.)?example\.(com|org|net)(:\d+)?$")
 
 REPLICATE_OUTPUTS = (
@@ -59,11 +60,18 @@ class AlarmNumbers:
     """When somebody is to be woken. Counts and rates are of five minutes; `least_` is the number below which a rate
     says nothing."""
 
+    # So many bad periods of so many: one, most of a quarter of an hour, all of it, or five minute sweeps.
+    at_once: tuple[int, int] = (1, 1)
+    lasting: tuple[int, int] = (2, 3)
+    steady: tuple[int, int] = (3, 3)
+    sweeps: tuple[int, int] = (5, 5)
     api_errors_percent: float = 5
     least_api_errors: int = 5
     api_seconds: float = 3
     worker_errors: int = 10
-    schedule_errors: int = 3
+    retention_errors: int = 3
+    # Of one hour, in which it runs once.
+    catalog_errors: int = 1
     throttles: int = 10
     dead_letters: int = 1
     # A message of `reports` that fails once is tried again after less; media at a provider live for an hour.
@@ -147,7 +155,7 @@ class Stage:
     subnet_mask: int = 22
     reserved_zones: int = 1
     alarms: AlarmNumbers = AlarmNumbers()
-    # Who hears of an alarm; `-c alarm_email=` names somebody else. Anybody with the link may read the runbooks.
+    # Who hears of an alarm, and where the runbooks are: a path of the repository, or the address of that page.
     alarm_email: str = ""
     runbooks: str = "docs/operations.md"
     database_min_capacity: float = 0.5
@@ -245,13 +253,19 @@ class Stage:
 
     def obstacles(self) -> list[str]:
         """Why the stage must not be deployed as it is; each with what to do."""
-        placeholders = [origin for origin in self.cors_origins if PLACEHOLDER_HOST.search(origin)]
-        return [
+        found = [
             f"The stage {self.name} would let browsers read from {origin}, which is a placeholder: name the origins of "
             f"its web pages in infra/stages.py (cors_origins), or in the environment: "
             f"VSL_CORS_ORIGINS=https://one.origin,https://another.origin"
-            for origin in placeholders
+            for origin in self.cors_origins
+            if PLACEHOLDER_HOST.search(origin)
         ]
+        if self.keeps_data and not self.alarm_email:
+            found.append(
+                f"Nobody would hear of an alarm of the stage {self.name}, which keeps data: name an address in "
+                f"infra/stages.py (alarm_email), or in the environment: VSL_ALARM_EMAIL=somebody@our.name"
+            )
+        return found
 
     @property
     def jobs_table(self) -> str:
@@ -316,6 +330,7 @@ def with_settings(stage: Stage, environ: Mapping[str, str]) -> Stage:
         account=environ.get("VSL_ACCOUNT", "") or stage.account,
         region=environ.get("VSL_REGION", "") or stage.region,
         cors_origins=tuple(origin.strip() for origin in origins.split(",")) if origins else stage.cors_origins,
+        alarm_email=environ.get("VSL_ALARM_EMAIL", "") or stage.alarm_email,
     )
     _check(chosen)
     return chosen
@@ -326,6 +341,10 @@ def _check(stage: Stage) -> None:
         raise ValueError(f"The account {stage.account!r} is none: set VSL_ACCOUNT to the 12 digits of its id.")
     if stage.region and not REGION.fullmatch(stage.region):
         raise ValueError(f"The region {stage.region!r} is none: set VSL_REGION to a name like eu-west-1.")
+    if stage.alarm_email and not EMAIL.fullmatch(stage.alarm_email):
+        raise ValueError(
+            f"{stage.alarm_email!r} is no address for mails: set VSL_ALARM_EMAIL to one like ops@our.name."
+        )
     for origin in stage.cors_origins:
         if not ORIGIN.fullmatch(origin):
             raise ValueError(

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from shared import bootstrap, config
-from shared.observability import logger
+from shared.observability import logger, observed
 
 RESOURCE_ID = "vsl-database-roles"
 
 
+@observed
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     handed = 0
     if event.get("RequestType") != "Delete":

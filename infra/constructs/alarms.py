@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from aws_cdk import aws_cloudwatch
 
-from infra.constructs.metrics import StageMetrics, rate_percent, total
+from infra.constructs.metrics import StageMetrics, combined, rate_percent
 from infra.stages import Stage
 
 # Callers wait for these: their failures are answers of the API. The authorizer fails for every key it does not know.
@@ -15,8 +15,6 @@ FOR_CALLERS = (
     "authorizer", "generate_media", "status", "review", "compile_videos", "webhook", "account", "retention", "settle",
 )  # fmt: skip
 WORKERS = ("call_provider", "store_media", "fetch_source", "inspect_media", "compile_videos", "settle")
-# The sweep has alarms of its own.
-BY_SCHEDULE = ("retention", "provider_catalog")
 TOPICS = ("calls", "reports", "store", "fetch", "inspect", "compile", "uploads")
 # Routes on which nobody waits for a job: elsewhere a long answer is what the caller asked for.
 QUICK_ROUTES = (
@@ -35,14 +33,13 @@ REACHED = aws_cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD
 
 @dataclass(frozen=True)
 class Watch:
-    """An alarm before it is one. `name` is its runbook's anchor too; `bad` of `periods` must be past the threshold."""
+    """An alarm before it is one. `name` is its runbook's anchor too; `lasts`: so many of so many periods are bad."""
 
     name: str
     says: str
     metric: aws_cloudwatch.IMetric
     threshold: float
-    bad: int = 1
-    periods: int = 1
+    lasts: tuple[int, int]
     silence: aws_cloudwatch.TreatMissingData = QUIET
     when: aws_cloudwatch.ComparisonOperator = REACHED
 
@@ -61,13 +58,14 @@ def _of_calls(stage: Stage, metrics: StageMetrics) -> Iterator[Watch]:
     numbers = stage.alarms
     yield Watch(
         "api-errors", f"{numbers.api_errors_percent:g} % of all calls, and {numbers.least_api_errors}, got a 5XX.",
-        rate_percent(metrics.api("5XXError", "Sum"), numbers.least_api_errors), numbers.api_errors_percent, 2, 3,
+        rate_percent(metrics.api("5XXError", "Sum"), numbers.least_api_errors),
+        numbers.api_errors_percent, numbers.lasting,
     )  # fmt: skip
     quick = {f"route{n}": metrics.route(*route, "Latency", "p95") for n, route in enumerate(QUICK_ROUTES)}
-    slowest = aws_cloudwatch.MathExpression(expression=f"MAX([{', '.join(quick)}])", using_metrics={**quick})
+    slowest = combined("MAX", quick)
     yield Watch(
         "api-latency", f"The p95 of a route that waits for nothing is over {numbers.api_seconds:g} s.",
-        slowest, 1000 * numbers.api_seconds, 3, 3,
+        slowest, 1000 * numbers.api_seconds, numbers.steady,
     )  # fmt: skip
 
 
@@ -75,15 +73,22 @@ def _of_functions(stage: Stage, metrics: StageMetrics) -> Iterator[Watch]:
     numbers = stage.alarms
     yield Watch(
         "worker-errors", "Workers of the queues fail or time out; their messages are tried again.",
-        total({name: metrics.function(name, "Errors") for name in WORKERS}), numbers.worker_errors, 2, 3,
+        combined("SUM", {name: metrics.function(name, "Errors") for name in WORKERS}),
+        numbers.worker_errors, numbers.lasting,
+    )  # fmt: skip
+    # The sweep has alarms of its own; these two run by a schedule as well, each minute and each hour.
+    yield Watch(
+        "retention-errors", "Erasures and pruning fail run after run.",
+        metrics.function("retention", "Errors"), numbers.retention_errors, numbers.lasting,
     )  # fmt: skip
     yield Watch(
-        "schedule-errors", "Erasures, pruning or the catalog of models fail time after time.",
-        total({name: metrics.function(name, "Errors") for name in BY_SCHEDULE}), numbers.schedule_errors, 2, 3,
+        "catalog-errors", "The models' schemas have not been read for hours.",
+        StageMetrics(stage, minutes=60).function("provider_catalog", "Errors"), numbers.catalog_errors, numbers.steady,
     )  # fmt: skip
     yield Watch(
-        "throttles", "Lambda refuses to run functions that callers wait for: the account's concurrency is used up.",
-        total({name: metrics.function(name, "Throttles") for name in FOR_CALLERS}), numbers.throttles, 2, 3,
+        "throttles", "Lambda refuses to run functions that callers wait for: no concurrency is left to them.",
+        combined("SUM", {name: metrics.function(name, "Throttles") for name in FOR_CALLERS}),
+        numbers.throttles, numbers.lasting,
     )  # fmt: skip
 
 
@@ -92,17 +97,18 @@ def _of_queues(stage: Stage, metrics: StageMetrics) -> Iterator[Watch]:
     visible = "ApproximateNumberOfMessagesVisible"
     yield Watch(
         "waiting-dead-letters", "A message has failed so often that nobody tries it any more.",
-        total({f"{topic}_dlq": metrics.queue(f"{topic}-dlq", visible) for topic in TOPICS}), numbers.dead_letters,
+        combined("SUM", {f"{topic}_dlq": metrics.queue(f"{topic}-dlq", visible) for topic in TOPICS}),
+        numbers.dead_letters, numbers.at_once,
     )  # fmt: skip
     # In every other queue a job may lawfully wait: for its provider's pace, its account's turn or its upload.
     age = "ApproximateAgeOfOldestMessage"
     yield Watch(
         "old-reports", f"A report has waited {numbers.oldest_report_seconds} s for `settle`: jobs stand still.",
-        metrics.queue("reports", age), numbers.oldest_report_seconds,
+        metrics.queue("reports", age), numbers.oldest_report_seconds, numbers.at_once,
     )  # fmt: skip
     yield Watch(
         "old-outputs", f"Paid media have waited {numbers.oldest_output_seconds} s; the provider deletes them soon.",
-        metrics.queue("store", age), numbers.oldest_output_seconds,
+        metrics.queue("store", age), numbers.oldest_output_seconds, numbers.at_once,
     )  # fmt: skip
 
 
@@ -110,25 +116,26 @@ def _of_jobs(stage: Stage, metrics: StageMetrics) -> Iterator[Watch]:
     numbers, each_minute = stage.alarms, StageMetrics(stage, minutes=1)
     yield Watch(
         "overdue-jobs", f"A job is {numbers.overdue_seconds} s past its deadline, or the sweep does not run.",
-        each_minute.product("OldestOverdueJob", "Maximum"), numbers.overdue_seconds, 5, 5, SILENT_IS_BAD,
+        each_minute.product("OldestOverdueJob", "Maximum"), numbers.overdue_seconds, numbers.sweeps,
+        SILENT_IS_BAD,
     )  # fmt: skip
     yield Watch(
         "sweep-failures", "The sweep cannot handle a row, and has set it back.",
-        metrics.product("SweepFailures", "Sum"), numbers.sweep_failures,
+        metrics.product("SweepFailures", "Sum"), numbers.sweep_failures, numbers.at_once,
     )  # fmt: skip
     yield Watch(
         "job-failures", f"{numbers.job_failures_percent:g} % of the jobs that ended have failed or timed out.",
         rate_percent(metrics.product("JobsFailed", "Sum"), numbers.least_job_failures),
-        numbers.job_failures_percent, 2, 3,
+        numbers.job_failures_percent, numbers.lasting,
     )  # fmt: skip
     yield Watch(
         "provider-failures", f"{numbers.provider_failures_percent:g} % of a provider's answers were its own failures.",
         rate_percent(metrics.product("ProviderFailures", "Sum"), numbers.least_provider_failures),
-        numbers.provider_failures_percent, 2, 3,
+        numbers.provider_failures_percent, numbers.lasting,
     )  # fmt: skip
     yield Watch(
         "budget", f"An account has used {numbers.budget_percent:g} % of a budget; at 100 % its calls are refused.",
-        metrics.product("BudgetUsed", "Maximum"), numbers.budget_percent,
+        metrics.product("BudgetUsed", "Maximum"), numbers.budget_percent, numbers.at_once,
         silence=aws_cloudwatch.TreatMissingData.IGNORE,
     )  # fmt: skip
 
@@ -137,25 +144,25 @@ def _of_stores(stage: Stage, metrics: StageMetrics) -> Iterator[Watch]:
     numbers = stage.alarms
     yield Watch(
         "database-cpu", f"The database's CPU is over {numbers.database_cpu_percent:g} %.",
-        metrics.database("CPUUtilization", "Average"), numbers.database_cpu_percent, 3, 3, UNKNOWN,
+        metrics.database("CPUUtilization", "Average"), numbers.database_cpu_percent, numbers.steady, UNKNOWN,
     )  # fmt: skip
     yield Watch(
         "database-capacity", f"The database runs at {numbers.database_capacity_percent:g} % of its largest capacity.",
-        metrics.database("ACUUtilization", "Average"), numbers.database_capacity_percent, 3, 3, UNKNOWN,
+        metrics.database("ACUUtilization", "Average"), numbers.database_capacity_percent, numbers.steady, UNKNOWN,
     )  # fmt: skip
     yield Watch(
         "database-connections", f"{numbers.database_connections} sessions are open, four fifths of what is allowed.",
-        metrics.database("DatabaseConnections", "Maximum"), numbers.database_connections, 2, 3, UNKNOWN,
+        metrics.database("DatabaseConnections", "Maximum"), numbers.database_connections, numbers.lasting, UNKNOWN,
     )  # fmt: skip
     yield Watch(
         "database-memory", f"Less than {numbers.database_memory_bytes // 1024**2} MiB of the largest capacity is free.",
-        metrics.database("FreeableMemory", "Minimum"), numbers.database_memory_bytes, 2, 3, UNKNOWN, BELOW,
+        metrics.database("FreeableMemory", "Minimum"), numbers.database_memory_bytes, numbers.lasting, UNKNOWN, BELOW,
     )  # fmt: skip
     yield Watch(
         "cache-failures", "Functions do not reach the cache: answers are right, but slower, and long polls unlimited.",
-        metrics.product("CacheFailures", "Sum"), numbers.cache_failures, 2, 3,
+        metrics.product("CacheFailures", "Sum"), numbers.cache_failures, numbers.lasting,
     )  # fmt: skip
     yield Watch(
         "cache-throttles", "The cache refuses commands: more come than it may serve.",
-        metrics.cache("ThrottledCmds", "Sum"), numbers.cache_throttles, 2, 3,
+        metrics.cache("ThrottledCmds", "Sum"), numbers.cache_throttles, numbers.lasting,
     )  # fmt: skip

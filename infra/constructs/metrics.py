@@ -73,10 +73,10 @@ class StageMetrics:
         )  # fmt: skip
 
 
-def total(metrics: Mapping[str, aws_cloudwatch.Metric]) -> aws_cloudwatch.MathExpression:
-    """Their sum, in which one that has printed nothing is 0. An alarm takes ten of them."""
+def combined(function: str, metrics: Mapping[str, aws_cloudwatch.Metric]) -> aws_cloudwatch.MathExpression:
+    """Their `SUM` or `MAX`, in which a metric without data counts as 0. An alarm takes ten of them."""
     parts = ", ".join(f"FILL({name}, 0)" for name in metrics)
-    return aws_cloudwatch.MathExpression(expression=f"SUM([{parts}])", using_metrics=dict(metrics), label="total")
+    return aws_cloudwatch.MathExpression(expression=f"{function}([{parts}])", using_metrics={**metrics}, label=function)
 
 
 def rate_percent(metric: aws_cloudwatch.Metric, least: int) -> aws_cloudwatch.MathExpression:

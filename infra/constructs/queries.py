@@ -10,8 +10,8 @@ from infra.stages import Stage
 # By name. `JOB` and `REQUEST` are put in by who runs the query.
 OF_FUNCTIONS = {
     "errors": """\
-fields @timestamp, function_name, message, jobId, reason, exception_name, function_request_id
-| filter level in ["ERROR", "CRITICAL"]
+fields @timestamp, function_name, coalesce(message, @message) as said, jobId, reason, exception_name
+| filter level in ["ERROR", "CRITICAL"] or @message like "Task timed out" or @message like "Runtime exited"
 | sort @timestamp desc
 | limit 200""",
     "warnings-by-kind": """\

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from aws_cdk import (
-    Annotations,
     RemovalPolicy,
     Stack,
     aws_cloudwatch,
@@ -34,7 +33,8 @@ class ObservabilityStack(Stack):
         super().__init__(scope, construct_id, **kwargs)
         self.stage = stage
         self.topic = self._topic()
-        self._subscribe(self.node.try_get_context("alarm_email") or stage.alarm_email)
+        if stage.alarm_email:
+            self.topic.add_subscription(aws_sns_subscriptions.EmailSubscription(stage.alarm_email))
         alarms = [self._alarm(watch) for watch in watches(stage)]
         add_dashboard(self, stage, FUNCTIONS, alarms)
         save_queries(self, stage, FUNCTIONS)
@@ -60,21 +60,13 @@ class ObservabilityStack(Stack):
             conditions={"StringEquals": {"aws:SourceAccount": self.account}, "ArnLike": {"aws:SourceArn": alarms}},
         )  # fmt: skip
 
-    def _subscribe(self, email: str) -> None:
-        if email:
-            self.topic.add_subscription(aws_sns_subscriptions.EmailSubscription(email))
-        elif self.stage.keeps_data:
-            Annotations.of(self).add_error(
-                f"Nobody would hear of an alarm of {self.stage.name}: set its alarm_email in infra/stages.py, or "
-                "deploy with -c alarm_email=ADDRESS."
-            )
-
     def _alarm(self, watch: Watch) -> aws_cloudwatch.Alarm:
+        bad, periods = watch.lasts
         alarm = aws_cloudwatch.Alarm(
             self, watch.name, alarm_name=f"vsl-{self.stage.name}-{watch.name}", metric=watch.metric,
             alarm_description=f"{watch.says} Runbook: {self.stage.runbooks}#{watch.name}",
-            threshold=watch.threshold, comparison_operator=watch.when, evaluation_periods=watch.periods,
-            datapoints_to_alarm=watch.bad, treat_missing_data=watch.silence,
+            threshold=watch.threshold, comparison_operator=watch.when, evaluation_periods=periods,
+            datapoints_to_alarm=bad, treat_missing_data=watch.silence,
         )  # fmt: skip
         told = aws_cloudwatch_actions.SnsAction(self.topic)
         alarm.add_alarm_action(told)

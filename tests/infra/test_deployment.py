@@ -18,7 +18,10 @@ from local.synth import node_path
 from tests.infra.conftest import ROOT
 from tests.infra.templates import Templates
 
-OURS = {"VSL_ACCOUNT": "123456789012", "VSL_REGION": "eu-west-1", "VSL_CORS_ORIGINS": "https://app.vsl.tv"}
+OURS = {
+    "VSL_ACCOUNT": "123456789012", "VSL_REGION": "eu-west-1", "VSL_CORS_ORIGINS": "https://app.vsl.tv",
+    "VSL_ALARM_EMAIL": "ops@vsl.tv",
+}  # fmt: skip
 Synthesis = Callable[..., Path]
 
 
@@ -212,6 +215,7 @@ def test_functions_take_an_address_as_it_is_at_each_deployment(templates: Templa
         ("VSL_REGION", "Frankfurt", "like eu-west-1"),
         ("VSL_CORS_ORIGINS", "https://app.vsl.tv/", "without a path"),
         ("VSL_CORS_ORIGINS", "*", "without a path"),
+        ("VSL_ALARM_EMAIL", "ops", "like ops@our.name"),
     ],
 )
 def test_a_setting_that_cannot_be_is_refused_with_its_remedy(name: str, value: str, told: str) -> None:

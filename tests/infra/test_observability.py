@@ -10,7 +10,7 @@ import pytest
 
 from infra.constructs.queries import access_log_name
 from infra.stacks.api import ACCESS_FIELDS
-from infra.stages import STAGES, Stage, stage_named
+from infra.stages import STAGES, stage_named, with_settings
 from tests.infra.templates import Properties, Templates
 from tests.infra.watched import Watched, alarms, of_alarm, of_dashboard, widgets
 
@@ -180,34 +180,33 @@ def test_the_access_log_tells_when_who_from_where_and_what_went_wrong(dev: Templ
     assert not {"$context.identity.userAgent", "$context.path", "$context.error.message"} & set(logged.values())
 
 
-@pytest.mark.usefixtures("dev")  # which starts Node.js with the right PATH
 @pytest.mark.parametrize("name", ["staging", "homolog", "prod"])
 def test_a_stage_that_keeps_data_has_somebody_who_hears_of_alarms_or_is_not_deployed(name: str) -> None:
-    errors, subscriptions = _alone(stage_named(name), {})
-    assert ["alarm_email" in error for error in errors] == [True]
-    assert not subscriptions
+    stage = stage_named(name)
 
-    errors, subscriptions = _alone(stage_named(name), {"alarm_email": "ops@example.com"})
-    assert not errors
-    assert [(one["Protocol"], one["Endpoint"]) for one in subscriptions] == [("email", "ops@example.com")]
+    (told,) = set(stage.obstacles()) - set(with_settings(stage, {"VSL_ALARM_EMAIL": "ops@vsl.tv"}).obstacles())
+
+    assert told.startswith(f"Nobody would hear of an alarm of the stage {name}")
+    assert told.endswith("VSL_ALARM_EMAIL=somebody@our.name")
 
 
 def test_a_stage_that_keeps_nothing_needs_nobody(dev: Templates) -> None:
+    assert stage_named("dev").obstacles() == []
     assert not dev.all("AWS::SNS::Subscription")
-    assert _alone(stage_named("dev"), {}) == ([], [])
 
 
-def _alone(stage: Stage, context: dict[str, str]) -> tuple[list[str], list[Properties]]:
-    """Errors and subscriptions of a stage's observability stack."""
+@pytest.mark.usefixtures("dev")  # which starts Node.js with the right PATH
+def test_who_is_named_is_told_by_mail() -> None:
     from aws_cdk import App
-    from aws_cdk.assertions import Annotations, Match, Template
+    from aws_cdk.assertions import Template
 
     from infra.stacks.observability import ObservabilityStack
 
-    stack = ObservabilityStack(App(context=context), "alone", stage)
-    errors = Annotations.from_stack(stack).find_error("*", Match.any_value())
-    subscriptions = Template.from_stack(stack).find_resources("AWS::SNS::Subscription").values()
-    return [str(error.entry.data) for error in errors], [one["Properties"] for one in subscriptions]
+    stack = ObservabilityStack(App(), "alone", with_settings(stage_named("prod"), {"VSL_ALARM_EMAIL": "ops@vsl.tv"}))
+
+    (subscription,) = Template.from_stack(stack).find_resources("AWS::SNS::Subscription").values()
+    properties = subscription["Properties"]
+    assert (properties["Protocol"], properties["Endpoint"]) == ("email", "ops@vsl.tv")
 
 
 def _is_for_alarms_alone(statement: Properties) -> None:

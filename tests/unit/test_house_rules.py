@@ -152,6 +152,12 @@ def test_nothing_reads_the_environment_or_connects_at_import() -> None:
     none_of(wrong)
 
 
+def test_every_handler_names_itself_and_its_invocation_in_what_it_logs() -> None:
+    handlers = [path for path in _under("functions") if path.endswith("/handler.py")]
+    assert len(handlers) > 10
+    none_of([path for path in handlers if not any(map(_is_observed, sources()[path].body))])
+
+
 def test_every_test_that_reliability_names_exists() -> None:
     files = {path.removeprefix("tests/"): tree for path, tree in sources().items() if path.startswith("tests/")}
     named = list(_named_tests((ROOT / "docs/reliability.md").read_text()))
@@ -170,6 +176,13 @@ def test_every_test_that_reliability_names_exists() -> None:
 )
 def test_depth_counts_blocks_and_neither_with_nor_elif(code: str, depth: int) -> None:
     assert _depth(ast.parse(code).body) == depth
+
+
+def _is_observed(node: ast.stmt) -> bool:
+    """Whether it defines `handler`, decorated or called with `observed`."""
+    if isinstance(node, ast.FunctionDef) and node.name == "handler":
+        return "observed" in map(ast.unparse, node.decorator_list)
+    return isinstance(node, ast.Assign) and ast.unparse(node).startswith("handler = observed(")
 
 
 def _named_tests(text: str) -> Iterator[tuple[str, str]]:
