@@ -40,8 +40,8 @@ SERVICES = ("dynamodb", "lambda", "rds", "rds-data", "s3", "secretsmanager", "sq
 MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
 PYTHON = "3.13"
 NOT_COMPILED = (
-    f"No Python {PYTHON} is on PATH, so neither packages nor functions are compiled and cold starts take about three "
-    f"times as long: install it, or name it to your version manager, and deploy again."
+    f"No Python {PYTHON} is on PATH, so neither packages nor functions are compiled and cold starts take more than "
+    f"twice as long: install it, or name it to your version manager, and deploy again."
 )
 # A function with all its layers, unpacked (AWS Lambda quotas); code takes less than one megabyte of it.
 LAMBDA_LIMIT_BYTES = 262_144_000
