@@ -27,7 +27,7 @@ def build_stage(app: App, stage: Stage) -> ServiceStack:
     media = MediaStack(app, f"{prefix}-media", stage, **options())
     service = ServiceStack(app, f"{prefix}-service", stage, network, data, media, **options())
     # Parameters that the one writes and the other reads are no reference that the CDK sees.
-    service.add_dependency(data)
+    service.add_stack_dependency(data)
     if not stage.is_local:
         acknowledge_findings(data, media, service)
         ObservabilityStack(app, f"{prefix}-observability", stage, **options())

@@ -333,7 +333,8 @@ class ServiceStack(Stack):
         so that functions would keep the value of their last change
         (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/systems-manager-parameter-types.html).
         """
-        return aws_ssm.StringParameter.value_for_string_parameter(self, name)
+        plain, _, version = name.partition(":")
+        return aws_ssm.StringParameter.value_for_string_parameter(self, plain, int(version) if version else None)
 
     def _provider_setting(self, name: str, value: str) -> str:
         """The stand-in's port is known only once the local stack runs."""

@@ -67,3 +67,9 @@ def test_a_parameter_is_read_at_deploy_as_the_private_network_has_no_way_to_it(
     templates = dev_with("ssm:/vsl/dev/models", tmp_path, monkeypatch)
 
     assert {templates.environment(name)["MODELS_CONFIG"] for name in READERS} == {"{{resolve:ssm:/vsl/dev/models}}"}
+
+
+def test_one_version_of_a_parameter_may_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    templates = dev_with("ssm:/vsl/dev/models:3", tmp_path, monkeypatch)
+
+    assert templates.environment("review")["MODELS_CONFIG"] == "{{resolve:ssm:/vsl/dev/models:3}}"

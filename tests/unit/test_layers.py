@@ -14,6 +14,7 @@ from layers.certificates import ROOT, common_name
 from layers.lock import lock_text
 
 PEM = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
+SOURCES = Path(__file__).resolve().parents[2]
 PINNED = re.compile(r"^([A-Za-z0-9._-]+)(?:\[\w+\])?==(\S+)", re.MULTILINE)
 
 
@@ -91,3 +92,40 @@ def test_a_package_of_other_bytes_is_no_source_of_roots(tmp_path: Path) -> None:
 
     with pytest.raises(build.LayerFailed, match="look at it"):
         certificates.main([str(package)])
+
+
+def test_the_sdk_of_the_layers_knows_every_service_that_functions_call() -> None:
+    sources = [
+        file.read_text("utf8") for folder in ("shared", "functions") for file in (SOURCES / folder).rglob("*.py")
+    ]
+    called = {service for text in sources for service in re.findall(r'\b(?:aws|client)\("([a-z0-9-]+)"', text)}
+
+    assert {"s3", "dynamodb", "sqs", "lambda"} <= called
+    assert called <= set(build.SERVICES)
+
+
+def test_a_layer_has_the_sdk_without_the_services_that_nothing_calls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pip(*arguments: str) -> None:
+        data = Path(arguments[arguments.index("--target") + 1]) / "botocore" / "data"
+        for service in ("s3", "ec2"):
+            (data / service).mkdir(parents=True)
+        (data / "endpoints.json").write_text("{}")
+
+    monkeypatch.setattr(build, "pip", pip)
+    build.build_layer(build.SLIM, "arm64", tmp_path)
+
+    left = {entry.name for entry in (tmp_path / "python" / "botocore" / "data").iterdir()}
+    assert left == {"s3", "endpoints.json"}
+
+
+@pytest.mark.parametrize(
+    "package", ["boto3", "botocore", "s3transfer", "python-dateutil", "six", "urllib3", "jmespath"]
+)
+def test_every_layer_of_packages_brings_the_sdk_that_was_tested(package: str) -> None:
+    """The runtime's own changes when AWS likes."""
+    slim = {name.replace("_", "-") for name in build.SLIM_PACKAGES}
+
+    assert package in slim
+    assert package in pins(build.DEPENDENCY_REQUIREMENTS.read_text("utf8"))
