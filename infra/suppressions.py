@@ -17,7 +17,7 @@ DATABASE = {
     "AwsSolutions::AwsSolutions-RDS10": "Deletion protection follows keeps_data: a dev stage can be taken down.",
 }
 DATABASE_SECRET = {
-    "AwsSolutions::AwsSolutions-SMG4": "No function reads the master's password: they log in by IAM tokens.",
+    "AwsSolutions::AwsSolutions-SMG4": "One function uses the master's password, at deploys; all others log in by IAM.",
 }
 FUNCTION = {
     "AwsSolutions::AwsSolutions-L1": "Wheels of the layers are built for this Python; it changes with them.",

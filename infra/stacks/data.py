@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from aws_cdk import Duration, RemovalPolicy, Stack, aws_dynamodb, aws_ec2, aws_rds, aws_ssm
+from aws_cdk import Duration, RemovalPolicy, Stack, aws_dynamodb, aws_ec2, aws_rds, aws_secretsmanager, aws_ssm
 from constructs import Construct
 
 from infra.constructs.cache import StatusCache
@@ -14,6 +14,9 @@ from infra.stages import Stage
 DATABASE, MASTER = "vsl", "vsl"
 # The roles of shared/adapters/postgres/roles.py: migrations log in as the first, all others as the second.
 OWNER, APP = "vsl_owner", "vsl_app"
+OF_CLUSTER = (
+    aws_rds.CfnDBInstance, aws_rds.CfnDBSubnetGroup, aws_ec2.CfnSecurityGroup, aws_secretsmanager.CfnSecret
+)  # fmt: skip
 # In the layers of every function that has a database.
 CERTIFICATES = "/opt/rds-ca.pem"
 
@@ -23,6 +26,7 @@ class DataStack(Stack):
 
     def __init__(self, scope: Construct, construct_id: str, stage: Stage, network: NetworkStack, **kwargs: Any) -> None:
         super().__init__(scope, construct_id, **kwargs)
+        # A creation that is rolled back leaves nothing that the next try would find in its way.
         self.removal = RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE if stage.keeps_data else RemovalPolicy.DESTROY
         self.jobs = self._table(stage.jobs_table, "jobId", stage, ttl="expiresAt")
         self.api_keys = self._table(stage.api_keys_table, "keyHash", stage)
@@ -51,8 +55,6 @@ class DataStack(Stack):
         group = aws_ec2.SecurityGroup(
             self, "database-group", vpc=network.vpc, description="Database", allow_all_outbound=False
         )
-        # A creation that is rolled back leaves nothing that the next try would find in its way.
-        kept = RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE if stage.keeps_data else RemovalPolicy.DESTROY
         cluster = aws_rds.DatabaseCluster(
             self, "database",
             engine=aws_rds.DatabaseClusterEngine.aurora_postgres(version=aws_rds.AuroraPostgresEngineVersion.VER_17_4),
@@ -66,12 +68,12 @@ class DataStack(Stack):
             default_database_name=DATABASE, credentials=aws_rds.Credentials.from_generated_secret(MASTER),
             iam_authentication=True, enable_data_api=True, storage_encrypted=True,
             backup=aws_rds.BackupProps(retention=Duration.days(stage.database_backup_days)),
-            deletion_protection=stage.keeps_data, removal_policy=kept,
+            deletion_protection=stage.keeps_data, removal_policy=self.removal,
         )  # fmt: skip
-        # The password lives as long as what it opens: of a cluster that outlives its stack it is the only way in.
-        password = cluster.node.find_child("Secret")
-        assert isinstance(password, aws_rds.DatabaseSecret)
-        password.apply_removal_policy(kept)
+        # With the cluster lives what it stands on, and the password, the only way into one that outlives its stack.
+        for part in (*cluster.node.find_all(), *group.node.find_all()):
+            if isinstance(part, OF_CLUSTER):
+                part.apply_removal_policy(self.removal)
         cluster.connections.allow_from(network.functions, aws_ec2.Port.tcp(5432), "Inside functions")
         place = f"{cluster.cluster_endpoint.hostname}:5432/{DATABASE}?sslmode=verify-full&sslrootcert={CERTIFICATES}"
         # Names of their own: functions read an address only when its name in their environment changes.

@@ -143,6 +143,27 @@ def test_committed_rows_survive_a_kill_of_postgres(layout: Layout, supervisor: S
         assert connection.execute("SELECT state FROM film").fetchone() == ("kept",)
 
 
+def test_a_database_of_before_the_roles_is_given_them_with_its_rows(layout: Layout, supervisor: Supervisor) -> None:
+    server = run_postgres(layout, supervisor)
+    with psycopg.connect(server.url) as connection:
+        connection.execute("CREATE SCHEMA vsl; CREATE TABLE vsl.accounts (name text)")
+        connection.execute("INSERT INTO vsl.accounts VALUES ('kept')")
+    kill(supervisor, "postgres")
+    (server.data / "pg_hba.conf").write_text("host all vsl 127.0.0.1/32 scram-sha-256\n")
+    before = ("ALTER ROLE vsl NOCREATEROLE", "REVOKE rds_iam FROM vsl", "DROP ROLE rds_iam")
+    (server.data / "postmaster.pid").unlink()
+    server._run("postgres", "--single", "-D", str(server.data), "postgres", text="\n".join(before) + "\n")
+
+    server = run_postgres(layout, supervisor)
+    server.make_roles()
+
+    with psycopg.connect(server.url_of("vsl_owner")) as connection:
+        assert connection.execute("SELECT name FROM vsl.accounts").fetchall() == [("kept",)]
+        owner = connection.execute("SELECT tableowner FROM pg_tables WHERE schemaname = 'vsl'").fetchone()
+    assert owner == ("vsl_owner",)
+    psycopg.connect(server.url_of("vsl_app")).close()
+
+
 def test_redis_is_a_whole_cluster_of_one_node(layout: Layout, supervisor: Supervisor) -> None:
     port = choose_ports(layout).redis
     cache = prepare_redis(layout, port, port, {"cacheOperatorPassword": "one", "cacheFunctionsPassword": "two"})

@@ -86,14 +86,11 @@ def _hand_over(sql: Sql) -> int:
     orders = [order for (order,) in sql.run(_OBJECTS)]
     if orders:
         sql.run(f"GRANT {OWNER} TO CURRENT_USER WITH INHERIT TRUE, SET TRUE")
-        for order in (*orders, *_kept()):
+        there = tuple(name for (name,) in sql.run(f"SELECT nspname FROM pg_namespace n WHERE {_OURS} ORDER BY 1"))
+        for order in (*orders, *rights("CURRENT_USER", there)):
             sql.run(order)
         sql.run(f"REVOKE {OWNER} FROM CURRENT_USER")
     return len(orders)
-
-
-def _kept() -> Iterator[str]:
-    return rights("CURRENT_USER", SCHEMAS)
 
 
 def rights(role: str, schemas: tuple[str, ...]) -> Iterator[str]:
