@@ -10,6 +10,7 @@ import pytest
 
 from infra.cache_user import access_string
 from infra.stages import STAGES, Stage
+from shared.config import SETTINGS
 from tests.infra.templates import Properties, Templates, listed
 
 ACCOUNT = "AWS::AccountId"
@@ -56,6 +57,24 @@ def test_through_the_sqs_endpoint_nothing_but_the_queues_is_reached(templates: T
     queues = {ARN.format("sqs", name) for name in templates.all("AWS::SQS::Queue") if not name.endswith("-dlq")}
 
     assert listed(statement["Resource"]) == queues
+
+
+@pytest.mark.parametrize("service", ["s3", "dynamodb", "sqs"])
+def test_the_endpoints_let_through_what_roles_of_inside_functions_name(templates: Templates, service: str) -> None:
+    deployed = templates.all("AWS::Lambda::Function")
+    names = [name for name in SETTINGS if "VpcConfig" in deployed.get(templates.function_name(name), {})]
+    allowed = [
+        resources
+        for name in names
+        for actions, resources in templates.statements(name)
+        if any(action.startswith(f"{service}:") for action in actions)
+    ]
+    named = {resource.partition(".Arn")[0] for resources in allowed for resource in resources}
+
+    through = {_name(arn) for statement in _policy(templates, service) for arn in listed(statement["Resource"])}
+
+    assert named
+    assert named <= through
 
 
 def test_no_endpoint_is_open_to_other_accounts(templates: Templates) -> None:
@@ -120,6 +139,12 @@ def test_in_aws_the_cache_costs_no_more_than_its_stage_says(dev: Templates) -> N
         "DataStorage": {"Maximum": stage.cache_max_gb, "Unit": "GB"},
         "ECPUPerSecond": {"Maximum": stage.cache_max_ecpu_per_second},
     }
+
+
+def _name(arn: str) -> str:
+    """A resource's name, of the media bucket without account and region."""
+    name = arn.removesuffix("/*").rpartition("/")[2]
+    return name.replace(f"-{ACCOUNT}-AWS::Region", "").rpartition(":")[2]
 
 
 def _policy(templates: Templates, service: str) -> list[dict[str, Any]]:

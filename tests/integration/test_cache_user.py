@@ -61,6 +61,23 @@ def test_each_right_is_needed(cache: Cache, operator: Redis, command: str) -> No
     assert any(line.endswith(f" {command.partition('|')[0]}") for line in refusals(cache.url, LONG_AGO_SECONDS))
 
 
+@pytest.mark.parametrize("command", ["ping", "zadd"])
+def test_a_right_that_is_missing_is_an_error_in_the_log_and_no_outage(
+    cache: Cache, operator: Redis, command: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    _allow(operator, [other for other in COMMANDS if other != command])
+
+    _use_all_of_the_adapter(cache)
+
+    assert {(record.levelname, record.message) for record in caplog.records} == {("ERROR", "cache_refused")}
+
+
+def test_a_cache_that_is_not_there_is_an_outage(caplog: pytest.LogCaptureFixture) -> None:
+    RedisStatusCache(RedisConnection(lambda: connect("redis://127.0.0.1:1/0"), SystemClock())).ping()
+
+    assert [(record.levelname, record.message) for record in caplog.records] == [("WARNING", "cache_unavailable")]
+
+
 @pytest.mark.parametrize("command", [("DEL", "status:{1}"), ("FLUSHALL",), ("ACL", "LIST"), ("GET", "other:{1}")])
 def test_the_functions_user_may_do_nothing_else(cache: Cache, command: tuple[str, ...]) -> None:
     with Redis.from_url(cache.functions_url) as client, pytest.raises(NoPermissionError):
