@@ -21,6 +21,9 @@ ROOT = Path(__file__).resolve().parents[2]
 PLACEHOLDER = ROOT / "layers" / "placeholder"
 # Beside the other things that are built once for the checkout.
 BUILT = ROOT / ".local" / "layers"
+RECIPE_DIGITS = 20
+# Of each name: both architectures, with and without bytecode.
+LAYERS_KEPT = 4
 SOURCES = ("shared", "config", "functions")
 
 
@@ -34,7 +37,7 @@ def layer_content(scope: Construct, name: str, architecture: str) -> tuple[Path,
     if not _is_wanted(scope):
         return PLACEHOLDER, None
     recipe = build.recipe_hash(name, architecture)
-    folder = BUILT / f"{name}-{recipe[:20]}"
+    folder = BUILT / f"{name}-{recipe[:RECIPE_DIGITS]}"
     if not folder.exists():
         _build(name, architecture, folder)
     return folder, recipe
@@ -51,13 +54,21 @@ def _is_wanted(scope: Construct) -> bool:
 
 
 def _build(name: str, architecture: str, folder: Path) -> None:
-    """A folder has its name once it is whole."""
+    """A folder has its name once it is whole; where another deployment was first, its content is the same."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         draft = Path(scratch) / "layer"
         draft.mkdir()
         build.build_layer(name, architecture, draft)
-        draft.rename(folder)
+        if not folder.exists():
+            draft.rename(folder)
+    _forget_old(name)
+
+
+def _forget_old(name: str) -> None:
+    built = sorted(BUILT.glob(f"{name}-{'?' * RECIPE_DIGITS}"), key=lambda place: place.stat().st_mtime, reverse=True)
+    for folder in built[LAYERS_KEPT:]:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @cache

@@ -111,6 +111,29 @@ def test_layers_and_compiled_functions_are_deployed(bundled: Path) -> None:
         assert Path("functions", name.removeprefix("vsl-dev-").replace("-", "_"), "handler") in sources
 
 
+def test_a_layer_is_built_once_for_its_recipe_and_old_ones_are_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", node_path(os.environ))
+    from aws_cdk import App, Stack
+
+    from infra.constructs import bundle
+
+    built: list[str] = []
+    recipes = [f"{number}" * 64 for number in range(6)]
+    monkeypatch.setattr(bundle, "BUILT", tmp_path)
+    monkeypatch.setattr(build, "build_layer", lambda name, _architecture, _folder: built.append(name))
+    scope = Stack(App(context={"bundle": "true"}), "stack")
+    for number, recipe in enumerate([recipe for recipe in recipes for _ in range(2)]):
+        monkeypatch.setattr(build, "recipe_hash", lambda *_, recipe=recipe: recipe)
+        folder, _ = bundle.layer_content(scope, build.SLIM, "arm64")
+        os.utime(folder, (number, number))
+
+    assert len(built) == len(recipes)
+    assert len(list(tmp_path.iterdir())) == bundle.LAYERS_KEPT
+    assert folder.exists()
+
+
 def test_a_deployment_without_lambdas_python_says_so(synthesized: Synthesis, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", node_path(os.environ))
     from infra import application
