@@ -37,19 +37,26 @@ class Permits:
         # Threads of their own, so that an IAM that stands still holds up no body on its way to the disk.
         self._threads = ThreadPoolExecutor(max_workers=4)
 
-    async def require(self, call: Call, action: str, resource: str) -> None:
-        """`resource` is `bucket` or `bucket/key`. Raises AccessDenied, ServiceUnavailable."""
-        if not await self.allows(call, action, resource):
+    async def require(self, call: Call, action: str, resource: str, prefix: str | None = None) -> None:
+        """`resource` is `bucket` or `bucket/key`; `prefix` what a condition on `s3:prefix` sees, else the query's.
+
+        Raises AccessDenied, ServiceUnavailable.
+        """
+        if not await self.allows(call, action, resource, prefix):
             role = call.signature.credential.role_arn if call.signature else "anonymous"
             sentence = f'User: {role} is not authorized to perform: {action} on resource: "{_arn(resource)}"'
             raise Refused("AccessDenied", f"{sentence} because no identity-based policy allows the {action} action")
 
-    async def allows(self, call: Call, action: str, resource: str) -> bool:
+    async def allows(self, call: Call, action: str, resource: str, prefix: str | None = None) -> bool:
         """Raises ServiceUnavailable when the policies cannot be had."""
         if call.signature is None:
             return False
         role = call.signature.credential.role_arn
-        return role is None or is_allowed(await self._policies(role), action, _arn(resource))
+        if role is None:
+            return True
+        asked = call.query.get("prefix") if prefix is None else prefix
+        context = {} if asked is None else {"s3:prefix": asked}
+        return is_allowed(await self._policies(role), action, _arn(resource), context)
 
     async def _policies(self, role: str) -> Sequence[Policy]:
         async with self._reading.setdefault(role, asyncio.Lock()):

@@ -71,10 +71,14 @@ class Service:
         self.sender.wake()
 
     async def existing(self, call: Call, bucket: str, key: str) -> StoredObject:
-        """Raises NoSuchKey; AccessDenied instead for a caller who may not list the bucket."""
+        """Raises NoSuchKey; AccessDenied instead for a caller who may not list the bucket under this very key.
+
+        That a condition on `s3:prefix` is held against the key is in none of AWS's pages: Ceph's gateway does so to be
+        like AWS (https://github.com/ceph/ceph/pull/68577).
+        """
         found = self.index.find(bucket, key)
         if found is None:
             self.index.bucket(bucket)
-            await self.permits.require(call, "s3:ListBucket", bucket)
+            await self.permits.require(call, "s3:ListBucket", bucket, key)
             raise Refused("NoSuchKey", Key=key)
         return found

@@ -117,6 +117,19 @@ def test_who_may_not_list_is_not_told_what_is_missing(account: Account) -> None:
         seeing.get_object(Bucket=BUCKET, Key="missing")
 
 
+def test_a_condition_on_the_prefix_holds_for_lists_and_for_what_is_missing(account: Account) -> None:
+    below = {"StringLike": {"s3:prefix": "incoming/*"}}
+    role = account.acting_as(allow("s3:GetObject", f"{ARN}/*"), {**allow("s3:ListBucket", ARN), "Condition": below})
+    assert role.list_objects_v2(Bucket=BUCKET, Prefix="incoming/1/")["KeyCount"] == 1
+    with refused("NoSuchKey", 404):
+        role.get_object(Bucket=BUCKET, Key="incoming/missing")
+    with refused("AccessDenied", 403):
+        role.get_object(Bucket=BUCKET, Key="generated/missing")
+    for query in ({}, {"Prefix": "generated/"}):
+        with refused("AccessDenied", 403):
+            role.list_objects_v2(Bucket=BUCKET, **query)
+
+
 def test_a_copy_needs_both_ends(account: Account) -> None:
     writer = account.acting_as(allow("s3:PutObject", f"{ARN}/derived/*"), allow("s3:GetObject", f"{ARN}/incoming/*"))
     source = {"Bucket": BUCKET, "Key": "incoming/1/0"}

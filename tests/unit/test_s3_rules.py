@@ -44,11 +44,28 @@ def allow(action: Any, resource: Any, effect: str = "Allow", **more: Any) -> dic
         (NOT_DELETE, "s3:DeleteObject", BUCKET, False),
         ({"Statement": [{"Effect": "Allow", "Action": "s3:*", "NotResource": f"{BUCKET}/a*"}]}, "s3:GetObject",
          f"{BUCKET}/ab", False),
-        (allow("s3:*", "*", Condition={"StringLike": {"s3:prefix": "a"}}), "s3:ListBucket", BUCKET, False),
+        (allow("s3:*", "*", Condition={"Bool": {"aws:SecureTransport": "true"}}), "s3:ListBucket", BUCKET, False),
     ],
 )  # fmt: skip
 def test_a_policy_allows_what_it_names(policy: Any, action: str, resource: str, allowed: bool) -> None:
     assert is_allowed([policy], action, resource) is allowed
+
+
+@pytest.mark.parametrize(
+    ("condition", "context", "allowed"),
+    [
+        ({"StringLike": {"s3:prefix": ["b/*", "a/*"]}}, {"s3:prefix": "a/1"}, True),
+        ({"StringLike": {"s3:prefix": "a/*"}}, {"s3:prefix": "a/"}, True),
+        ({"StringLike": {"s3:prefix": "a/*"}}, {"s3:prefix": ""}, False),
+        ({"StringLike": {"s3:prefix": "*"}}, {}, False),
+        ({"StringEquals": {"s3:prefix": "a/*"}}, {"s3:prefix": "a/1"}, False),
+        ({"StringLike": {"s3:prefix": "a/*"}, "Bool": {"aws:SecureTransport": "true"}}, {"s3:prefix": "a/1"}, False),
+    ],
+)
+def test_a_condition_on_the_prefix_is_met_by_the_prefix_alone(condition: Any, context: Any, allowed: bool) -> None:
+    assert (
+        is_allowed([allow("s3:ListBucket", BUCKET, Condition=condition)], "s3:ListBucket", BUCKET, context) is allowed
+    )
 
 
 @pytest.mark.parametrize("deny", [
