@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
 _ABSENT = ("404", "NoSuchKey", "NotFound", "NoSuchUpload")
+# HEAD has no body to name the error in.
+_REFUSED = ("403", "AccessDenied")
 _TAKEN = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 _CHANGED = ("PreconditionFailed", "412", "InvalidRange", "416")
 _ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")
@@ -59,7 +61,7 @@ class S3MediaStore:
         return self._bucket
 
     def download(self, key: str, path: Path) -> int:
-        with _own_errors():
+        with _own_errors(), self._absent_by_list(key):
             self._client.download_file(self._bucket, key, str(path))
         return path.stat().st_size
 
@@ -98,12 +100,12 @@ class S3MediaStore:
         self.put(key, text.encode(), "application/json")
 
     def read_text(self, key: str) -> str:
-        with _own_errors():
+        with _own_errors(), self._absent_by_list(key):
             return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read().decode()
 
     def head(self, key: str) -> StoredObject | None:
         try:
-            with _own_errors():
+            with _own_errors(), self._absent_by_list(key):
                 answer = self._client.head_object(Bucket=self._bucket, Key=key, ChecksumMode="ENABLED")
         except NotFound:
             return None
@@ -115,7 +117,7 @@ class S3MediaStore:
     def read(self, key: str, offset: int, length: int, etag: str) -> bytes:
         if length <= 0:
             return b""
-        with _own_errors():
+        with _own_errors(), self._absent_by_list(key):
             try:
                 return self._range(key, offset, length, etag)
             except _BROKEN_OFF:
@@ -126,6 +128,23 @@ class S3MediaStore:
         span = f"bytes={offset}-{offset + length - 1}"
         answer = self._client.get_object(Bucket=self._bucket, Key=key, Range=span, IfMatch=etag)
         return answer["Body"].read()
+
+    @contextmanager
+    def _absent_by_list(self, key: str) -> Iterator[None]:
+        """Raises NotFound for a key that is refused and that no list shows.
+
+        S3 answers 403 for an absent key to a role that may not list the bucket, else 404. Our roles may list below
+        some prefixes; that this is enough for a 404 is nowhere documented, that it is enough for the list is.
+        https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
+        """
+        try:
+            yield
+        except ClientError as error:
+            if error.response["Error"].get("Code") not in _REFUSED or [one.key for one in self.page(key, "", 1)] == [
+                key
+            ]:
+                raise
+            raise _meaning("NoSuchKey") from error
 
     def delete(self, keys: Sequence[str]) -> None:
         for start in range(0, len(keys), MOST_DELETED):

@@ -327,6 +327,28 @@ def test_a_range_that_breaks_off_is_read_again() -> None:
     assert [asked.headers["range"] for asked in server.asked] == ["bytes=0-3"] * 2
 
 
+DENIED = b"<Error><Code>AccessDenied</Code></Error>"
+LISTED = (
+    b"<ListBucketResult><Contents><Key>%s</Key><LastModified>2026-01-01T00:00:00Z</LastModified><ETag>e</ETag>"
+    b"<Size>4</Size></Contents></ListBucketResult>"
+)
+
+
+@pytest.mark.parametrize("listed", [b"<ListBucketResult/>", LISTED % b"key-2"])
+def test_what_is_refused_and_in_no_list_is_absent(listed: bytes) -> None:
+    with scripted(in_turn(reply(403), reply(200, listed))) as server:
+        assert store_at(server.origin).head("key") is None
+    assert "prefix=key" in server.asked[-1].path
+    with scripted(in_turn(reply(403, DENIED), reply(200, listed))) as server, pytest.raises(NotFound):
+        store_at(server.origin).read_text("key")
+
+
+@pytest.mark.parametrize("listing", [reply(200, LISTED % b"key"), reply(403, DENIED)])
+def test_what_is_refused_and_may_be_there_is_not_absent(listing: bytes) -> None:
+    with scripted(in_turn(reply(403), listing)) as server, pytest.raises(DependencyDown):
+        store_at(server.origin).head("key")
+
+
 def test_what_lies_in_an_archive_is_said_to() -> None:
     with scripted(in_turn(reply(403, ARCHIVED))) as server, pytest.raises(BadMedia) as refused:
         store_at(server.origin).read("key", 0, 4, '"e"')
