@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from aws_cdk import Acknowledgment, CfnElement, Stack, Validations, aws_apigateway
 from constructs import IConstruct
 
+from infra.access import ACCESS
 from infra.constructs.function import ProductFunction
 from infra.stacks.api import PUBLIC_ROUTES
 from infra.stacks.data import DataStack
@@ -61,39 +62,19 @@ METHOD = {
 PUBLIC_METHOD = {
     "AwsSolutions::AwsSolutions-APIG4": "Webhooks are proven by signature and URL key; health tells nothing.",
 }
-# What grant_read, grant_put, grant_delete and grant_invoke of the CDK ask for.
-READS, WRITES, DELETES = ("s3:GetObject*", "s3:GetBucket*", "s3:List*"), ("s3:Abort*",), ("s3:DeleteObject*",)
-MEDIA_ACTIONS = {
-    "generate_media": READS + WRITES,
-    "status": READS,
-    "review": READS + WRITES,
-    "retention": READS + DELETES,
-    "call_provider": READS,
-    "compile_videos": READS + WRITES + DELETES,
-    "inspect_media": READS + WRITES + DELETES,
-    "store_media": READS + WRITES,
-    "fetch_source": READS + WRITES,
-    "provider_catalog": READS + WRITES,
+# A role is allowed objects by the prefix of their keys: what lies below it has names of its own.
+PREFIXES = {
+    "generated/*": "Results of jobs, at keys with the job's id.",
+    "reference-frames/*": "Frames that users uploaded, at keys with the upload's id.",
+    "video-clips/*": "Clips of users, at keys with the account's id.",
+    "uploads/*": "Files that users uploaded, at keys with the upload's id.",
+    "compiled/*": "Films and documents, at keys with the job's id.",
+    "processed/*": "Composed videos, at keys with the account's id.",
+    "storyboards/*": "Storyboards, at keys with the account's id.",
+    "derived/*": "Parts of films, at keys with a hash of what they were made of.",
+    "incoming/*": "What providers made, at keys with the job's id.",
+    "fetched/*": "What callers named by URL, at keys with the job's id.",
 }
-MEDIA_PREFIXES = {
-    "generate_media": ("*", "uploads/*"),
-    "status": ("*",),
-    "review": ("*", "uploads/*", "reference-frames/*"),
-    "retention": ("*",),
-    "call_provider": ("*",),
-    "compile_videos": ("*", "compiled/*", "derived/*"),
-    "inspect_media": ("incoming/*", "uploads/*", "generated/*"),
-    "store_media": ("incoming/*",),
-    "fetch_source": ("fetched/*",),
-    "provider_catalog": ("catalog/*",),
-}
-SECRETS = {
-    "webhook": ("replicate-webhook-secret", "webhook-url-key"),
-    "call_provider": ("replicate-token", "runway-token", "webhook-url-key"),
-    "store_media": ("replicate-token", "runway-token"),
-    "provider_catalog": ("replicate-token",),
-}
-SETTLE_CALLERS = ("call_provider", "store_media", "fetch_source")
 
 
 def acknowledge_findings(data: DataStack, media: MediaStack, service: ServiceStack) -> None:
@@ -131,16 +112,11 @@ def _accept_role(name: str, function: ProductFunction, media: MediaStack, servic
     assert role is not None
     _accept(role, ROLE)
     bucket = service.resolve(media.export_value(media.bucket.bucket_arn))["Fn::ImportValue"]
-    wildcards = {f"Action::{action}": "All on objects it may read or write." for action in MEDIA_ACTIONS.get(name, ())}
-    for prefix in MEDIA_PREFIXES.get(name, ()):
-        wildcards[f"Resource::{bucket}/{prefix}"] = "Objects under this prefix have names of their own."
-    for secret in SECRETS.get(name, ()):
-        arn = f"arn:<AWS::Partition>:secretsmanager:<AWS::Region>:<AWS::AccountId>:secret:/vsl/{service.stage.name}"
-        wildcards[f"Resource::{arn}/{secret}-*"] = "Secrets Manager ends its ARNs with six random characters."
-    if name in SETTLE_CALLERS:
-        settle = _logical_id(service, service.functions["settle"])
-        wildcards[f"Resource::<{settle}.Arn>:*"] = "Any version of this one function."
-    _accept(role, {f"AwsSolutions::AwsSolutions-IAM5[{what}]": reason for what, reason in wildcards.items()})
+    access = ACCESS[name]
+    used = {*access.reads, *access.puts, *access.aborts, *access.deletes} & PREFIXES.keys()
+    below = {f"AwsSolutions::AwsSolutions-IAM5[Resource::{bucket}/{prefix}]": PREFIXES[prefix] for prefix in used}
+    if below:
+        _accept(role, below)
 
 
 def _accept_api(service: ServiceStack) -> None:
@@ -151,6 +127,8 @@ def _accept_api(service: ServiceStack) -> None:
     public = {(method, path) for method, path, _ in PUBLIC_ROUTES}
     for method in api.methods:
         resource: aws_apigateway.IResource = method.resource
+        if method.http_method == "OPTIONS":
+            continue
         _accept(method, METHOD)
         # HEAD of a route is its GET without a body.
         if (method.http_method.replace("HEAD", "GET"), resource.path) in public:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from aws_cdk import Duration, IgnoreMode, RemovalPolicy, Size, aws_ec2, aws_iam, aws_lambda, aws_logs
+from aws_cdk import Duration, IgnoreMode, RemovalPolicy, Size, Stack, aws_ec2, aws_iam, aws_lambda, aws_logs
 from constructs import Construct
 
 from infra.constructs.bundle import ROOT, code_folder
@@ -64,7 +64,7 @@ class ProductFunction(aws_lambda.Function):
             scope, f"{name}-logs", log_group_name=f"/aws/lambda/{full_name}",
             retention=log_retention(stage), removal_policy=RemovalPolicy.DESTROY,
         )  # fmt: skip
-        role = _role(scope, name, logs, world)
+        role = _role(scope, name, full_name, logs, world)
         super().__init__(
             scope, name,
             function_name=full_name,
@@ -88,13 +88,33 @@ class ProductFunction(aws_lambda.Function):
             **_place(around, world),  # type: ignore[arg-type]
         )  # fmt: skip
 
+    def allow(self, *actions: str, on: Sequence[str], conditions: Mapping[str, object] | None = None) -> None:
+        """Adds to the function's own role. `on`: ARNs."""
+        statement = aws_iam.PolicyStatement(actions=list(actions), resources=list(on), conditions=conditions)
+        self.add_to_role_policy(statement)
 
-def _role(scope: Construct, name: str, logs: aws_logs.LogGroup, world: World) -> aws_iam.Role:
+
+def _role(scope: Construct, name: str, full_name: str, logs: aws_logs.LogGroup, world: World) -> aws_iam.Role:
     role = aws_iam.Role(scope, f"{name}-role", assumed_by=aws_iam.ServicePrincipal("lambda.amazonaws.com"))
     logs.grant_write(role)
     if world is World.INSIDE:
         role.add_to_policy(aws_iam.PolicyStatement(actions=VPC_ACTIONS, resources=["*"]))
+        role.add_to_policy(_not_by_code(scope, full_name))
     return role
+
+
+def _not_by_code(scope: Construct, full_name: str) -> aws_iam.PolicyStatement:
+    """Lambda makes the network interfaces itself; calls of the function's own code name it as their source.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/permissions-source-function-arn.html
+    """
+    stack = Stack.of(scope)
+    # By its name: a role that refers to its function could not be made before it.
+    function = f"arn:{stack.partition}:lambda:{stack.region}:{stack.account}:function:{full_name}"
+    return aws_iam.PolicyStatement(
+        effect=aws_iam.Effect.DENY, actions=VPC_ACTIONS, resources=["*"],
+        conditions={"ArnEquals": {"lambda:SourceFunctionArn": function}},
+    )  # fmt: skip
 
 
 def _place(around: Surroundings, world: World) -> dict[str, object]:

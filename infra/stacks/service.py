@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from aws_cdk import Annotations, Duration, Stack, aws_events, aws_events_targets, aws_iam, aws_lambda, aws_ssm
-from aws_cdk.aws_lambda_event_sources import SqsEventSource
+from aws_cdk import Annotations, Duration, Names, Stack, aws_events, aws_events_targets, aws_ssm
 from constructs import Construct
 
+from infra.access import CONSUME, Stores, grant_access, grant_sends
 from infra.constructs.function import ProductFunction, Surroundings, World
 from infra.constructs.layers import dependency_layer, encoder_layers
 from infra.constructs.queue import TopicQueue
@@ -71,6 +71,7 @@ class ServiceStack(Stack):
         self._of_database()
         self._inside()
         self._outside()
+        grant_access(self.functions, Stores(stage, media.bucket, data.jobs, data.api_keys))
         self._read_queues()
         self._schedule()
         self.schema = DatabaseSchema(self, stage, self.functions)
@@ -102,54 +103,21 @@ class ServiceStack(Stack):
             "account", World.INSIDE, {"DATABASE_URL": self._address("database-app-url"), **keys, **origins}, *worker
         )
         self._grant_database(account, APP)
-        for name in ("account", "reconcile"):
-            self.data.api_keys.grant_read_write_data(self.functions[name])
-        self._grant_media()
-
-    def _grant_media(self) -> None:
-        bucket, made = self.media.bucket, self.functions
-        for name in ("generate_media", "status", "review"):
-            bucket.grant_read(made[name])
-        bucket.grant_read(made["retention"])
-        bucket.grant_delete(made["retention"])
-        for action, resource in (("s3:AbortMultipartUpload", bucket.arn_for_objects("*")),
-                                 ("s3:DeleteObjectVersion", bucket.arn_for_objects("*")),
-                                 ("s3:ListBucketVersions", bucket.bucket_arn),
-                                 ("s3:ListBucketMultipartUploads", bucket.bucket_arn)):  # fmt: skip
-            made["retention"].add_to_role_policy(aws_iam.PolicyStatement(actions=[action], resources=[resource]))
-        listing = aws_iam.PolicyStatement(actions=["s3:ListBucketMultipartUploads"], resources=[bucket.bucket_arn])
-        made["compile_videos"].add_to_role_policy(listing)
-        bucket.grant_read(made["compile_videos"])
-        for prefix in ("compiled/*", "derived/*"):
-            bucket.grant_put(made["compile_videos"], prefix)
-            bucket.grant_delete(made["compile_videos"], prefix)
-        for prefix in ("uploads/*", "reference-frames/*"):
-            bucket.grant_put(made["review"], prefix)
-        # Images that come inside a request.
-        bucket.grant_put(made["generate_media"], "uploads/*")
-        for prefix in ("incoming/*", "uploads/*"):
-            bucket.grant_read(made["inspect_media"], prefix)
-            bucket.grant_delete(made["inspect_media"], prefix)
-        bucket.grant_read(made["inspect_media"], "generated/*")
-        bucket.grant_put(made["inspect_media"], "generated/*")
 
     def _outside(self) -> None:
         stage, queues = self.stage, self.queues
-        keys = self.data.api_keys
-        authorizer = self._function(
-            "authorizer", World.OUTSIDE, {"API_KEYS_TABLE": keys.table_name}, 10, stage.api_memory_mb
-        )
-        keys.grant_read_data(authorizer)
+        keys = {"API_KEYS_TABLE": self.data.api_keys.table_name}
+        self._function("authorizer", World.OUTSIDE, keys, 10, stage.api_memory_mb)
         reports = {"REPORTS_QUEUE_URL": queues["reports"].queue_url}
         url_key = {"WEBHOOK_URL_KEY": self._secret("webhook-url-key")}
         hook_secret = {"REPLICATE_WEBHOOK_SECRET": self._secret("replicate-webhook-secret")}
-        webhook = self._function("webhook", World.OUTSIDE, reports | url_key | hook_secret, 10, stage.api_memory_mb)
-        self._grant_secrets(webhook, "webhook-url-key", "replicate-webhook-secret")
-        queues["reports"].grant_send_messages(webhook)
+        self._function("webhook", World.OUTSIDE, reports | url_key | hook_secret, 10, stage.api_memory_mb)
         self._provider_callers(reports, url_key)
+        for name in ("webhook", "call_provider", "store_media", "fetch_source"):
+            grant_sends(self.functions[name], [queues["reports"]])
 
     def _provider_callers(self, reports: dict[str, str], url_key: dict[str, str]) -> None:
-        stage, queues, settle = self.stage, self.queues, self.functions["settle"]
+        stage, settle = self.stage, self.functions["settle"]
         replicate = {
             "S3_BUCKET": self.media.bucket.bucket_name,
             "REPLICATE_API_TOKEN": self._secret("replicate-token"),
@@ -160,39 +128,24 @@ class ServiceStack(Stack):
             "RUNWAY_API_TOKEN": self._secret("runway-token"),
             "RUNWAY_BASE_URL": self._provider_setting("runway-base-url", stage.runway_base_url),
         }  # fmt: skip
-        base = f"/vsl/{stage.name}/public-base-url"
-        caller = self._function(
-            "call_provider", World.OUTSIDE, provider | reports | url_key | {"PUBLIC_BASE_URL": f"ssm:{base}"},
+        base = {"PUBLIC_BASE_URL": f"ssm:/vsl/{stage.name}/public-base-url"}
+        self._function(
+            "call_provider", World.OUTSIDE, provider | reports | url_key | base,
             stage.worker_timeout_seconds, stage.worker_memory_mb,
         )  # fmt: skip
-        self._grant_secrets(caller, "webhook-url-key", "replicate-token", "runway-token")
-        caller.add_to_role_policy(
-            aws_iam.PolicyStatement(actions=["ssm:GetParameter"], resources=[self._arn("ssm", f"parameter{base}")])
-        )
-        self.media.bucket.grant_read(caller)
         origins = self._provider_setting("provider-output-origins", ",".join(stage.provider_output_origins))
-        store = self._function(
+        self._function(
             "store_media", World.OUTSIDE, provider | reports | {"PROVIDER_OUTPUT_ORIGINS": origins},
             stage.store_timeout_seconds, stage.worker_memory_mb, storage_mb=stage.fetched_storage_mb,
         )  # fmt: skip
-        self._grant_secrets(store, "replicate-token", "runway-token")
-        self.media.bucket.grant_put(store, "incoming/*")
-        self.media.bucket.grant_read(store, "incoming/*")
-        described = self._function(
+        self._function(
             "provider_catalog",
             World.OUTSIDE,
             replicate | self._models(),
             stage.worker_timeout_seconds,
             stage.api_memory_mb,
         )
-        self._grant_secrets(described, "replicate-token")
-        self.media.bucket.grant_put(described, "catalog/*")
-        self.media.bucket.grant_read(described, "catalog/*")
-        self._grant_registry()
         self._source_fetcher(reports)
-        for name in ("call_provider", "store_media", "fetch_source"):
-            queues["reports"].grant_send_messages(self.functions[name])
-            settle.grant_invoke(self.functions[name])
 
     def _source_fetcher(self, reports: dict[str, str]) -> None:
         """Goes wherever a caller names, and so is given no secret."""
@@ -202,12 +155,10 @@ class ServiceStack(Stack):
             "S3_BUCKET": self.media.bucket.bucket_name,
             **self._source_origins(),
         }
-        fetcher = self._function(
+        self._function(
             "fetch_source", World.OUTSIDE, reports | environment, stage.store_timeout_seconds,
             stage.worker_memory_mb, storage_mb=stage.fetched_storage_mb,
         )  # fmt: skip
-        self.media.bucket.grant_put(fetcher, "fetched/*")
-        self.media.bucket.grant_read(fetcher, "fetched/*")
 
     def _share(self, topic: str) -> dict[str, str]:
         """How many of a queue's workers one account may have."""
@@ -221,15 +172,6 @@ class ServiceStack(Stack):
         elif named.startswith("ssm:"):
             named = self._parameter(named.removeprefix("ssm:"))
         return {"MODELS_CONFIG": named}
-
-    def _grant_registry(self) -> None:
-        """The one object that an `s3:bucket/key` address names. Locally it lies in the media bucket's `catalog/`."""
-        named = self.stage.models_config
-        if named.startswith("s3:"):
-            arn = f"arn:{self.partition}:s3:::{named.removeprefix('s3:').lstrip('/')}"
-            for name in ("generate_media", "review", "provider_catalog"):
-                reading = aws_iam.PolicyStatement(actions=["s3:GetObject"], resources=[arn])
-                self.functions[name].add_to_role_policy(reading)
 
     def _source_origins(self) -> dict[str, str]:
         """Where sources may lie that callers name by URL, besides every public https address."""
@@ -255,9 +197,7 @@ class ServiceStack(Stack):
         self._grant_database(made, APP)
         if self.data.cache is not None:
             self.data.cache.grant_connect(made)
-        self.data.jobs.grant_read_write_data(made)
-        for topic in topics:
-            self.queues[topic].grant_send_messages(made)
+        grant_sends(made, [self.queues[topic] for topic in topics])
 
     def _function(
         self, name: str, world: World, environment: dict[str, str], timeout_seconds: int, memory_mb: int,
@@ -289,7 +229,7 @@ class ServiceStack(Stack):
         calls = ("BeginTransaction", "ExecuteStatement", "CommitTransaction", "RollbackTransaction")
         for actions, resource in (([f"rds-data:{call}" for call in calls], cluster.cluster_arn),
                                   (["secretsmanager:GetSecretValue"], cluster.secret.secret_arn)):  # fmt: skip
-            roles.add_to_role_policy(aws_iam.PolicyStatement(actions=actions, resources=[resource]))
+            roles.allow(*actions, on=[resource])
 
     def _reader_timeout_seconds(self, topic: str) -> int:
         stage = self.stage
@@ -299,14 +239,15 @@ class ServiceStack(Stack):
 
     def _read_queues(self) -> None:
         for topic, reader in READERS.items():
-            numbers = self.stage.queues[topic]
-            self.functions[reader].add_event_source(
-                SqsEventSource(
-                    self.queues[topic],
-                    batch_size=numbers.batch_size,
-                    max_concurrency=numbers.max_concurrency,
-                    report_batch_item_failures=True,
-                )
+            numbers, queue, function = self.stage.queues[topic], self.queues[topic], self.functions[reader]
+            function.allow(*CONSUME, on=[queue.queue_arn])
+            # SqsEventSource would name it so too; with it go rights that Lambda does not use.
+            function.add_event_source_mapping(
+                f"SqsEventSource:{Names.node_unique_id(queue.node)}",
+                event_source_arn=queue.queue_arn,
+                batch_size=numbers.batch_size,
+                max_concurrency=numbers.max_concurrency,
+                report_batch_item_failures=True,
             )
 
     def _schedule(self) -> None:
@@ -342,10 +283,3 @@ class ServiceStack(Stack):
 
     def _secret(self, name: str) -> str:
         return f"secret:/vsl/{self.stage.name}/{name}"
-
-    def _grant_secrets(self, function: aws_lambda.Function, *names: str) -> None:
-        arns = [self._arn("secretsmanager", f"secret:/vsl/{self.stage.name}/{name}-*") for name in names]
-        function.add_to_role_policy(aws_iam.PolicyStatement(actions=["secretsmanager:GetSecretValue"], resources=arns))
-
-    def _arn(self, service: str, rest: str) -> str:
-        return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{rest}"

@@ -1,9 +1,8 @@
-"""Every function has its world, its environment and the rights for what it uses, and no others."""
+"""Every function has its world and its environment; its rights are in test_permissions.py."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 import pytest
 
@@ -18,112 +17,48 @@ LARGEST_UPLOAD_BYTES = max(kind.max_bytes for kind in KINDS.values())
 EVERYWHERE = {"STAGE", "LOG_LEVEL", "POWERTOOLS_SERVICE_NAME"}
 LIVE = {"DATABASE_URL", "REDIS_URL", "DYNAMODB_TABLE", "S3_BUCKET"}
 TOPICS = {f"{topic}_QUEUE_URL" for topic in ("CALLS", "STORE", "INSPECT", "COMPILE", "FETCH")}
-JOBS = ("dynamodb:GetItem jobs", "dynamodb:PutItem jobs", "dynamodb:UpdateItem jobs")
-# These allow no resource to be named.
-NAMELESS = {
-    "ec2:CreateNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets",
-    "ec2:DeleteNetworkInterface", "ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses",
-    "xray:PutTraceSegments", "xray:PutTelemetryRecords",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Promise:
-    """What a function is given. `rights` are pairs of an action and the thing it is for (see `_arn`)."""
+    """What a function is given. Its rights are in `needs.py`."""
 
     inside: bool
     variables: set[str]
-    rights: tuple[str, ...]
-
-
-def _sends(*topics: str) -> tuple[str, ...]:
-    return tuple(f"sqs:SendMessage {topic}" for topic in topics)
-
-
-def _reads(topic: str) -> tuple[str, ...]:
-    return tuple(f"sqs:{verb} {topic}" for verb in ("ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility"))
-
-
-def _puts(prefix: str) -> tuple[str, ...]:
-    return (f"s3:PutObject media/{prefix}/*", f"s3:AbortMultipartUpload media/{prefix}/*")
 
 
 WAITERS = {"WAITERS_OF_ACCOUNT", "WAITERS_OF_STAGE"}
 PROMISES = {
-    "authorizer": Promise(False, {"API_KEYS_TABLE"}, ("dynamodb:GetItem keys",)),
+    "authorizer": Promise(False, {"API_KEYS_TABLE"}),
     "generate_media": Promise(
         True, LIVE | WAITERS
         | {"CALLS_QUEUE_URL", "COMPILE_QUEUE_URL", "FETCH_QUEUE_URL", "CORS_ORIGINS", "MODELS_CONFIG"},
-        (*JOBS, *_sends("calls", "compile", "fetch"), "s3:GetObject media/*", *_puts("uploads")),
     ),
-    "status": Promise(True, LIVE | WAITERS | {"CORS_ORIGINS"}, (*JOBS, "s3:GetObject media/*")),
-    "review": Promise(
-        True, LIVE | {"CALLS_QUEUE_URL", "CORS_ORIGINS", "MODELS_CONFIG"},
-        (*JOBS, *_sends("calls"), "s3:GetObject media/*", *_puts("uploads"), *_puts("reference-frames")),
-    ),
+    "status": Promise(True, LIVE | WAITERS | {"CORS_ORIGINS"}),
+    "review": Promise(True, LIVE | {"CALLS_QUEUE_URL", "CORS_ORIGINS", "MODELS_CONFIG"}),
     "compile_videos": Promise(
         True, LIVE | WAITERS
         | {"COMPILE_QUEUE_URL", "FETCH_QUEUE_URL", "SOURCE_ORIGINS", "CORS_ORIGINS", "COMPILE_SHARE"},
-        (*JOBS, *_sends("compile", "fetch"), *_reads("compile"), *_puts("compiled"), *_puts("derived"),
-         "s3:GetObject media/*", "s3:DeleteObject media/compiled/*", "s3:DeleteObject media/derived/*"),
     ),
-    "webhook": Promise(
-        False, {"REPORTS_QUEUE_URL", "REPLICATE_WEBHOOK_SECRET", "WEBHOOK_URL_KEY"},
-        (*_sends("reports"), "secretsmanager:GetSecretValue replicate-webhook-secret",
-         "secretsmanager:GetSecretValue webhook-url-key"),
-    ),
+    "webhook": Promise(False, {"REPORTS_QUEUE_URL", "REPLICATE_WEBHOOK_SECRET", "WEBHOOK_URL_KEY"}),
     "call_provider": Promise(
         False,
         {"SETTLE_FUNCTION", "REPORTS_QUEUE_URL", "S3_BUCKET", "PUBLIC_BASE_URL",
          "REPLICATE_API_TOKEN", "REPLICATE_BASE_URL", "RUNWAY_API_TOKEN", "RUNWAY_BASE_URL", "WEBHOOK_URL_KEY"},
-        (*_sends("reports"), *_reads("calls"), "lambda:InvokeFunction settle", "s3:GetObject media/*",
-         "ssm:GetParameter public-base-url", "secretsmanager:GetSecretValue replicate-token",
-         "secretsmanager:GetSecretValue runway-token", "secretsmanager:GetSecretValue webhook-url-key"),
     ),
     "store_media": Promise(
         False,
         {"SETTLE_FUNCTION", "REPORTS_QUEUE_URL", "S3_BUCKET", "REPLICATE_API_TOKEN", "REPLICATE_BASE_URL",
          "RUNWAY_API_TOKEN", "RUNWAY_BASE_URL", "PROVIDER_OUTPUT_ORIGINS"},
-        (*_sends("reports"), *_reads("store"), "lambda:InvokeFunction settle", *_puts("incoming"),
-         "s3:GetObject media/incoming/*", "s3:ListBucket media", "secretsmanager:GetSecretValue replicate-token",
-         "secretsmanager:GetSecretValue runway-token"),
     ),
-    "fetch_source": Promise(
-        False, {"SETTLE_FUNCTION", "REPORTS_QUEUE_URL", "S3_BUCKET", "SOURCE_ORIGINS"},
-        (*_sends("reports"), *_reads("fetch"), "lambda:InvokeFunction settle", *_puts("fetched"),
-         "s3:GetObject media/fetched/*", "s3:ListBucket media"),
-    ),
-    "provider_catalog": Promise(
-        False, {"S3_BUCKET", "REPLICATE_API_TOKEN", "REPLICATE_BASE_URL", "MODELS_CONFIG"},
-        (*_puts("catalog"), "s3:GetObject media/catalog/*", "secretsmanager:GetSecretValue replicate-token"),
-    ),
-    "settle": Promise(
-        True, LIVE | TOPICS, (*JOBS, *_sends("calls", "store", "inspect", "compile", "fetch"), *_reads("reports")),
-    ),
-    "inspect_media": Promise(
-        True, LIVE | {"INSPECT_QUEUE_URL", "INSPECT_SHARE"},
-        (*JOBS, *_sends("inspect"), *_reads("inspect"), *_reads("uploads"), *_puts("generated"),
-         "s3:GetObject media/incoming/*", "s3:GetObject media/generated/*", "s3:DeleteObject media/incoming/*",
-         "s3:GetObject media/uploads/*",
-         "s3:DeleteObject media/uploads/*"),
-    ),
-    "reconcile": Promise(
-        True,
-        LIVE | TOPICS | {"API_KEYS_TABLE", "COMPILE_SHARE", "INSPECT_SHARE"},
-        (*JOBS, "dynamodb:Scan jobs", "dynamodb:DeleteItem jobs", "dynamodb:Scan keys", "dynamodb:PutItem keys",
-         *_sends("calls", "store", "inspect", "compile", "fetch")),
-    ),
-    "retention": Promise(
-        True, LIVE | {"CALLS_QUEUE_URL", "CORS_ORIGINS"},
-        (*JOBS, *_sends("calls"), "s3:GetObject media/*", "s3:ListBucket media",
-         "s3:DeleteObject media/*", "s3:AbortMultipartUpload media/*", "s3:ListBucketMultipartUploads media",
-         "s3:ListBucketVersions media", "s3:DeleteObjectVersion media/*"),
-    ),
-    "migrate": Promise(True, {"DATABASE_URL"}, ()),
-    "account": Promise(
-        True, {"DATABASE_URL", "API_KEYS_TABLE", "CORS_ORIGINS"},
-        ("dynamodb:GetItem keys", "dynamodb:PutItem keys", "dynamodb:DeleteItem keys", "dynamodb:Scan keys"),
-    ),
+    "fetch_source": Promise(False, {"SETTLE_FUNCTION", "REPORTS_QUEUE_URL", "S3_BUCKET", "SOURCE_ORIGINS"}),
+    "provider_catalog": Promise(False, {"S3_BUCKET", "REPLICATE_API_TOKEN", "REPLICATE_BASE_URL", "MODELS_CONFIG"}),
+    "settle": Promise(True, LIVE | TOPICS),
+    "inspect_media": Promise(True, LIVE | {"INSPECT_QUEUE_URL", "INSPECT_SHARE"}),
+    "reconcile": Promise(True, LIVE | TOPICS | {"API_KEYS_TABLE", "COMPILE_SHARE", "INSPECT_SHARE"}),
+    "retention": Promise(True, LIVE | {"CALLS_QUEUE_URL", "CORS_ORIGINS"}),
+    "migrate": Promise(True, {"DATABASE_URL"}),
+    "account": Promise(True, {"DATABASE_URL", "API_KEYS_TABLE", "CORS_ORIGINS"}),
 }  # fmt: skip
 every_function = pytest.mark.parametrize("name", PROMISES)
 
@@ -182,51 +117,6 @@ def test_database_and_cache_are_known_inside_and_secrets_outside(templates: Temp
         assert not {"DATABASE_URL", "REDIS_URL"} & set(values)
 
 
-@every_function
-def test_a_role_allows_what_its_function_uses(templates: Templates, name: str) -> None:
-    needed = [right.split(" ") for right in PROMISES[name].rights]
-
-    refused = [(action, thing) for action, thing in needed if not _allows(templates, name, action, thing)]
-
-    assert not refused
-
-
-@every_function
-def test_a_role_names_nothing_its_function_does_not_use(templates: Templates, name: str) -> None:
-    used = {_arn(templates, right.split(" ")[1]) for right in PROMISES[name].rights}
-    used |= {_arn(templates, "media")} if any("s3:" in right for right in PROMISES[name].rights) else set()
-    own = {"logs:", "rds-db:", "elasticache:"} if PROMISES[name].inside else {"logs:"}
-
-    strange = [
-        (actions, resources)
-        for actions, resources in templates.statements(name)
-        if not all(action.startswith(tuple(own)) for action in actions) and resources != {"*"}
-        # An invocation may name a version of the function.
-        if not {resource.removesuffix(":*") for resource in resources} <= used
-    ]
-
-    assert not strange
-
-
-@every_function
-def test_only_actions_without_resources_are_allowed_on_everything(templates: Templates, name: str) -> None:
-    wide = {action for actions, resources in templates.statements(name) if "*" in resources for action in actions}
-
-    assert wide <= NAMELESS
-    assert PROMISES[name].inside == any(action.startswith("ec2:") for action in wide)
-
-
-def test_every_policy_belongs_to_a_function_or_to_the_flow_log(templates: Templates) -> None:
-    # Also to those of the CDK's framework, which answer CloudFormation.
-    roles = {f["Role"].removesuffix(".Arn") for f in templates.all("AWS::Lambda::Function").values()}
-    roles |= {
-        log["DeliverLogsPermissionArn"].removesuffix(".Arn") for log in templates.all("AWS::EC2::FlowLog").values()
-    }
-
-    assert {role for policy in templates.all("AWS::IAM::Policy").values() for role in policy["Roles"]} <= roles
-    assert not [role for role in templates.all("AWS::IAM::Role").values() if role.get("Policies")]
-
-
 def test_every_function_has_a_role_of_its_own(templates: Templates) -> None:
     roles = [templates.function(name)["Role"] for name in PROMISES]
 
@@ -282,25 +172,3 @@ def test_what_callers_name_is_fetched_by_a_function_that_knows_no_secret(templat
 
 def test_in_aws_sources_come_from_public_https_addresses_alone(dev: Templates) -> None:
     assert {dev.environment(name)["SOURCE_ORIGINS"] for name in ("compile_videos", "fetch_source")} == {""}
-
-
-def _allows(templates: Templates, name: str, action: str, thing: str) -> bool:
-    wanted = _arn(templates, thing).replace("*", "anything")
-    return any(
-        any(fnmatchcase(action, pattern) for pattern in actions)
-        and any(fnmatchcase(wanted, pattern) for pattern in resources)
-        for actions, resources in templates.statements(name)
-    )
-
-
-def _arn(templates: Templates, thing: str) -> str:
-    """As the plain templates have it: a name and `.Arn`, or the text of an ARN put together."""
-    prefix, account = f"vsl-{templates.stage}", "AWS::Region:AWS::AccountId"
-    if thing.startswith("media"):
-        return f"{prefix}-media.Arn{thing.removeprefix('media')}"
-    if thing == "public-base-url":
-        return f"arn:AWS::Partition:ssm:{account}:parameter/vsl/{templates.stage}/{thing}"
-    if thing.startswith(("replicate-", "runway-", "webhook-")):
-        return f"arn:AWS::Partition:secretsmanager:{account}:secret:/vsl/{templates.stage}/{thing}-*"
-    names = {"jobs": "realtime-jobs", "keys": "api-keys"}
-    return f"{prefix}-{names.get(thing, thing)}.Arn"

@@ -35,7 +35,7 @@ def dev_with(named: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Templ
 def readable(templates: Templates, name: str) -> set[str]:
     """What the function may get from other buckets than the media's."""
     found = [resources for actions, resources in templates.statements(name) if actions == {"s3:GetObject"}]
-    return {arn.rpartition(":::")[2] for resources in found for arn in resources}
+    return {arn.rpartition(":::")[2] for resources in found for arn in resources if arn.startswith("arn:")}
 
 
 def through_s3_endpoint(templates: Templates) -> list[set[str]]:
