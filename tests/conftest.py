@@ -58,12 +58,19 @@ def stack(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
         reason = why_not_up(layout)
         pytest.fail(f"the local stack did not come up; its logs are in {layout.logs}\n{reason}", pytrace=False)
     yield {**read_json(layout.stack_file), "stateDir": str(state)}
-    failed = request.session.testsfailed > 0
+    refused = [line for log in (layout.logs / "functions").iterdir() for line in _refusals(log)]
+    failed = request.session.testsfailed > 0 or bool(refused)
     assert (commands.down if failed else commands.clean)(layout) == 0
     if failed:
         print(f"\nThe stack's logs are kept in {layout.logs}")
     else:
         shutil.rmtree(state)
+    assert not refused, "\n".join(["functions were refused what they asked AWS for:", *refused])
+
+
+def _refusals(log: Path) -> list[str]:
+    """Calls that a function's role does not allow: such a function seems to work, and tries again for ever."""
+    return [f"{log.name}: {line}" for line in log.read_text().splitlines() if '"access_denied"' in line]
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,54 @@
+"""A right that a role lacks reads as an outage to callers; the log says what it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from shared import bootstrap
+from shared.adapters.aws import DynamoKeyDirectory
+from shared.adapters.s3 import S3MediaStore
+from shared.domain.errors import DependencyDown
+from shared.observability import logger
+from tests.scripted_server import always, json_reply, reply, scripted
+
+DENIED = json_reply(400, {"__type": "com.amazon.coral.service#AccessDeniedException", "message": "not authorized"})
+MISSING = json_reply(400, {"__type": "com.amazonaws.dynamodb.v20120810#ResourceNotFoundException"})
+
+
+@pytest.fixture
+def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, Any]]]:
+    lines: list[tuple[str, Any]] = []
+    for name, value in (("ACCESS_KEY_ID", "k"), ("SECRET_ACCESS_KEY", "s"), ("DEFAULT_REGION", "us-east-1")):
+        monkeypatch.setenv(f"AWS_{name}", value)
+    monkeypatch.setattr(logger, "error", lambda message, extra: lines.append((message, extra["operation"])))
+    bootstrap.aws.cache_clear()
+    yield lines
+    bootstrap.aws.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [(DENIED, [("access_denied", "dynamodb.GetItem")]), (MISSING, [])],
+    ids=["denied", "missing"],
+)
+def test_a_refused_read_of_a_table_is_logged(
+    logged: list[Any], monkeypatch: pytest.MonkeyPatch, answer: bytes, expected: list[Any]
+) -> None:
+    with scripted(always(answer)) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", server.origin)
+        with pytest.raises(DependencyDown):
+            DynamoKeyDirectory(bootstrap.aws("dynamodb"), "vsl-dev-api-keys").get("hash")
+
+    assert logged == expected
+
+
+def test_a_refused_look_and_the_list_after_it_are_logged(logged: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    with scripted(always(reply(403))) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", server.origin)
+        with pytest.raises(DependencyDown):
+            S3MediaStore(bootstrap.aws("s3"), "media").head("generated/1")
+
+    assert logged == [("access_denied", "s3.HeadObject"), ("access_denied", "s3.ListObjectsV2")]
