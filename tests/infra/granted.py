@@ -19,8 +19,21 @@ def granted(templates: Templates, name: str) -> frozenset[Right]:
     return frozenset(right for statement in allowed for right in _rights_of(templates, name, statement))
 
 
+def role_rights(templates: Templates, role: str) -> frozenset[Right]:
+    """What a role may do that is no function's of ours, as the template has it."""
+    managed = templates.all("AWS::IAM::Role")[role].get("ManagedPolicyArns", ())
+    rights = {("managed policy", arn.partition(":policy/")[2]) for arn in managed}
+    for statement in _statements_of_role(templates, role):
+        rights |= {(action, on) for action in listed(statement["Action"]) for on in listed(statement["Resource"])}
+    return frozenset(rights)
+
+
 def statements_of(templates: Templates, name: str) -> list[Properties]:
-    role = templates.function(name)["Role"].removesuffix(".Arn")
+    """The statements of a function's role."""
+    return _statements_of_role(templates, templates.function(name)["Role"].removesuffix(".Arn"))
+
+
+def _statements_of_role(templates: Templates, role: str) -> list[Properties]:
     policies = [p for p in templates.all("AWS::IAM::Policy").values() if role in p["Roles"]]
     return [statement for policy in policies for statement in policy["PolicyDocument"]["Statement"]]
 
@@ -50,6 +63,10 @@ def _thing(templates: Templates, name: str, resource: str) -> str:
         rf"arn:[\w:]+:secret:/vsl/{stage}/([\w-]+)-\?{{6}}": r"secret \1",
         rf"arn:[\w:]+:parameter/vsl/{stage}/([\w-]+)": r"parameter \1",
         r"arn:[\w:-]+:dbuser:\w+\.DBClusterResourceId/(\w+)": r"database user \1",
+        r"arn:[\w:]+:cluster:database\w+": "database cluster",
+        r"databaseSecretAttachment\w+|databaseSecret\w+": "database secret",
+        r"cache\w+\.ARN": "cache",
+        r"cacheuser\w+\.Arn": "cache user",
         rf"{logs}\.Arn": "own log group",
     }
     matching = ((re.fullmatch(pattern, resource), word) for pattern, word in words.items())

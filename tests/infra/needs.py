@@ -15,6 +15,7 @@ Right = tuple[str, str]
 """An action and what it is allowed on, as in `("s3:GetObject", "media/uploads/*")`."""
 # Of a call's things: themselves, keys that are listed below them, the bucket they lie in, or what they are copied from.
 On = Literal["thing", "below", "bucket", "source"]
+_SECRET: tuple[str, On] = ("secretsmanager:GetSecretValue", "source")
 
 # What IAM asks for a client's call (Service Authorization Reference; Amazon S3, required permissions for API
 # operations). With SSE-S3, SQS-managed keys and AWS's own keys of DynamoDB, SSM and Secrets Manager none asks for KMS.
@@ -45,7 +46,14 @@ OPERATIONS: Mapping[str, tuple[tuple[str, On], ...]] = {
     "dynamodb.scan": (("dynamodb:Scan", "thing"),),
     "sqs.send_message_batch": (("sqs:SendMessage", "thing"),),
     "lambda.invoke": (("lambda:InvokeFunction", "thing"),),
+    "sqs.change_message_visibility": (("sqs:ChangeMessageVisibility", "thing"),),
     "rds.generate_db_auth_token": (("rds-db:connect", "thing"),),
+    "elasticache.connect": (("elasticache:Connect", "thing"),),
+    # The Data API reads the secret as its caller.
+    "rds-data.begin_transaction": (("rds-data:BeginTransaction", "thing"), _SECRET),
+    "rds-data.execute_statement": (("rds-data:ExecuteStatement", "thing"), _SECRET),
+    "rds-data.commit_transaction": (("rds-data:CommitTransaction", "thing"), _SECRET),
+    "rds-data.rollback_transaction": (("rds-data:RollbackTransaction", "thing"), _SECRET),
     "parameters.get_secret": (("secretsmanager:GetSecretValue", "thing"),),
     "parameters.get_parameter": (("ssm:GetParameter", "thing"),),
 }
@@ -82,7 +90,8 @@ FILMS = media("compiled/*", "derived/*")
 LEFT_OVER = (*USERS, *media("compiled/*", "derived/*", "incoming/*", "fetched/*"))
 CATALOG = media("catalog/models.json")
 
-LOG_IN = Need("rds.generate_db_auth_token", ("database user vsl",), "the system of record")
+LOG_IN = Need("rds.generate_db_auth_token", ("database user vsl_app",), "the system of record")
+CACHE = Need("elasticache.connect", ("cache", "cache user"), "jobs' statuses, pace and places of waiters")
 ASK = Need("inside.ask", ("function settle",), "claims and heartbeats")
 REPORT = Need("reports.send", queues("reports"), "what was seen outside")
 PUBLISH = Need("live.put", ("table jobs",), "a job's snapshot after each commit")
@@ -92,6 +101,10 @@ NO_PARAMETER = Need("parameters.get_parameter", (), "none of its settings is an 
 
 def _outbox(*topics: str) -> Need:
     return Need("queue.send", queues(*topics), "announcements that the outbox holds")
+
+
+def _again(*topics: str) -> Need:
+    return Need("sqs.change_message_visibility", queues(*topics), "a message that failed comes again sooner")
 
 
 def _secrets(*names: str) -> Need:
@@ -112,26 +125,26 @@ NEEDS: Mapping[str, tuple[Need, ...]] = {
         Need("directory.remove", ("table keys",), "keys that are in no row"),
     ),
     "generate_media": (
-        LOG_IN, PUBLISH, WAIT, _outbox("calls", "compile", "fetch"), *_GENERATE,
+        LOG_IN, CACHE, PUBLISH, WAIT, _outbox("calls", "compile", "fetch"), *_GENERATE,
         Need("media.head", (*OWN, *media("fetched/*")), "images and clips named by key; what an earlier job fetched"),
         Need("media.read_text", (*CATALOG, *media("compiled/*")), "the models' schemas; documents of plans and probes"),
         Need("media.signed_url", RESULTS, "links to a job's results"),
     ),
     "status": (
-        LOG_IN, PUBLISH, WAIT,
+        LOG_IN, CACHE, PUBLISH, WAIT,
         Need("queue.send", (), "it has no queue: what is unsent is left to the sweep"),
         Need("media.read_text", media("compiled/*"), "documents of plans and probes"),
         Need("media.signed_url", RESULTS, "links to jobs' results"),
     ),
     "review": (
-        LOG_IN, PUBLISH, _outbox("calls"), *_GENERATE,
+        LOG_IN, CACHE, PUBLISH, _outbox("calls"), *_GENERATE,
         Need("media.head", OWN, "images of a request that is repeated"),
         Need("media.read_text", CATALOG, "the models' schemas"),
         Need("media.signed_url", RESULTS, "links to clips and films"),
         Need("media.upload_form", media("uploads/*", "reference-frames/*"), "forms for files and frames"),
     ),
     "compile_videos": (
-        LOG_IN, PUBLISH, WAIT, _outbox("compile", "fetch"),
+        LOG_IN, CACHE, PUBLISH, WAIT, _outbox("compile", "fetch"), _again("compile"),
         Need("media.head", CLIPS, "clips, and films and parts that may be there already"),
         Need("media.read", CLIPS, "clips, and parts that were made of them"),
         Need("media.page", media("derived/*"), "whether a part was made before"),
@@ -149,7 +162,7 @@ NEEDS: Mapping[str, tuple[Need, ...]] = {
         Need("media.delete", FILMS, "films that are not right, parts that were replaced"),
     ),
     "inspect_media": (
-        LOG_IN, PUBLISH, _outbox("inspect"),
+        LOG_IN, CACHE, PUBLISH, _outbox("inspect"), _again("inspect", "uploads"),
         Need("media.head", media("uploads/*", "generated/*"), "a file that is waited for; the etag of what was kept"),
         Need("media.download", media("incoming/*", "uploads/*"), "what is to be looked through"),
         Need("media.upload", media("generated/*"), "the result and its thumbnail"),
@@ -157,9 +170,11 @@ NEEDS: Mapping[str, tuple[Need, ...]] = {
         Need("media.keys", media("incoming/*"), "what came in for a job that has ended"),
         Need("media.delete", media("incoming/*", "uploads/*"), "what came in for a job that has ended"),
     ),
-    "settle": (LOG_IN, PUBLISH, _outbox("calls", "store", "inspect", "compile", "fetch")),
+    "settle": (
+        LOG_IN, CACHE, PUBLISH, _outbox("calls", "store", "inspect", "compile", "fetch"), _again("reports"),
+    ),
     "reconcile": (
-        LOG_IN, PUBLISH, _outbox("calls", "store", "inspect", "compile", "fetch"),
+        LOG_IN, CACHE, PUBLISH, _outbox("calls", "store", "inspect", "compile", "fetch"),
         Need("live.page", ("table jobs",), "the live view made anew"),
         Need("live.replace", ("table jobs",), "the live view made anew"),
         Need("live.remove", ("table jobs",), "the live view made anew"),
@@ -167,29 +182,33 @@ NEEDS: Mapping[str, tuple[Need, ...]] = {
         Need("directory.put", ("table keys",), "keys that were lost"),
     ),
     "retention": (
-        LOG_IN, _outbox("calls"),
+        LOG_IN, CACHE, _outbox("calls"),
         Need("live.replace", ("table jobs",), "snapshots of what was erased"),
         Need("media.page", LEFT_OVER, "what is erased, and what nobody owns"),
         Need("media.delete", LEFT_OVER, "what is erased, and what nobody owns"),
         Need("media.open_uploads", LEFT_OVER, "uploads that were never finished"),
         Need("media.abort_upload", LEFT_OVER, "uploads that were never finished"),
     ),
-    "migrate": (LOG_IN,),
+    "migrate": (Need("rds.generate_db_auth_token", ("database user vsl_owner",), "tables are its own"),),
+    "database_roles": tuple(
+        Need(f"rds-data.{call}", ("database cluster",), "roles are made as the master", source=("database secret",))
+        for call in ("begin_transaction", "execute_statement", "commit_transaction", "rollback_transaction")
+    ),
     "webhook": (REPORT, _secrets("webhook-url-key", "replicate-webhook-secret"), NO_PARAMETER),
     "call_provider": (
-        ASK, REPORT, _secrets("webhook-url-key", "replicate-token", "runway-token"),
+        ASK, REPORT, _again("calls"), _secrets("webhook-url-key", "replicate-token", "runway-token"),
         Need("parameters.get_parameter", ("parameter public-base-url",), "where webhooks are to go"),
         Need("media.signed_url", OWN, "images of a request, for the provider"),
         Need("media.head", media("uploads/*"), "an image that came inside the request"),
         Need("media.read", media("uploads/*"), "an image that came inside the request"),
     ),
     "store_media": (
-        ASK, REPORT, _secrets("replicate-token", "runway-token"), NO_PARAMETER,
+        ASK, REPORT, _again("store"), _secrets("replicate-token", "runway-token"), NO_PARAMETER,
         Need("media.head", media("incoming/*"), "what an earlier delivery brought"),
         Need("media.write_once", media("incoming/*"), "what the provider made"),
     ),
     "fetch_source": (
-        ASK, REPORT,
+        ASK, REPORT, _again("fetch"),
         Need("media.head", media("fetched/*"), "what an earlier delivery brought"),
         Need("media.write_once", media("fetched/*"), "what a caller named by URL"),
     ),
@@ -212,6 +231,10 @@ INTERFACES = (
     "ec2:CreateNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets",
     "ec2:DeleteNetworkInterface", "ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses",
 )  # fmt: skip
+# The local database and cache have passwords, or none.
+LOGINS = ("rds-db:connect", "elasticache:Connect")
+# Makes the roles that tokens log in as, so the local stack has no need of it.
+IN_AWS_ALONE = ("database_roles",)
 # On the local stack the registry of models is an object of the media bucket, when it is one at all.
 LOCAL_REGISTRY_READERS = ("generate_media", "review", "provider_catalog")
 
@@ -225,8 +248,7 @@ def needed(program: Program, function: str, *, is_inside: bool, is_local: bool) 
     rights |= {(action, "*") for action in TRACING if not is_local}
     if is_local and function in LOCAL_REGISTRY_READERS:
         rights.add(("s3:GetObject", "media/catalog/*"))
-    # The local database has passwords.
-    return frozenset(right for right in rights if not (is_local and right[0] == "rds-db:connect"))
+    return frozenset(right for right in rights if not (is_local and right[0] in LOGINS))
 
 
 def _rights(program: Program, need: Need) -> Iterator[Right]:

@@ -15,7 +15,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 BOOTSTRAP = "shared.bootstrap"
-PARAMETERS = "aws_lambda_powertools.utilities:parameters"
 # By the name of what holds the port, the adapter that calls AWS, and the service that its client is for.
 PORTS = {
     "media": ("shared.adapters.s3:S3MediaStore", "s3"),
@@ -25,6 +24,15 @@ PORTS = {
     "reports": ("shared.adapters.aws:SqsReports", "sqs"),
     "inside": ("shared.adapters.aws:SettleFunction", "lambda"),
 }
+# Clients that no port holds: by module and name of what holds one, the service that it is for.
+CLIENTS = {
+    ("shared.adapters.aws", "client"): "sqs",
+    ("shared.adapters.data_api", "client"): "rds-data",
+    ("shared.adapters.postgres.tokens", "_rds"): "rds",
+    ("shared.adapters.secrets", "parameters"): "parameters",
+}
+# Signs a login to the cache, which no client does.
+CACHE_LOGIN = "SigV4QueryAuth"
 ADAPTERS = {adapter: port for port, (adapter, _) in PORTS.items()}
 # What a client has besides its calls.
 NO_CALLS = {"meta", "exceptions"}
@@ -114,13 +122,23 @@ class Program:
             return self.resolve(home, node.attr) if home is not None and home in self.modules else None
         return None
 
+    def returned(self, module: str, node: ast.AST) -> str | None:
+        """The class that a call of our own function is said to return; none of a port, which adapters stand for."""
+        key = self.named(module, node.func) if isinstance(node, ast.Call) else None
+        home = (key or "").partition(":")[0]
+        for function in self.bodies.get(key or "", ()):
+            if isinstance(function, ast.FunctionDef) and isinstance(function.returns, ast.Name):
+                found = self.resolve(home, function.returns.id)
+                return None if found in ADAPTERS or (found or "").startswith("shared.ports") else found
+        return None
+
     def port_of(self, module: str, node: ast.AST) -> str | None:
         """The port that an expression holds."""
         if isinstance(node, ast.Call):
             made = self.named(module, node.func)
             return ADAPTERS.get(self.builders.get(made or "", made or ""))
-        name = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
-        return name.lstrip("_") if name.lstrip("_") in PORTS else None
+        name = _last_name(node).lstrip("_")
+        return name if name in PORTS else None
 
 
 @dataclass
@@ -130,6 +148,7 @@ class _Search:
     program: Program
     seen: set[str] = field(default_factory=set)
     named: set[str] = field(default_factory=set)
+    known: set[str] = field(default_factory=set)
     attributes: set[str] = field(default_factory=set)
     calls: dict[str, frozenset[str]] = field(default_factory=dict)
 
@@ -140,7 +159,16 @@ class _Search:
             keys = [key for key in self._called_methods() if key not in self.seen]
         return self.calls
 
+    def _use(self, module: str, node: ast.Attribute) -> None:
+        """`f().name` is known to be of the class that f returns; any other of every class that is made on the way."""
+        method = f"{self.program.returned(module, node.value)}.{node.attr}"
+        if method in self.program.bodies:
+            self.known.add(method)
+        else:
+            self.attributes.add(node.attr)
+
     def _called_methods(self) -> Iterator[str]:
+        yield from self.known
         methods = ((owner, method) for owner in self.named for method in self.program.methods.get(owner, ()))
         for owner, method in methods:
             if method in self.attributes or method.startswith("__"):
@@ -160,11 +188,14 @@ class _Search:
                 self._read(named)
 
     def _call(self, module: str, node: ast.AST) -> None:
+        if isinstance(node, ast.Name) and node.id == CACHE_LOGIN:
+            self.calls["elasticache.connect"] = frozenset({"elasticache.connect"})
         if not isinstance(node, ast.Attribute):
             return
-        self.attributes.add(node.attr)
-        for operation in _portless(self.program, module, node):
-            self.calls[operation] = frozenset({operation})
+        self._use(module, node)
+        service = CLIENTS.get((module, _last_name(node.value)))
+        if service is not None and node.attr not in NO_CALLS:
+            self.calls[f"{service}.{node.attr}"] = frozenset({f"{service}.{node.attr}"})
         port = self.program.port_of(module, node.value)
         if port is not None and node.attr in self.program.methods[PORTS[port][0]]:
             self.calls[f"{port}.{node.attr}"] = operations_of(self.program, port, node.attr)
@@ -207,13 +238,11 @@ def _operations(node: ast.AST) -> Iterator[str]:
         yield "presigned_get"
 
 
-def _portless(program: Program, module: str, node: ast.Attribute) -> Iterator[str]:
-    """`aws("rds").generate_db_auth_token`, and Powertools' values by address."""
-    held = node.value
-    if isinstance(held, ast.Name) and program.scopes[module].get(held.id) == PARAMETERS:
-        yield f"parameters.{node.attr}"
-    if isinstance(held, ast.Call) and isinstance(held.func, ast.Name) and held.func.id == "aws":
-        yield f"{ast.literal_eval(held.args[0])}.{node.attr}"
+def _last_name(node: ast.AST) -> str:
+    """Of `client`, `self.api.client` and `self._rds()` the name at the end."""
+    if isinstance(node, ast.Call):
+        return _last_name(node.func)
+    return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
 
 
 def _bodies(module: str, tree: ast.Module) -> Iterator[tuple[str, list[ast.AST]]]:
@@ -227,8 +256,10 @@ def _bodies(module: str, tree: ast.Module) -> Iterator[tuple[str, list[ast.AST]]
 def _defined(node: ast.stmt) -> list[tuple[str, list[ast.AST]]]:
     if isinstance(node, ast.ClassDef):
         own: list[ast.AST] = [one for one in ast.iter_child_nodes(node) if not isinstance(one, _FUNCTIONS)]
-        methods = [one for one in node.body if isinstance(one, _FUNCTIONS)]
-        return [(node.name, own), *((f"{node.name}.{one.name}", [one]) for one in methods)]
+        methods: list[tuple[str, list[ast.AST]]] = [
+            (f"{node.name}.{one.name}", [one]) for one in node.body if isinstance(one, _FUNCTIONS)
+        ]
+        return [(node.name, own), *methods]
     if isinstance(node, _FUNCTIONS):
         return [(node.name, [node])]
     if isinstance(node, ast.Assign | ast.AnnAssign):

@@ -11,21 +11,34 @@ from collections.abc import Iterator
 import pytest
 
 from shared.config import SETTINGS
-from tests.infra.granted import granted, statements_of, with_rights
-from tests.infra.needs import CONSUMERS, INTERFACES, NEEDS, OPERATIONS, Right, needed
-from tests.infra.reach import ADAPTERS, BOOTSTRAP, PORTS, Program, operations_of, read_sources
+from tests.infra.granted import granted, role_rights, statements_of, with_rights
+from tests.infra.needs import CONSUMERS, IN_AWS_ALONE, INTERFACES, NEEDS, OPERATIONS, Right, needed
+from tests.infra.reach import ADAPTERS, BOOTSTRAP, CLIENTS, PORTS, Program, operations_of, read_sources
 from tests.infra.templates import Templates, listed
 
 MUTATIONS = range(10)
 # These allow no resource to be named (Service Authorization Reference).
 NAMELESS = {*INTERFACES, "xray:PutTraceSegments", "xray:PutTelemetryRecords"}
-# Roles that are no function's, and what AWS documents for each.
-OTHER_ROLES = {"apirestCloudWatchRole": {"service-role/AmazonAPIGatewayPushToCloudWatchLogs"}}
+WRITES_LOGS = ("logs:CreateLogStream", "logs:PutLogEvents")
+# Roles that are no function's of ours: what AWS documents for each, or what the CDK's framework asks a function with.
+OTHER_ROLES = {
+    "apirestCloudWatchRole": {("managed policy", "service-role/AmazonAPIGatewayPushToCloudWatchLogs")},
+    "vpcflowlogIAMRole": {(action, "flows") for action in (*WRITES_LOGS, "logs:DescribeLogStreams")},
+    **{
+        f"schema{function.replace('-', '')}asker": {
+            *((action, f"schema{function.replace('-', '')}answers") for action in WRITES_LOGS),
+            ("lambda:InvokeFunction", function), ("lambda:InvokeFunction", f"{function}:*"),
+            ("lambda:GetFunction", function),
+        }
+        for function in ("database-roles", "migrate")
+    },
+}  # fmt: skip
 PROGRAM = Program(read_sources())
-every_function = pytest.mark.parametrize("name", NEEDS)
+ROLES = [name for name in sorted(NEEDS) if name not in IN_AWS_ALONE]
+every_function = pytest.mark.parametrize("name", ROLES)
 
 
-@every_function
+@pytest.mark.parametrize("name", NEEDS)
 def test_a_functions_code_makes_the_calls_that_are_said_to_be_needed_and_no_others(name: str) -> None:
     reached = {call for call, operations in PROGRAM.reach(name).items() if any(OPERATIONS[one] for one in operations)}
 
@@ -45,9 +58,12 @@ def test_clients_are_made_for_the_known_adapters_and_called_by_nobody_else() -> 
     users = {module for module, tree in PROGRAM.modules.items() if sdk & set(_imported(tree))}
     adapters = {adapter.partition(":")[0] for adapter in ADAPTERS}
 
-    assert users <= {BOOTSTRAP, "shared.adapters.secrets", "shared.adapters.presigned_urls", *adapters}
+    # These sign, or call what is known by its name.
+    others = {BOOTSTRAP, "shared.adapters.presigned_urls", "shared.adapters.redis_cache", *(one for one, _ in CLIENTS)}
+    assert users <= others | adapters
     assert set(PROGRAM.builders.values()) == set(ADAPTERS)
-    assert _given_clients() <= {*ADAPTERS, "shared.adapters.s3:text_at"}
+    loose = {"shared.adapters.s3:text_at", "shared.adapters.aws:hide_message", "shared.adapters.data_api:DataApi"}
+    assert _given_clients() == {*(ADAPTERS), *loose}
 
 
 def test_what_holds_a_port_is_named_after_it() -> None:
@@ -78,22 +94,32 @@ def test_a_role_holds_what_its_function_needs_and_nothing_else(templates: Templa
     assert _difference(templates, name) == {}
 
 
-def test_there_are_needs_of_every_function_and_roles_of_nobody_else(templates: Templates) -> None:
-    own = {templates.function(name)["Role"].removesuffix(".Arn") for name in NEEDS}
-    others = {name: role for name, role in templates.all("AWS::IAM::Role").items() if name not in own}
+def test_there_are_needs_of_every_function(templates: Templates) -> None:
+    absent = IN_AWS_ALONE if templates.stage == "local" else ()
 
+    assert set(templates.functions) == {templates.function_name(name) for name in NEEDS if name not in absent}
     assert set(NEEDS) == set(SETTINGS)
-    assert len(own) == len(NEEDS)
-    for name, role in others.items():
-        known = [policies for prefix, policies in OTHER_ROLES.items() if name.startswith(prefix)]
-        assert known == [{arn.partition(":policy/")[2] for arn in role["ManagedPolicyArns"]}], name
+
+
+def test_what_makes_the_databases_roles_holds_what_that_needs_and_nothing_else(dev: Templates) -> None:
+    assert [_difference(dev, name) for name in IN_AWS_ALONE] == [{}]
+
+
+def test_roles_that_are_no_functions_hold_what_is_said_of_them(templates: Templates) -> None:
+    own = {function["Role"].removesuffix(".Arn") for function in templates.functions.values()}
+    others = {name for name in templates.all("AWS::IAM::Role") if name not in own}
+
+    held = {
+        _unhashed(name): {(action, _unhashed(on)) for action, on in role_rights(templates, name)} for name in others
+    }
+
+    assert held == {name: rights for name, rights in OTHER_ROLES.items() if name in held}
 
 
 def test_no_role_has_policies_but_the_one_that_is_checked(templates: Templates) -> None:
-    own = {templates.function(name)["Role"].removesuffix(".Arn") for name in NEEDS}
+    own = {function["Role"].removesuffix(".Arn") for function in templates.functions.values()}
     roles = templates.all("AWS::IAM::Role")
 
-    assert {role for policy in templates.all("AWS::IAM::Policy").values() for role in policy["Roles"]} <= own
     assert not templates.all("AWS::IAM::ManagedPolicy")
     assert not [name for name, role in roles.items() if role.get("Policies")]
     assert not [name for name in own if roles[name].get("ManagedPolicyArns")]
@@ -123,7 +149,7 @@ def test_network_interfaces_are_lambdas_to_make_and_not_the_codes(templates: Tem
 @pytest.mark.parametrize("seed", MUTATIONS)
 def test_a_grant_that_is_removed_is_missed(templates: Templates, seed: int) -> None:
     chance = random.Random(seed)
-    name = chance.choice(sorted(NEEDS))
+    name = chance.choice(ROLES)
     removed = chance.choice(sorted(granted(templates, name)))
 
     changed = with_rights(templates, name, granted(templates, name) - {removed})
@@ -134,8 +160,8 @@ def test_a_grant_that_is_removed_is_missed(templates: Templates, seed: int) -> N
 @pytest.mark.parametrize("seed", MUTATIONS)
 def test_a_grant_that_is_added_is_noticed(templates: Templates, seed: int) -> None:
     chance = random.Random(seed)
-    name = chance.choice(sorted(NEEDS))
-    every = {right for function in NEEDS for right in granted(templates, function)} | {
+    name = chance.choice(ROLES)
+    every = {right for function in ROLES for right in granted(templates, function)} | {
         ("s3:*", "media/*"), ("s3:GetObject", "media/*"), ("dynamodb:UpdateItem", "table jobs"), ("iam:PassRole", "*"),
     }  # fmt: skip
     added = chance.choice(sorted(every - granted(templates, name)))
@@ -179,8 +205,14 @@ def test_who_may_consume_a_queue_is_who_lambda_gives_its_messages(templates: Tem
     }  # fmt: skip
 
 
-def test_nothing_is_encrypted_with_a_key_that_roles_would_need_rights_on(templates: Templates) -> None:
-    assert not templates.all("AWS::KMS::Key")
+def test_nothing_is_encrypted_with_a_key_that_functions_would_need_rights_on(templates: Templates) -> None:
+    """The alarms' topic has one, which alarms alone use."""
+    stores = ("AWS::S3::Bucket", "AWS::SQS::Queue", "AWS::DynamoDB::Table", "AWS::SecretsManager::Secret")
+    own = [resource for kind in stores for resource in templates.all(kind).values()]
+
+    assert not [
+        resource for resource in own if re.search(r"KmsKeyId|KmsMasterKeyId|KMSMasterKey", json.dumps(resource))
+    ]
     assert "kms" not in json.dumps([NEEDS, OPERATIONS], default=str).lower()
 
 
@@ -190,6 +222,11 @@ def _difference(templates: Templates, name: str) -> dict[str, list[Right]]:
     held = granted(templates, name)
     found = {"missing": sorted(wanted - held), "not needed": sorted(held - wanted)}
     return {kind: rights for kind, rights in found.items() if rights}
+
+
+def _unhashed(name: str) -> str:
+    """A logical id without what the CDK adds to it, a function without its stage."""
+    return re.sub(r"([0-9A-F]{8})?(\.Arn)?$", "", re.sub(r"^vsl-\w+-([\w-]+)\.Arn", r"\1", name))
 
 
 def _imported(tree: ast.Module) -> Iterator[str]:
