@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from local.synth import node_path
+from operate.cdk import node_path
 
 ROOT = Path(__file__).resolve().parents[2]
 Places = set[tuple[str, str]]
