@@ -19,8 +19,9 @@ USERS_MEDIA = ("generated/*", "reference-frames/*", "video-clips/*", "uploads/*"
 OWN_MEDIA = (*USERS_MEDIA, "compiled/*", "processed/*", "storyboards/*")
 # Where results lie, whose addresses are signed for callers.
 RESULTS = ("generated/*", "compiled/*")
-# What deletions, erasures and the sweep of orphans go through.
+# What erasures go through, and what of it the sweep of orphans does.
 ALL_MEDIA = (*USERS_MEDIA, "compiled/*", "derived/*", "incoming/*", "fetched/*")
+SWEPT_MEDIA = ("uploads/*", "compiled/*", "derived/*", "incoming/*", "fetched/*")
 CATALOG = "catalog/models.json"
 # What Lambda reads a queue with (AWSLambdaSQSQueueExecutionRole), and what makes a failed message come again sooner.
 CONSUME = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility")
@@ -31,7 +32,7 @@ class Access:
     """Keys and prefixes of the media bucket, actions on tables, names of secrets and parameters below `/vsl/{stage}/`.
 
     `finds` are prefixes below which keys are listed, or looked for that may be absent: to a role that may not list, S3
-    answers 403 and not 404.
+    answers 403 and not 404. `erases`: with all their versions.
     """
 
     reads: tuple[str, ...] = ()
@@ -39,6 +40,7 @@ class Access:
     puts: tuple[str, ...] = ()
     aborts: tuple[str, ...] = ()
     deletes: tuple[str, ...] = ()
+    erases: tuple[str, ...] = ()
     lists_uploads: bool = False
     jobs: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
@@ -80,7 +82,14 @@ ACCESS: Mapping[str, Access] = {
         deletes=("incoming/*", "uploads/*"),
         jobs=("PutItem",),
     ),
-    "retention": Access(finds=ALL_MEDIA, aborts=ALL_MEDIA, deletes=ALL_MEDIA, lists_uploads=True, jobs=("PutItem",)),
+    "retention": Access(
+        finds=SWEPT_MEDIA,
+        aborts=ALL_MEDIA,
+        deletes=SWEPT_MEDIA,
+        erases=ALL_MEDIA,
+        lists_uploads=True,
+        jobs=("PutItem",),
+    ),
     "settle": Access(jobs=("PutItem",)),
     "reconcile": Access(jobs=("PutItem", "DeleteItem", "Scan"), keys=("PutItem", "Scan")),
     "migrate": Access(),
@@ -140,13 +149,15 @@ def _grant_media(function: ProductFunction, access: Access, bucket: aws_s3.IBuck
     by_action = {
         "s3:GetObject": access.reads, "s3:PutObject": access.puts,
         "s3:AbortMultipartUpload": access.aborts, "s3:DeleteObject": access.deletes,
+        "s3:DeleteObjectVersion": access.erases,
     }  # fmt: skip
     for action, prefixes in by_action.items():
         if prefixes:
             function.allow(action, on=[bucket.arn_for_objects(prefix) for prefix in prefixes])
-    if access.finds:
-        below = {"StringLike": {"s3:prefix": list(access.finds)}}
-        function.allow("s3:ListBucket", on=[bucket.bucket_arn], conditions=below)
+    for action, prefixes in (("s3:ListBucket", access.finds), ("s3:ListBucketVersions", access.erases)):
+        below = {"StringLike": {"s3:prefix": list(prefixes)}}
+        if prefixes:
+            function.allow(action, on=[bucket.bucket_arn], conditions=below)
     if access.lists_uploads:
         # Its condition keys have no prefix (Service Authorization Reference, Amazon S3).
         function.allow("s3:ListBucketMultipartUploads", on=[bucket.bucket_arn])

@@ -113,7 +113,7 @@ def _accept_role(name: str, function: ProductFunction, media: MediaStack, servic
     _accept(role, ROLE)
     bucket = service.resolve(media.export_value(media.bucket.bucket_arn))["Fn::ImportValue"]
     access = ACCESS[name]
-    used = {*access.reads, *access.puts, *access.aborts, *access.deletes} & PREFIXES.keys()
+    used = {*access.reads, *access.puts, *access.aborts, *access.deletes, *access.erases} & PREFIXES.keys()
     below = {f"AwsSolutions::AwsSolutions-IAM5[Resource::{bucket}/{prefix}]": PREFIXES[prefix] for prefix in used}
     if below:
         _accept(role, below)

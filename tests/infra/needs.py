@@ -39,6 +39,7 @@ OPERATIONS: Mapping[str, tuple[tuple[str, On], ...]] = {
     "s3.abort_multipart_upload": (("s3:AbortMultipartUpload", "thing"),),
     "s3.delete_objects": (("s3:DeleteObject", "thing"),),
     "s3.list_objects_v2": (("s3:ListBucket", "below"),),
+    "s3.list_object_versions": (("s3:ListBucketVersions", "below"),),
     "s3.list_multipart_uploads": (("s3:ListBucketMultipartUploads", "bucket"),),
     "dynamodb.get_item": (("dynamodb:GetItem", "thing"),),
     "dynamodb.put_item": (("dynamodb:PutItem", "thing"),),
@@ -56,6 +57,11 @@ OPERATIONS: Mapping[str, tuple[tuple[str, On], ...]] = {
     "rds-data.rollback_transaction": (("rds-data:RollbackTransaction", "thing"), _SECRET),
     "parameters.get_secret": (("secretsmanager:GetSecretValue", "thing"),),
     "parameters.get_parameter": (("ssm:GetParameter", "thing"),),
+}
+
+# Of calls whose rights hang on what they are given: each version is named, which is another action's to delete.
+VERSIONED: Mapping[str, tuple[tuple[str, On], ...]] = {
+    "media.erase": (("s3:ListBucketVersions", "below"), ("s3:DeleteObjectVersion", "thing")),
 }
 
 
@@ -87,7 +93,8 @@ OWN = (*USERS, *media("compiled/*", "processed/*", "storyboards/*"))
 CLIPS = (*USERS, *media("compiled/*", "fetched/*", "derived/*"))
 RESULTS = media("generated/*", "compiled/*")
 FILMS = media("compiled/*", "derived/*")
-LEFT_OVER = (*USERS, *media("compiled/*", "derived/*", "incoming/*", "fetched/*"))
+ERASED = (*USERS, *media("compiled/*", "derived/*", "incoming/*", "fetched/*"))
+SWEPT = media("uploads/*", "compiled/*", "derived/*", "incoming/*", "fetched/*")
 CATALOG = media("catalog/models.json")
 
 LOG_IN = Need("rds.generate_db_auth_token", ("database user vsl_app",), "the system of record")
@@ -184,10 +191,11 @@ NEEDS: Mapping[str, tuple[Need, ...]] = {
     "retention": (
         LOG_IN, CACHE, _outbox("calls"),
         Need("live.replace", ("table jobs",), "snapshots of what was erased"),
-        Need("media.page", LEFT_OVER, "what is erased, and what nobody owns"),
-        Need("media.delete", LEFT_OVER, "what is erased, and what nobody owns"),
-        Need("media.open_uploads", LEFT_OVER, "uploads that were never finished"),
-        Need("media.abort_upload", LEFT_OVER, "uploads that were never finished"),
+        Need("media.erase", ERASED, "all versions of what is erased"),
+        Need("media.page", SWEPT, "what nobody owns"),
+        Need("media.delete", SWEPT, "what nobody owns"),
+        Need("media.open_uploads", ERASED, "uploads that were never finished"),
+        Need("media.abort_upload", ERASED, "uploads that were never finished"),
     ),
     "migrate": (Need("rds.generate_db_auth_token", ("database user vsl_owner",), "tables are its own"),),
     "database_roles": tuple(
@@ -254,7 +262,8 @@ def needed(program: Program, function: str, *, is_inside: bool, is_local: bool) 
 def _rights(program: Program, need: Need) -> Iterator[Right]:
     port, _, method = need.call.partition(".")
     operations = {need.call} if need.call in OPERATIONS else operations_of(program, port, method)
-    for action, kind in (right for operation in operations for right in OPERATIONS[operation]):
+    asked = VERSIONED.get(need.call) or [right for operation in operations for right in OPERATIONS[operation]]
+    for action, kind in asked:
         if kind == "bucket":
             yield action, "media"
         else:
