@@ -17,7 +17,7 @@ from uuid import UUID
 from shared import config
 from shared.adapters.clock import SystemClock
 from shared.adapters.heartbeat import heartbeat as heartbeat
-from shared.adapters.secrets import provider_token
+from shared.adapters.secrets import SecretVersions, provider_token
 from shared.adapters.secrets import value_of as value_of
 from shared.domain.jobs import Lane
 from shared.domain.messages import TOPICS
@@ -84,6 +84,12 @@ def aws(service: str) -> Any:
         # A claim that is asked twice is answered `resolve`; that is safe, but a create must not wait for it.
         options |= {"read_timeout": 20, "retries": {"mode": "standard", "max_attempts": 1}}
     return boto3.client(service, config=Config(**options))  # type: ignore[call-overload]
+
+
+@cache
+def rotated_secret(address: str) -> SecretVersions:
+    """A secret that has two values while it is rotated."""
+    return SecretVersions(address, lambda: aws("secretsmanager"), clock())
 
 
 @cache
