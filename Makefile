@@ -8,7 +8,7 @@ SOURCES := $(wildcard shared functions infra layers/build.py layers/lock.py laye
 TYPED := $(wildcard shared functions infra layers/build.py layers/lock.py layers/certificates.py local operate bench app.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down clean logs status demo test sample-media check templates format synth deploy diff bootstrap destroy layers accounts secrets smoke stores database bench-api bench-compile plan campaign fuzz odd-films browser
+.PHONY: help setup up down clean logs status demo test sample-media check templates rehearsal format synth deploy diff bootstrap destroy layers accounts secrets smoke stores database bench-api bench-compile plan campaign fuzz odd-films browser
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -51,6 +51,9 @@ check: setup ## Lint, formatting, types, the rules of the house, and the templat
 
 templates: setup ## Synthesize all four stages in three regions and hold each against cdk-nag and cfn-lint
 	@VSL_ALL_REGIONS=1 $(PYTHON) -m pytest -q tests/infra/test_nag.py
+
+rehearsal: setup ## Create, update, roll back and delete whole templates in MiniStack; what it cannot take goes to docs/emulators.md
+	@$(PYTHON) -m tests.infra.rehearsal
 
 format: setup ## Format the sources and mend what the linter can
 	@$(PYTHON) -m ruff check --fix --quiet $(SOURCES)
