@@ -268,17 +268,22 @@ def _forget(node: Any, names: set[str]) -> Any:
 
 def _put_what_is_there_before(emulator: Emulator, templates: Mapping[str, Template], stage: str) -> None:
     """What CDK's bootstrap makes, the parameters that somebody else makes, and the function that refuses."""
-    text = json.dumps(templates)
     made = {
         resource["Properties"].get("Name")
         for template in templates.values()
         for resource in template["Resources"].values()
         if resource["Type"] == "AWS::SSM::Parameter"
     }
-    wanted = {name for name in re.findall(r"{{resolve:ssm:([^:}]+)", text) if name not in made}
-    for name in (*wanted, "/cdk-bootstrap/hnb659fds/version"):
+    for name in _parameters_that_are_read(templates) - made:
         emulator.client("ssm").put_parameter(Name=name, Value="30", Type="String", Overwrite=True)
     emulator.make_refusing_function()
+
+
+def _parameters_that_are_read(templates: Mapping[str, Template]) -> set[str]:
+    """By a reference inside a text, or as the value of a template's parameter: CDK's bootstrap version is one."""
+    declared = [one for template in templates.values() for one in template.get("Parameters", {}).values()]
+    values = {one["Default"] for one in declared if one["Type"].startswith("AWS::SSM::Parameter::Value")}
+    return values | set(re.findall(r"{{resolve:ssm:([^:}]+)", json.dumps(templates)))
 
 
 def _one_line(text: str) -> str:
