@@ -136,7 +136,8 @@ def _accept_role(name: str, function: ProductFunction, media: MediaStack, servic
     for prefix in MEDIA_PREFIXES.get(name, ()):
         wildcards[f"Resource::{bucket}/{prefix}"] = "Objects under this prefix have names of their own."
     for secret in SECRETS.get(name, ()):
-        arn = f"arn:<AWS::Partition>:secretsmanager:<AWS::Region>:<AWS::AccountId>:secret:/vsl/{service.stage.name}"
+        place = ":".join(_shown(service, part) for part in (service.region, service.account))
+        arn = f"arn:<AWS::Partition>:secretsmanager:{place}:secret:/vsl/{service.stage.name}"
         wildcards[f"Resource::{arn}/{secret}-*"] = "Secrets Manager ends its ARNs with six random characters."
     if name in SETTLE_CALLERS:
         settle = _logical_id(service, service.functions["settle"])
@@ -152,9 +153,9 @@ def _accept_api(service: ServiceStack) -> None:
     public = {(method, path) for method, path, _ in PUBLIC_ROUTES}
     for method in api.methods:
         resource: aws_apigateway.IResource = method.resource
-        # The pack asks no preflight who sends it.
-        if method.http_method != "OPTIONS":
-            _accept(method, METHOD)
+        if method.http_method == "OPTIONS":
+            continue
+        _accept(method, METHOD)
         # HEAD of a route is its GET without a body.
         if (method.http_method.replace("HEAD", "GET"), resource.path) in public:
             _accept(method, PUBLIC_METHOD)
@@ -167,6 +168,12 @@ def _accept(construct: IConstruct, findings: dict[str, str]) -> None:
 
 def _all_of(stack: Stack, resource_type: str) -> Iterable[IConstruct]:
     return [c for c in stack.node.find_all() if getattr(c, "cfn_resource_type", None) == resource_type]
+
+
+def _shown(stack: Stack, part: str) -> str:
+    """As nag writes it: the text, where the stage names it, or the name of CloudFormation's own parameter."""
+    resolved = stack.resolve(part)
+    return f"<{resolved['Ref']}>" if isinstance(resolved, dict) else str(resolved)
 
 
 def _logical_id(stack: Stack, construct: IConstruct) -> str:
