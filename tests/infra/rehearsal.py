@@ -100,12 +100,22 @@ class Rehearsal:
             rolled_back.append(stack)
         return rolled_back
 
-    def destroy(self) -> None:
-        """Deletes all stacks, last first. Raises Failed."""
+    def destroy(self) -> set[str]:
+        """Deletes all stacks, last first, and answers those that stay since something that is kept needs them."""
+        staying = set()
         for stack in reversed(self.templates):
             (found,) = self._formation.describe_stacks(StackName=stack)["Stacks"]
             self._formation.delete_stack(StackName=stack)
-            self._wait(found["StackId"], "DELETE_COMPLETE")
+            self._await_end(found["StackId"])
+            if self._status(found["StackId"]) != "DELETE_COMPLETE":
+                staying.add(stack)
+        return staying
+
+    def stacks_of_what_is_kept(self) -> set[str]:
+        """Stacks with a network in which something lies that is kept: on AWS, too, it cannot be deleted before that."""
+        kept = {resource["Type"] for resource in self._resources() if _is_kept(resource)}
+        networks = {stack for stack in self.templates if _has_vpc(self.templates[stack])}
+        return networks if kept & {"AWS::RDS::DBCluster", "AWS::EC2::SecurityGroup"} else set()
 
     def memory(self) -> dict[str, int]:
         """By function, its memory in MB as the Lambda API has it."""
@@ -126,18 +136,20 @@ class Rehearsal:
 
     def retained(self) -> set[str]:
         """Names of the functions, queues and tables that the templates keep when their stack is deleted."""
-        found = [resource for template in self.templates.values() for resource in template["Resources"].values()]
         names = [
             resource.get("Properties", {}).get(name)
-            for resource in found
+            for resource in self._resources()
             for name in ("FunctionName", "QueueName", "TableName")
-            if resource.get("DeletionPolicy", "Delete").startswith("Retain")
+            if _is_kept(resource)
         ]
         return {name for name in names if isinstance(name, str)}
 
     @cached_property
     def _formation(self) -> Any:
         return self.emulator.client("cloudformation")
+
+    def _resources(self) -> list[dict[str, Any]]:
+        return [resource for template in self.templates.values() for resource in template["Resources"].values()]
 
     def _created(self) -> bool:
         """False where one more resource was left out, and all is to begin anew."""
@@ -210,11 +222,16 @@ class Rehearsal:
         )  # fmt: skip
         self._wait(stack, wanted)
 
-    def _wait(self, stack: str, wanted: str) -> None:
+    def _await_end(self, stack: str) -> None:
         def ended() -> bool:
             return not str(self._status(stack)).endswith("IN_PROGRESS")
 
-        if not wait_until(ended, DEPLOY_SECONDS, pause_seconds=0.05) or self._status(stack) != wanted:
+        if not wait_until(ended, DEPLOY_SECONDS, pause_seconds=0.05):
+            raise Failed(f"{stack} is {self._status(stack)} after {DEPLOY_SECONDS} s")
+
+    def _wait(self, stack: str, wanted: str) -> None:
+        self._await_end(stack)
+        if self._status(stack) != wanted:
             resource, why = self._first_failure(stack)
             raise Failed(f"{stack} is {self._status(stack)}, not {wanted}: {resource} {why}", resource, why)
 
@@ -231,6 +248,14 @@ class Rehearsal:
 
 def _is_function(resource: Mapping[str, Any]) -> bool:
     return bool(resource["Type"] == "AWS::Lambda::Function")
+
+
+def _is_kept(resource: Mapping[str, Any]) -> bool:
+    return str(resource.get("DeletionPolicy", "Delete")).startswith("Retain")
+
+
+def _has_vpc(template: Template) -> bool:
+    return any(resource["Type"] == "AWS::EC2::VPC" for resource in template["Resources"].values())
 
 
 def changed(template: Template, stack: str, what: str) -> Template:
@@ -328,8 +353,8 @@ def main() -> int:
             print(f"{stage}: {len(one.templates)} stacks created, {len(one.resources())} named resources")
             one.update()
             print(f"{stage}: updated, and rolled back {len(one.fail_to_update())} failing updates")
-            one.destroy()
-            print(f"{stage}: deleted; left are {', '.join(sorted(one.resources())) or 'none'}")
+            staying, left = sorted(one.destroy()) or ["none"], sorted(one.resources()) or ["none"]
+            print(f"{stage}: deleted; stacks that stay: {', '.join(staying)}; resources left: {', '.join(left)}")
             found += rows(one.not_taken)
     print("\n".join(found))
     write_page(found)

@@ -58,7 +58,7 @@ def test_an_update_that_fails_at_its_last_resource_leaves_everything_as_it_was(c
 
 
 def test_deleting_leaves_what_is_to_be_kept_alone(created: Rehearsal) -> None:
-    created.destroy()
+    assert created.destroy() == created.stacks_of_what_is_kept()
 
     assert created.resources() == created.retained()
     assert created.parameters() == set()
