@@ -8,7 +8,7 @@ SOURCES := $(wildcard shared functions infra layers/build.py layers/lock.py laye
 TYPED := $(wildcard shared functions infra layers/build.py layers/lock.py layers/certificates.py local operate bench app.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down clean logs status demo test sample-media check format synth deploy diff bootstrap destroy layers accounts stores database bench-api bench-compile plan campaign fuzz odd-films browser
+.PHONY: help setup up down clean logs status demo test sample-media check templates rehearsal format synth deploy diff bootstrap destroy layers accounts secrets smoke stores database bench-api bench-compile plan campaign fuzz odd-films browser
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -43,11 +43,17 @@ sample-media: setup ## Only the tests on sample media: files that MANIFEST.json 
 browser: ## Unpack Debian's Chromium below .local/opt for the tests that play films (they do it by themselves as well)
 	@local/browser.sh
 
-check: setup ## Lint, formatting, types and the rules of the house
+check: setup ## Lint, formatting, types, the rules of the house, and the templates of all stages (cdk-nag, cfn-lint, tests/infra)
 	@$(PYTHON) -m ruff check $(SOURCES)
 	@$(PYTHON) -m ruff format --check --quiet $(SOURCES)
 	@$(PYTHON) -m mypy $(TYPED)
-	@$(PYTHON) -m pytest -q tests/unit/test_house_rules.py
+	@$(PYTHON) -m pytest -q tests/unit/test_house_rules.py tests/infra
+
+templates: setup ## Synthesize all four stages in three regions and hold each against cdk-nag and cfn-lint
+	@VSL_ALL_REGIONS=1 $(PYTHON) -m pytest -q tests/infra/test_nag.py
+
+rehearsal: setup ## Create, update, roll back and delete whole templates in MiniStack; what it cannot take goes to docs/emulators.md
+	@$(PYTHON) -m tests.infra.rehearsal
 
 format: setup ## Format the sources and mend what the linter can
 	@$(PYTHON) -m ruff check --fix --quiet $(SOURCES)
@@ -94,6 +100,12 @@ plan: setup ## Say how clips would be joined, at what cost: make plan CLIPS="a.m
 
 accounts: setup ## Accounts of the local stack: make accounts ARGS="list" (see operate/accounts.py)
 	@$(PYTHON) -m local accounts $(ARGS)
+
+secrets: setup ## Secrets of the local stack: make secrets ARGS="list" (see operate/secrets.py for deployed stages)
+	@$(PYTHON) -m local secrets $(ARGS)
+
+smoke: setup ## Run the main job on the deployed STAGE with the key in VSL_API_KEY, check the film and erase all of it
+	@$(PYTHON) -m $(if $(filter local,$(STAGE)),local smoke,operate.smoke --stage $(STAGE)) $(ARGS)
 
 stores: setup ## Live view and dead letters of the local stack: make stores ARGS="rebuild" (see operate/stores.py)
 	@$(PYTHON) -m local stores $(ARGS)

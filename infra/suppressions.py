@@ -80,7 +80,8 @@ PREFIXES = {
 def acknowledge_findings(data: DataStack, media: MediaStack, service: ServiceStack) -> None:
     """Marks the accepted findings; a new one fails tests/infra/test_nag.py."""
     if data.cluster is not None:
-        _accept(data.cluster.node.find_child("Resource"), DATABASE)
+        if not service.stage.keeps_data:
+            _accept(data.cluster.node.find_child("Resource"), DATABASE)
         _accept(data.cluster.node.find_child("Secret"), DATABASE_SECRET)
     for name, function in service.functions.items():
         _accept(function.node.find_child("Resource"), FUNCTION)

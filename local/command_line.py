@@ -52,7 +52,7 @@ def _run(chosen: argparse.Namespace) -> int:
             from local import plan
 
             return plan.main(layout, chosen.rest)
-        case "accounts" | "stores" | "database" as name:
+        case "accounts" | "secrets" | "smoke" | "stores" | "database" as name:
             return commands.operate(layout, name, chosen.rest)
         case name:
             return int(getattr(commands, name)(layout))
@@ -87,6 +87,8 @@ def _parser() -> argparse.ArgumentParser:
     for name, text in (
         ("plan", "how clips would be joined"),
         ("accounts", "operate.accounts on the local stack"),
+        ("secrets", "operate.secrets on the local stack"),
+        ("smoke", "operate.smoke on the local stack"),
         ("stores", "operate.stores on the local stack"),
         ("database", "operate.database on the local stack"),
     ):

@@ -28,6 +28,7 @@ from local.starting import (
     wait_for_stack,
 )
 from local.synth import synthesize
+from operate.main_job import KEY_VARIABLE
 
 SHOWN_ADDRESSES = ("baseUrl", "apiKey", "providerUrl", "s3Endpoint", "databaseUrl", "redisUrl")
 # Tools of the checkout (other environments, the synth cache, built layers) share .local with the default state.
@@ -116,12 +117,13 @@ def synth(layout: Layout, stage: str) -> int:
 
 
 def operate(layout: Layout, module: str, arguments: Sequence[str]) -> int:
-    """Becomes an operator's command (`accounts`, `stores`, `database`) on the local stack."""
+    """Becomes an operator's command (`accounts`, `secrets`, `smoke`, `stores`, `database`) on the local stack."""
     stack = read_json(layout.stack_file)
     if stack:
         command = [sys.executable, "-m", f"operate.{module}", "--stage", stack["stage"], *arguments]
         os.chdir(layout.root)
-        os.execve(sys.executable, command, {**os.environ, **operator_environment(stack)})
+        environment = {**os.environ, **operator_environment(stack), KEY_VARIABLE: stack["adminApiKey"]}
+        os.execve(sys.executable, command, environment)
     print("No local stack runs: `make up` starts it.", file=sys.stderr)
     return 1
 

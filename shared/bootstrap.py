@@ -17,7 +17,7 @@ from uuid import UUID
 from shared import config
 from shared.adapters.clock import SystemClock
 from shared.adapters.heartbeat import heartbeat as heartbeat
-from shared.adapters.secrets import provider_token
+from shared.adapters.secrets import SecretVersions, provider_token
 from shared.adapters.secrets import value_of as value_of
 from shared.domain.jobs import Lane
 from shared.domain.messages import TOPICS
@@ -96,6 +96,12 @@ def _log_refusal(parsed: Any, model: Any, **_: Any) -> None:
     # The answer to HEAD has no body to name the error in.
     if "AccessDenied" in code or code == "403":
         logger.error("access_denied", extra={"operation": f"{model.service_model.service_name}.{model.name}"})
+
+
+@cache
+def rotated_secret(address: str) -> SecretVersions:
+    """A secret that has two values while it is rotated."""
+    return SecretVersions(address, lambda: aws("secretsmanager"), clock())
 
 
 @cache

@@ -32,5 +32,6 @@ def _work(record: Any) -> None:
 def _webhook_url(job_id: str, attempt_id: str) -> str:
     settings = bootstrap.settings(config.CallProvider)
     base = bootstrap.value_of(settings.public_base_url).rstrip("/")
-    mac = url_mac(bootstrap.value_of(settings.webhook_url_key).encode(), job_id, attempt_id)
+    key = bootstrap.rotated_secret(settings.webhook_url_key).read().signing(bootstrap.clock().now())
+    mac = url_mac(key.encode(), job_id, attempt_id)
     return f"{base}/webhook/replicate?job={job_id}&attempt={attempt_id}&mac={mac}"

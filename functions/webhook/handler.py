@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Sequence
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
@@ -43,9 +44,9 @@ class Prediction(BaseModel):
 def post_webhook() -> Response[str]:
     settings = bootstrap.settings(config.Webhook)
     # The URL's MAC first: it costs the same however large the body is.
-    job_id, attempt_id = _named(bootstrap.value_of(settings.webhook_url_key).encode())
+    job_id, attempt_id = _named(_accepted(settings.webhook_url_key))
     raw = _raw_body()
-    secrets = bootstrap.value_of(settings.replicate_webhook_secret).split(",")
+    secrets = _accepted(settings.replicate_webhook_secret)
     webhook_id = webhook_signature.verify(router.current_event.headers or {}, raw, secrets, bootstrap.clock().now())
     bootstrap.reports().send(_report(webhook_id, raw, job_id, attempt_id))
     seconds(WEBHOOK_LATENCY, _seconds_since_sent())
@@ -70,12 +71,19 @@ def _seconds_since_sent() -> float:
     return max(bootstrap.clock().now().timestamp() - sent_at, 0.0)
 
 
-def _named(key: bytes) -> tuple[str, str]:
+def _accepted(address: str) -> tuple[str, ...]:
+    """The secret's values by which a webhook may be signed: two while it is rotated."""
+    return bootstrap.rotated_secret(address).read().accepted(bootstrap.clock().now())
+
+
+def _named(keys: Sequence[str]) -> tuple[str, str]:
     """Job and attempt of the URL. Raises Unauthorized when the MAC is not ours; none named is parked."""
     named = http.query_of(router, UrlQuery)
     if named == UrlQuery():
         return NO_ID, NO_ID
-    if not webhook_signature.url_mac_matches(key, named.job, named.attempt, named.mac):
+    # Each key is tried, whichever matches: the time tells nothing.
+    made_by = [webhook_signature.url_mac_matches(key.encode(), named.job, named.attempt, named.mac) for key in keys]
+    if not any(made_by):
         raise Unauthorized("This webhook's URL was not made here.")
     return named.job, named.attempt
 

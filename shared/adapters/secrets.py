@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from shared.domain.errors import MODEL_UNAVAILABLE, ProviderRefused
+from shared.domain.errors import MODEL_UNAVAILABLE, DependencyDown, ProviderRefused
+from shared.domain.rotation import CACHED_SECONDS, RotatedSecret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_secretsmanager.type_defs import GetSecretValueResponseTypeDef
+
+    from shared.ports import Clock
 
 _TOKEN = re.compile(r"[\x21-\x7e]+", re.ASCII)
 
@@ -15,10 +26,74 @@ def value_of(address: str) -> str:
     from aws_lambda_powertools.utilities import parameters
 
     if address.startswith("secret:"):
-        return str(parameters.get_secret(address.removeprefix("secret:"), max_age=60))
+        return str(parameters.get_secret(address.removeprefix("secret:"), max_age=CACHED_SECONDS))
     if address.startswith("ssm:"):
-        return str(parameters.get_parameter(address.removeprefix("ssm:"), max_age=60))
+        return str(parameters.get_parameter(address.removeprefix("ssm:"), max_age=CACHED_SECONDS))
     return address
+
+
+@dataclass(slots=True, repr=False)
+class SecretVersions:
+    """A secret that functions go on accepting while it is rotated; a setting that is no address is its value.
+
+    `AWSPREVIOUS` is the version that `AWSCURRENT` was before (Secrets Manager API, PutSecretValue): a rotation is one
+    call, and a function that may read the one version may read the other.
+    """
+
+    address: str
+    client: Callable[[], SecretsManagerClient]
+    clock: Clock
+    _kept: RotatedSecret | None = field(default=None, init=False)
+    _read_at: float = field(default=0.0, init=False)
+
+    def read(self) -> RotatedSecret:
+        """The versions that hold now, or did a minute ago; while they cannot be read, those that were read last.
+
+        Raises DependencyDown without any.
+        """
+        if not self.address.startswith("secret:"):
+            return RotatedSecret(self.address)
+        now = self.clock.monotonic_seconds()
+        if self._kept is None:
+            self._kept, self._read_at = self._read(), now
+        elif now > self._read_at + CACHED_SECONDS:
+            # A caller must not wait for an outage more than once a minute either.
+            self._kept, self._read_at = self._read_again(self._kept), now
+        return self._kept
+
+    def _read_again(self, kept: RotatedSecret) -> RotatedSecret:
+        try:
+            return self._read()
+        except DependencyDown:
+            return kept
+
+    def _read(self) -> RotatedSecret:
+        # The current version first: a rotation in between then shows one value twice, and none is missing.
+        current = self._version("AWSCURRENT")
+        if current is None:
+            raise DependencyDown(f"This stage has no secret {self._name}: an operator must put it there.")
+        previous = self._version("AWSPREVIOUS")
+        replaced = None if previous is None else previous["SecretString"]
+        return RotatedSecret(current["SecretString"], replaced, current["CreatedDate"])
+
+    def _version(self, stage: str) -> GetSecretValueResponseTypeDef | None:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            return self.client().get_secret_value(SecretId=self._name, VersionStage=stage)
+        except ClientError as error:
+            if error.response["Error"].get("Code") == "ResourceNotFoundException":
+                return None
+            raise self._unreadable() from error
+        except BotoCoreError as error:
+            raise self._unreadable() from error
+
+    def _unreadable(self) -> DependencyDown:
+        return DependencyDown(f"The secret {self._name} cannot be read; try again.", retry_after_seconds=5)
+
+    @property
+    def _name(self) -> str:
+        return self.address.removeprefix("secret:")
 
 
 def provider_token(address: str) -> str:
