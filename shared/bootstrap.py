@@ -64,6 +64,8 @@ def aws(service: str) -> Any:
     import boto3
     from botocore.config import Config
 
+    from shared.adapters.aws import log_refusal
+
     options: Any = {"connect_timeout": 3, "retries": {"mode": "standard", "max_attempts": 3}}
     if service == "s3":
         # Bodies carry a checksum of their own; hashing them for the signature as well is what HTTPS spares.
@@ -84,18 +86,8 @@ def aws(service: str) -> Any:
         # A claim that is asked twice is answered `resolve`; that is safe, but a create must not wait for it.
         options |= {"read_timeout": 20, "retries": {"mode": "standard", "max_attempts": 1}}
     client = boto3.client(service, config=Config(**options))  # type: ignore[call-overload]
-    client.meta.events.register("after-call", _log_refusal)
+    client.meta.events.register("after-call", log_refusal)
     return client
-
-
-def _log_refusal(parsed: Any, model: Any, **_: Any) -> None:
-    """A right that the role lacks looks like an outage to callers, who are told to try again: the log tells which."""
-    from shared.observability import logger
-
-    code = parsed.get("Error", {}).get("Code", "")
-    # The answer to HEAD has no body to name the error in.
-    if "AccessDenied" in code or code == "403":
-        logger.error("access_denied", extra={"operation": f"{model.service_model.service_name}.{model.name}"})
 
 
 @cache

@@ -253,3 +253,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (UUID, datetime)):
         return str(value)
     raise TypeError(f"no JSON form for {type(value).__name__}")
+
+
+def log_refusal(parsed: Any, model: Any, **_: Any) -> None:
+    """A right that the role lacks looks like an outage to callers, who are told to try again: the log tells which."""
+    code = parsed.get("Error", {}).get("Code", "")
+    # The answer to HEAD has no body to name the error in.
+    if "AccessDenied" in code or code == "403":
+        logger.error("access_denied", extra={"operation": f"{model.service_model.service_name}.{model.name}"})

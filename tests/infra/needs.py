@@ -56,6 +56,7 @@ OPERATIONS: Mapping[str, tuple[tuple[str, On], ...]] = {
     "rds-data.commit_transaction": (("rds-data:CommitTransaction", "thing"), _SECRET),
     "rds-data.rollback_transaction": (("rds-data:RollbackTransaction", "thing"), _SECRET),
     "parameters.get_secret": (("secretsmanager:GetSecretValue", "thing"),),
+    "secretsmanager.get_secret_value": (("secretsmanager:GetSecretValue", "thing"),),
     "parameters.get_parameter": (("ssm:GetParameter", "thing"),),
 }
 
@@ -112,6 +113,10 @@ def _outbox(*topics: str) -> Need:
 
 def _again(*topics: str) -> Need:
     return Need("sqs.change_message_visibility", queues(*topics), "a message that failed comes again sooner")
+
+
+def _rotated(*names: str) -> Need:
+    return Need("secretsmanager.get_secret_value", secrets(*names), "secrets with two versions while they are rotated")
 
 
 def _secrets(*names: str) -> Need:
@@ -202,9 +207,9 @@ NEEDS: Mapping[str, tuple[Need, ...]] = {
         Need(f"rds-data.{call}", ("database cluster",), "roles are made as the master", source=("database secret",))
         for call in ("begin_transaction", "execute_statement", "commit_transaction", "rollback_transaction")
     ),
-    "webhook": (REPORT, _secrets("webhook-url-key", "replicate-webhook-secret"), NO_PARAMETER),
+    "webhook": (REPORT, _rotated("webhook-url-key", "replicate-webhook-secret")),
     "call_provider": (
-        ASK, REPORT, _again("calls"), _secrets("webhook-url-key", "replicate-token", "runway-token"),
+        ASK, REPORT, _again("calls"), _secrets("replicate-token", "runway-token"), _rotated("webhook-url-key"),
         Need("parameters.get_parameter", ("parameter public-base-url",), "where webhooks are to go"),
         Need("media.signed_url", OWN, "images of a request, for the provider"),
         Need("media.head", media("uploads/*"), "an image that came inside the request"),

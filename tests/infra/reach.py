@@ -30,6 +30,7 @@ CLIENTS = {
     ("shared.adapters.data_api", "client"): "rds-data",
     ("shared.adapters.postgres.tokens", "_rds"): "rds",
     ("shared.adapters.secrets", "parameters"): "parameters",
+    ("shared.adapters.secrets", "client"): "secretsmanager",
 }
 # Signs a login to the cache, which no client does.
 CACHE_LOGIN = "SigV4QueryAuth"

@@ -15,7 +15,7 @@ import pytest
 from infra.stages import Stage, stage_named, with_settings
 from layers import build
 from local.synth import node_path
-from tests.infra.conftest import ROOT
+from tests.infra.checked import ROOT
 from tests.infra.templates import Templates
 
 OURS = {
