@@ -43,11 +43,14 @@ sample-media: setup ## Only the tests on sample media: files that MANIFEST.json 
 browser: ## Unpack Debian's Chromium below .local/opt for the tests that play films (they do it by themselves as well)
 	@local/browser.sh
 
-check: setup ## Lint, formatting, types, the rules of the house, and the templates of all stages (cdk-nag, cfn-lint, tests/infra)
+check: lint ## `lint`, and the templates of all stages (cdk-nag, cfn-lint, tests/infra)
+	@$(PYTHON) -m pytest -q tests/infra
+
+lint: setup ## Lint, formatting, types, the rules of the house
 	@$(PYTHON) -m ruff check $(SOURCES)
 	@$(PYTHON) -m ruff format --check --quiet $(SOURCES)
 	@$(PYTHON) -m mypy $(TYPED)
-	@$(PYTHON) -m pytest -q tests/unit/test_house_rules.py tests/infra
+	@$(PYTHON) -m pytest -q tests/unit/test_house_rules.py
 
 templates: setup ## Synthesize all four stages in three regions and hold each against cdk-nag and cfn-lint
 	@VSL_ALL_REGIONS=1 $(PYTHON) -m pytest -q tests/infra/test_nag.py
