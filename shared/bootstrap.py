@@ -100,7 +100,7 @@ def rotated_secret(address: str) -> SecretVersions:
 def records() -> PostgresRecords:
     from shared.adapters.postgres.connection import PostgresRecords
 
-    return PostgresRecords(os.environ["DATABASE_URL"], _database_token)
+    return PostgresRecords(os.environ["DATABASE_URL"], _tokens())
 
 
 @cache
@@ -278,7 +278,7 @@ def workplace(job_id: UUID, owner: str) -> Iterator[Place]:
     from shared.usecases.inspect_media import Place
 
     # A connection of its own: the worker's may be inside a transaction when a beat is due.
-    own = PostgresRecords(os.environ["DATABASE_URL"], _database_token)
+    own = PostgresRecords(os.environ["DATABASE_URL"], _tokens())
 
     def renew() -> bool:
         with own.transaction() as tx:
@@ -352,10 +352,6 @@ def _encoder(should_stop: Callable[[], bool]) -> Encoder:
     return FfmpegEncoder(shutil.which("ffmpeg") or "", seconds_left=seconds_left, should_stop=should_stop)
 
 
-def _database_token(database_url: str) -> str:
-    return _tokens().of(database_url)
-
-
 @cache
 def _tokens() -> DatabaseTokens:
     from shared.adapters.postgres.tokens import DatabaseTokens
@@ -382,7 +378,7 @@ def apply_migrations(database_url: str) -> list[str]:
     from shared.adapters.postgres.migrations import MOST_SECONDS
     from shared.adapters.postgres.migrations import apply_migrations as apply
 
-    password = None if urlsplit(database_url).password else _database_token(database_url)
+    password = None if urlsplit(database_url).password else _tokens().new(database_url)
     return apply(database_url, password=password, seconds=min(MOST_SECONDS, seconds_left() - LAST_SECONDS))
 
 

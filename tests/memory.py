@@ -16,15 +16,21 @@ class MemoryClock:
 
     def __init__(self, moment: datetime) -> None:
         self.moment = moment
+        self._frozen = timedelta()
 
     def now(self) -> datetime:
         return self.moment
 
     def monotonic_seconds(self) -> float:
-        return self.moment.timestamp()
+        return (self.moment - self._frozen).timestamp()
 
     def sleep(self, seconds: float) -> None:
         self.moment += timedelta(seconds=seconds)
+
+    def freeze(self, seconds: float) -> None:
+        """What an execution environment sees of the time between two invocations."""
+        self._frozen += timedelta(seconds=seconds)
+        self.sleep(seconds)
 
 
 class MemoryView:

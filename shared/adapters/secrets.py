@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -37,14 +38,15 @@ class SecretVersions:
     """A secret that functions go on accepting while it is rotated; a setting that is no address is its value.
 
     `AWSPREVIOUS` is the version that `AWSCURRENT` was before (Secrets Manager API, PutSecretValue): a rotation is one
-    call, and a function that may read the one version may read the other.
+    call, and a function that may read the one version may read the other. A version's age is told by the time of day:
+    the monotonic clock may stand still while an execution environment is frozen.
     """
 
     address: str
     client: Callable[[], SecretsManagerClient]
     clock: Clock
     _kept: RotatedSecret | None = field(default=None, init=False)
-    _read_at: float = field(default=0.0, init=False)
+    _stale_at: datetime | None = field(default=None, init=False)
 
     def read(self) -> RotatedSecret:
         """The versions that hold now, or did a minute ago; while they cannot be read, those that were read last.
@@ -53,12 +55,11 @@ class SecretVersions:
         """
         if not self.address.startswith("secret:"):
             return RotatedSecret(self.address)
-        now = self.clock.monotonic_seconds()
-        if self._kept is None:
-            self._kept, self._read_at = self._read(), now
-        elif now > self._read_at + CACHED_SECONDS:
+        now = self.clock.now()
+        if self._kept is None or self._stale_at is None or now > self._stale_at:
             # A caller must not wait for an outage more than once a minute either.
-            self._kept, self._read_at = self._read_again(self._kept), now
+            self._kept = self._read() if self._kept is None else self._read_again(self._kept)
+            self._stale_at = now + timedelta(seconds=CACHED_SECONDS)
         return self._kept
 
     def _read_again(self, kept: RotatedSecret) -> RotatedSecret:

@@ -30,7 +30,10 @@ class Clock(Protocol):
         """The moment, in UTC."""
 
     def monotonic_seconds(self) -> float:
-        """Seconds that never run backwards, for measuring how long work takes."""
+        """Seconds that never run backwards, for measuring how long work takes within one invocation.
+
+        They may stand still between two, while Lambda keeps the environment frozen: what outlives one goes by `now`.
+        """
 
     def sleep(self, seconds: float) -> None:
         """Lets the seconds pass."""

@@ -95,6 +95,17 @@ def test_a_second_rotation_within_the_overlap_is_refused_and_changes_nothing(
     assert reader.read().accepted(clock.now()) == (SECOND, FIRST)
 
 
+def test_a_value_of_before_an_environment_was_frozen_is_read_again(
+    secrets: Secrets, reader: SecretVersions, clock: MemoryClock
+) -> None:
+    secrets.set(NAME, FIRST)
+    reader.read()
+    secrets.set(NAME, SECOND)
+    clock.freeze(CACHED_SECONDS + 1)
+
+    assert reader.read().current == SECOND
+
+
 def test_what_was_read_last_holds_while_the_service_cannot_be_read(
     secrets: Secrets, reader: SecretVersions, clock: MemoryClock
 ) -> None:

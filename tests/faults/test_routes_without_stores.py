@@ -16,7 +16,7 @@ from uuid import uuid4
 import pytest
 
 from infra.stacks.api import KEYED_ROUTES, PUBLIC_ROUTES
-from shared.usecases.read_health import KEPT_SECONDS
+from shared.usecases.read_health import KEPT_FOR
 from tests.campaigns.webhooks import signed
 from tests.e2e.bringing import bring
 from tests.e2e.client import Answer, Api, a_text
@@ -51,7 +51,7 @@ class Ours:
         """The route, asked as one asks it that has everything it needs."""
         # An earlier test's answer is remembered for so long.
         if route == ("GET", "/health"):
-            time.sleep(KEPT_SECONDS)
+            time.sleep(KEPT_FOR.total_seconds())
         method, path = route
         there = {"scriptId": self.script_id, "jobId": self.job_id, "videoId": self.video_id, "mediaType": "image",
                  "modelId": "flux-schnell", "userId": f"nobody-{uuid4().hex}", "erasureId": uuid4()}  # fmt: skip

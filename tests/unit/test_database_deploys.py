@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import boto3
+import psycopg
 import pytest
 from botocore.exceptions import ClientError
 from botocore.session import get_session
@@ -18,10 +19,12 @@ from functions.database_roles import handler as roles_function
 from functions.migrate import handler as migrate_function
 from shared import bootstrap, config
 from shared.adapters.data_api import PAUSE_SECONDS, TRIES, DataApi, patiently
+from shared.adapters.postgres.connection import PostgresRecords
 from shared.adapters.postgres.roles import OWNER, make_roles
 from shared.adapters.postgres.tokens import DatabaseTokens
-from shared.domain.errors import Conflict
+from shared.domain.errors import Conflict, DependencyDown
 from tests.lambda_context import LambdaContext
+from tests.memory import MemoryClock
 
 DIRECT = {"ResponseURL": "https://cloudformation.example/answer", "StackId": "s", "RequestId": "r",
           "LogicalResourceId": "l"}  # fmt: skip
@@ -129,18 +132,7 @@ def test_migrations_have_the_time_that_is_left(monkeypatch: pytest.MonkeyPatch) 
     assert given == [240.0, 95.0]
 
 
-class FakeClock:
-    def __init__(self) -> None:
-        self.seconds = 1000.0
-
-    def now(self) -> datetime:
-        return datetime.fromtimestamp(self.seconds, UTC)
-
-    def monotonic_seconds(self) -> float:
-        return self.seconds
-
-    def sleep(self, seconds: float) -> None:
-        self.seconds += seconds
+BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class FakeDataApi:
@@ -208,34 +200,39 @@ def test_roles_are_made_in_one_transaction_of_statements_that_the_data_api_takes
 
 
 def test_what_is_refused_is_rolled_back_and_tried_again() -> None:
-    client, clock = FakeDataApi(failures=2), FakeClock()
+    client, clock = FakeDataApi(failures=2), MemoryClock(BEGAN)
 
     patiently(_api(client), make_roles, clock)
 
     assert client.calls.count("RollbackTransaction") == 2
-    assert (client.calls[-1], clock.seconds) == ("CommitTransaction", 1000 + 2 * PAUSE_SECONDS)
+    waited = (clock.now() - BEGAN).total_seconds()
+    assert (client.calls[-1], waited) == ("CommitTransaction", 2 * PAUSE_SECONDS)
 
 
 def test_what_stays_refused_fails_the_deploy() -> None:
     client = FakeDataApi(failures=1000)
 
     with pytest.raises(ClientError):
-        patiently(_api(client), make_roles, FakeClock())
+        patiently(_api(client), make_roles, MemoryClock(BEGAN))
 
     assert client.calls == ["BeginTransaction", "ExecuteStatement", "RollbackTransaction"] * TRIES
 
 
+class Signer:
+    """boto3's own, whose tokens of one second would be the same; `made` are the users."""
+
+    def __init__(self) -> None:
+        self._rds = boto3.client("rds", region_name="eu-west-1", aws_access_key_id="a", aws_secret_access_key="b")
+        self.made: list[str] = []
+
+    def generate_db_auth_token(self, **place: Any) -> str:
+        self.made.append(place["DBUsername"])
+        return f"{self._rds.generate_db_auth_token(**place)}&{len(self.made)}"
+
+
 def test_a_token_is_used_for_ten_minutes_and_is_of_its_role_alone() -> None:
-    clock = FakeClock()
-    rds = boto3.client("rds", region_name="eu-west-1", aws_access_key_id="a", aws_secret_access_key="b")
-    made: list[str] = []
-
-    class Counting:
-        def generate_db_auth_token(self, **place: Any) -> str:
-            made.append(place["DBUsername"])
-            return f"{rds.generate_db_auth_token(**place)}&{len(made)}"
-
-    tokens = DatabaseTokens(Counting, clock)
+    clock, signer = MemoryClock(BEGAN), Signer()
+    tokens = DatabaseTokens(lambda: signer, clock)
     app, owner = "postgresql://vsl_app@h.example:5432/vsl?sslmode=verify-full", "postgresql://vsl_owner@h.example/vsl"
     first = tokens.of(app)
     clock.sleep(599)
@@ -244,5 +241,45 @@ def test_a_token_is_used_for_ten_minutes_and_is_of_its_role_alone() -> None:
     later = tokens.of(app)
 
     assert first.startswith("h.example:5432/?Action=connect&DBUser=vsl_app&")
-    assert (again == first, later == first, made) == (True, False, ["vsl_app", "vsl_owner", "vsl_app"])
+    assert (again == first, later == first, signer.made) == (True, False, ["vsl_app", "vsl_owner", "vsl_app"])
     assert "DBUser=vsl_owner&" in other
+
+
+def test_a_token_grows_old_while_its_environment_is_frozen() -> None:
+    clock, signer = MemoryClock(BEGAN), Signer()
+    tokens = DatabaseTokens(lambda: signer, clock)
+    first = tokens.of("postgresql://vsl_app@h.example/vsl")
+    clock.freeze(15 * 60)
+
+    assert tokens.of("postgresql://vsl_app@h.example/vsl") != first
+
+
+def test_a_connect_that_failed_is_tried_again_with_another_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    signer, tried = Signer(), []
+
+    def refuse(_url: str, *, password: str, **_: Any) -> None:
+        tried.append(password)
+        raise psycopg.OperationalError("PAM authentication failed")
+
+    monkeypatch.setattr(psycopg, "connect", refuse)
+    records = PostgresRecords("postgresql://vsl_app@h.example/vsl", DatabaseTokens(lambda: signer, MemoryClock(BEGAN)))
+    for _ in range(2):
+        with pytest.raises(DependencyDown):
+            records.ping()
+
+    assert len(set(tried)) == 2
+
+
+def test_each_run_of_the_migrations_has_a_token_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    from shared.adapters.postgres import migrations
+
+    given: list[str] = []
+    signer = Signer()
+    tokens = DatabaseTokens(lambda: signer, MemoryClock(BEGAN))
+    monkeypatch.setattr(bootstrap, "_tokens", lambda: tokens)
+    monkeypatch.setattr(bootstrap, "seconds_left", lambda: 100.0)
+    monkeypatch.setattr(migrations, "apply_migrations", lambda *_, password, **__: given.append(password) or [])
+    for _ in range(2):
+        bootstrap.apply_migrations("postgresql://vsl_owner@h.example/vsl")
+
+    assert len(set(given)) == 2

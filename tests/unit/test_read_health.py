@@ -51,3 +51,13 @@ def test_after_ten_seconds_a_change_is_seen() -> None:
     assert [(first, later) for first, _, later in seen] == [
         ("ok", "ok"), ("degraded", "degraded"), ("down", "down"), ("ok", "ok")
     ]  # fmt: skip
+
+
+def test_an_answer_of_before_an_environment_was_frozen_is_old() -> None:
+    stores, clock = Stores(), MemoryClock(datetime(2026, 1, 1, tzinfo=UTC))
+    reader = HealthReader(records=stores, cache=Cache(stores), clock=clock)  # type: ignore[arg-type]
+    before = reader.read()
+    stores.database = False
+    clock.freeze(600)
+
+    assert (before, reader.read()) == ("ok", "down")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,6 +13,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from shared.adapters.clock import SystemClock
+from shared.adapters.postgres.tokens import DatabaseTokens
 from shared.adapters.postgres.transaction import PostgresTransaction
 from shared.domain.errors import DependencyDown, TooLarge
 from shared.ports import Clock, Transaction
@@ -31,14 +32,12 @@ _Slot = tuple[psycopg.Connection[dict[str, Any]], dict[str, str]]
 class PostgresRecords:
     """Implements `Records` over one lazily opened psycopg connection.
 
-    `password` is asked at each connect where the URL holds none (IAM tokens live 15 minutes).
+    `tokens` are asked at each connect where the URL holds no password (IAM tokens live 15 minutes).
     """
 
-    def __init__(
-        self, database_url: str, password: Callable[[str], str] | None = None, own_clock: Clock | None = None
-    ) -> None:
+    def __init__(self, database_url: str, tokens: DatabaseTokens | None = None, own_clock: Clock | None = None) -> None:
         self._database_url = database_url
-        self._password = password
+        self._tokens = tokens
         self._own_clock = own_clock or SystemClock()
         self._ahead: timedelta | None = None
         self._connection: psycopg.Connection[dict[str, Any]] | None = None
@@ -125,9 +124,15 @@ class PostgresRecords:
         return connection
 
     def _connect(self) -> psycopg.Connection[dict[str, Any]]:
-        extra: dict[str, Any] = {}
-        if self._password is not None and urlsplit(self._database_url).password is None:
-            extra["password"] = self._password(self._database_url)
+        if self._tokens is None or urlsplit(self._database_url).password is not None:
+            return self._opened()
+        try:
+            return self._opened(password=self._tokens.of(self._database_url))
+        except psycopg.OperationalError:
+            self._tokens.refused(self._database_url)
+            raise
+
+    def _opened(self, **extra: Any) -> psycopg.Connection[dict[str, Any]]:
         return psycopg.connect(
             self._database_url,
             autocommit=True,
