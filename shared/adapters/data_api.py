@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -33,7 +33,9 @@ class DataApi:
         try:
             yield DataApiSession(self, began)
         except BaseException:
-            self.client.rollback_transaction(**place, transactionId=began)
+            # What was raised tells why; and whose rollback fails, as after a lost session, is rolled back by itself.
+            with suppress(ClientError):
+                self.client.rollback_transaction(**place, transactionId=began)
             raise
         self.client.commit_transaction(**place, transactionId=began)
 
