@@ -13,12 +13,12 @@ import pwd
 import shutil
 import signal
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psycopg
-from psycopg import sql
 
 from local.layout import Layout
 from local.processes import Identity, send, using_directory, wait_until
@@ -84,17 +84,14 @@ class Postgres:
             self._create()
         self._end_orphans()
         (self.data / "postmaster.pid").unlink(missing_ok=True)
-        # One of a release whose functions logged in as the master has not been told of the roles.
+        # One of a release that made the roles otherwise, or whose functions logged in as the master.
         if (self.data / "pg_hba.conf").read_text() != _LOGINS:
             self._make_master(self.data)
 
     def make_roles(self) -> None:
-        """The product's roles by its own statements, with passwords in place of IAM tokens; the server runs."""
+        """What the product's own statements make of its roles and the database; the server runs."""
         with psycopg.connect(self.url) as connection:
             make_roles(PsycopgSql(connection))
-            for role in (OWNER, APP):
-                connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), self.password))
-            connection.execute(f"GRANT {OWNER}, {APP} TO CURRENT_USER WITH INHERIT TRUE, SET TRUE")
 
     def _create(self) -> None:
         """In a folder of another name until it is whole, so that an interrupted start is no broken one."""
@@ -110,14 +107,24 @@ class Postgres:
         draft.rename(self.data)
 
     def _make_master(self, data: Path) -> None:
-        """What RDS gives a master and its database of what the product's roles are made with."""
+        """What RDS gives a master; and the roles, as nobody but the superuser may alter or join them later.
+
+        They have passwords in place of tokens, and no limits of their own, which are the database's.
+        """
         orders = (
             f"ALTER ROLE {MASTER} CREATEDB CREATEROLE",
-            f"DO $$BEGIN CREATE ROLE {IAM} NOLOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END$$",
+            _unless_known(f"CREATE ROLE {IAM} NOLOGIN"),
             f"GRANT {IAM} TO {MASTER} WITH ADMIN TRUE, INHERIT FALSE, SET FALSE",
+            *(order for role in (OWNER, APP) for order in self._role(role)),
         )
         self._run("postgres", "--single", "-D", str(data), "postgres", text="\n".join(orders) + "\n")
         (data / "pg_hba.conf").write_text(_LOGINS)
+
+    def _role(self, role: str) -> Iterator[str]:
+        yield _unless_known(f"CREATE ROLE {role}")
+        yield f"ALTER ROLE {role} LOGIN PASSWORD '{self.password}'"
+        yield f"ALTER ROLE {role} RESET ALL"
+        yield f"GRANT {role} TO {MASTER} WITH ADMIN FALSE, INHERIT TRUE, SET TRUE"
 
     def _end_orphans(self) -> None:
         """Backends outlive a killed server for a moment, and a new one refuses to start beside them."""
@@ -141,8 +148,12 @@ class Postgres:
             raise StackFailed(f"{program} failed: {(done.stderr or done.stdout).strip()[-600:]}")
 
 
-# Whoever has a password; the superuser has none.
-_LOGINS = "host all all 127.0.0.1/32 scram-sha-256\n"
+def _unless_known(order: str) -> str:
+    return f"DO $$BEGIN {order}; EXCEPTION WHEN duplicate_object THEN NULL; END$$"
+
+
+# Whoever has a password; the superuser has none. The comment tells apart what earlier releases have prepared.
+_LOGINS = "# vsl_owner and vsl_app are made before the server runs\nhost all all 127.0.0.1/32 scram-sha-256\n"
 # "trust" lasts only until pg_hba.conf is replaced, before the server first listens.
 _INITDB_OPTIONS = ("--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C")
 

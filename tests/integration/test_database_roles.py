@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 from psycopg.errors import InsufficientPrivilege
 
-from shared.adapters.postgres import migrations
 from shared.adapters.postgres.connection import PostgresRecords
-from shared.adapters.postgres.migrations import FOLDER, apply_migrations
-from shared.adapters.postgres.roles import APP, IAM, OWNER, SCHEMAS, PsycopgSql, make_roles
+from shared.adapters.postgres.migrations import apply_migrations
+from shared.adapters.postgres.roles import APP, OWNER, SCHEMAS
 from shared.domain.jobs import Caller
 from shared.usecases.manage_accounts import SCOPES, act
 from shared.usecases.prune import prune
@@ -53,53 +50,6 @@ def fresh(stack: dict[str, Any]) -> Iterator[Fresh]:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-@pytest.fixture
-def master(stack: dict[str, Any]) -> Iterator[str]:
-    """A master as RDS has them: it may make roles and is no member of one, but for what making them brings."""
-    name, password = f"master_{uuid4().hex[:8]}", urlsplit(stack["databaseUrl"]).password
-    with psycopg.connect(stack["databaseUrl"], autocommit=True) as connection:
-        connection.execute(f"CREATE ROLE {name} LOGIN CREATEDB CREATEROLE PASSWORD '{password}'")
-        connection.execute(f"GRANT {IAM}, {OWNER}, {APP} TO {name} WITH ADMIN TRUE, INHERIT FALSE, SET FALSE")
-        yield name
-        with psycopg.connect(_server_of(stack, name)) as own:
-            own.execute(f"REVOKE {IAM} FROM {OWNER}, {APP}")
-        connection.execute(f"REVOKE {IAM}, {OWNER}, {APP} FROM {name}")
-        connection.execute(f"DROP ROLE {name}")
-
-
-@pytest.fixture
-def older(stack: dict[str, Any], master: str) -> Iterator[str]:
-    """The master's URL of a database as a release left it whose migrations and functions were the master."""
-    name = f"older_{uuid4().hex[:8]}"
-    with psycopg.connect(_server_of(stack, master), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    url = as_role(stack["databaseUrl"], master).rpartition("/")[0] + f"/{name}"
-    with psycopg.connect(url) as connection:
-        connection.execute("CREATE SCHEMA vsl")
-        connection.execute("CREATE TABLE vsl.schema_migration (name text PRIMARY KEY, sha256 text NOT NULL)")
-        for path in sorted(FOLDER.glob("*.sql")):
-            text = path.read_text("utf8")
-            connection.execute(text)
-            digest = hashlib.sha256(text.encode()).hexdigest()
-            connection.execute("INSERT INTO vsl.schema_migration VALUES (%s, %s)", (path.name, digest))
-        connection.execute("CREATE FUNCTION vsl.twice(n int) RETURNS int LANGUAGE sql AS 'SELECT 2 * n'")
-        connection.execute("CREATE VIEW vsl.seen AS SELECT id FROM vsl.jobs; CREATE SEQUENCE vsl.counted")
-        connection.execute("CREATE DOMAIN vsl.name AS text; CREATE TYPE vsl.pair AS (a int, b int)")
-    yield url
-    with psycopg.connect(_server_of(stack, master), autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-def _server_of(stack: dict[str, Any], master: str) -> str:
-    """The URL of a database that every master may use to make its own."""
-    return as_role(stack["databaseUrl"], master).rpartition("/")[0] + "/postgres"
-
-
-def _handed_over(url: str) -> int:
-    with psycopg.connect(url) as connection:
-        return make_roles(PsycopgSql(connection))
-
-
 @pytest.mark.parametrize("statement", DDL)
 def test_functions_change_rows_and_nothing_else(database_url: str, statement: str) -> None:
     with psycopg.connect(as_app(database_url), autocommit=True) as connection:
@@ -130,8 +80,13 @@ def test_functions_have_the_rows_of_every_table_and_no_more_rights_on_it(databas
 def test_a_table_of_a_later_migration_is_the_functions_too(fresh: Fresh, tmp_path: Path) -> None:
     url = fresh()
     migrate(url)
-    (tmp_path / "9999_later.sql").write_text("CREATE SCHEMA later; CREATE TABLE later.things (id serial, name text)")
-    migrate(url, tmp_path)
+    later(url, tmp_path)
+
+
+def later(url: str, folder: Path) -> None:
+    """A migration of the future, whose rows a function changes."""
+    (folder / "9999_later.sql").write_text("CREATE SCHEMA later; CREATE TABLE later.things (id serial, name text)")
+    migrate(url, folder)
 
     with psycopg.connect(as_app(url)) as connection:
         connection.execute("INSERT INTO later.things (name) VALUES ('a')")
@@ -171,80 +126,30 @@ def test_without_one_right_the_product_does_not_work(fresh: Fresh, right: str) -
         live(url)
 
 
-def test_what_an_older_release_made_is_handed_to_its_owner_once(older: str, master: str) -> None:
-    with psycopg.connect(older) as connection:
-        connection.execute("INSERT INTO vsl.accounts (id, name, usage_plan_key) VALUES (gen_random_uuid(), 'a', 'a')")
-
-    handed, again = _handed_over(older), _handed_over(older)
-
-    with psycopg.connect(older) as connection:
-        owners = {owner for (owner,) in connection.execute(_OWNERS, {"schemas": list(SCHEMAS)})}
-        member = connection.execute(
-            "SELECT pg_has_role(%s, 'USAGE'), pg_has_role(%s, 'SET'), pg_get_userbyid(datdba) "
-            "FROM pg_database WHERE datname = current_database()", (OWNER, OWNER)
-        ).fetchone()  # fmt: skip
-        # The older release's functions are at work until they are replaced.
-        assert connection.execute("UPDATE vsl.accounts SET name = 'b' RETURNING name").fetchall() == [("b",)]
-        connection.execute("INSERT INTO vsl_frontend.section_detailed_scripts (account_id, section_id) "
-                           "SELECT id, 1 FROM vsl.accounts")  # fmt: skip
-    assert (handed > 30, again, owners, member) == (True, 0, {OWNER}, (False, False, master))
-    assert apply_migrations(as_role(older, OWNER)) == []
-    live(older)
-
-
-_OWNERS = """
-SELECT pg_get_userbyid(nspowner) FROM pg_namespace WHERE nspname = ANY(%(schemas)s)
-UNION SELECT pg_get_userbyid(relowner) FROM pg_class WHERE relnamespace::regnamespace::text = ANY(%(schemas)s)
-UNION SELECT pg_get_userbyid(typowner) FROM pg_type WHERE typnamespace::regnamespace::text = ANY(%(schemas)s)
-UNION SELECT pg_get_userbyid(proowner) FROM pg_proc WHERE pronamespace::regnamespace::text = ANY(%(schemas)s)
-"""
-
-
-def test_a_table_that_is_in_use_is_not_waited_for_and_nothing_is_half_handed_over(older: str) -> None:
-    with psycopg.connect(older) as user, psycopg.connect(older) as connection:
-        user.execute("SELECT * FROM vsl.outbox")
-        quick = PsycopgSql(connection)
-        statements = quick.run
-        quick.run = lambda one: statements(one.replace("lock_timeout = '5s'", "lock_timeout = '50ms'"))  # type: ignore[method-assign]
-        with pytest.raises(psycopg.errors.LockNotAvailable):
-            make_roles(quick)
-        connection.rollback()
-    with psycopg.connect(older) as connection:
-        owner = connection.execute("SELECT tableowner FROM pg_tables WHERE tablename = 'accounts'").fetchone()
-    assert owner == (urlsplit(older).username,)
-
-
-GRANTS = [order for order in migrations._GRANTS if order.endswith(f"TO {APP}")]
-
-
-@pytest.mark.parametrize("order", GRANTS, ids=lambda order: order.partition(" TO ")[0].lower().replace(" ", "-"))
-def test_without_one_grant_a_new_or_an_older_database_does_not_work(
-    order: str, fresh: Fresh, older: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(migrations, "_GRANTS", [one for one in migrations._GRANTS if one != order])
-    new = fresh()
-
-    with pytest.raises(InsufficientPrivilege):  # noqa: PT012 - which of them fails is the grant's to say
-        migrate(new)
-        live(new)
-        test_a_table_of_a_later_migration_is_the_functions_too(lambda: new, tmp_path)
-        _handed_over(older)
-        migrate(older)
-        live(older)
-
-
 def test_migrations_ask_again_for_what_somebody_holds(fresh: Fresh, tmp_path: Path) -> None:
     url = fresh()
     migrate(url)
     (tmp_path / "9999_later.sql").write_text("ALTER TABLE vsl.jobs ADD COLUMN later text")
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f"ALTER ROLE {OWNER} IN DATABASE {connection.info.dbname} SET lock_timeout = '100ms'")
+        connection.execute(f"ALTER DATABASE {connection.info.dbname} SET lock_timeout = '100ms'")
     with psycopg.connect(url) as user, ThreadPoolExecutor(1) as pool:
         user.execute("SELECT * FROM vsl.jobs")
         applied = pool.submit(migrate, url, tmp_path)
         time.sleep(0.5)
         user.rollback()
         assert applied.result(10) == ["9999_later.sql"]
+
+
+def test_a_migration_may_take_longer_than_a_functions_statement(fresh: Fresh, tmp_path: Path) -> None:
+    url = fresh()
+    migrate(url)
+    (tmp_path / "9999_later.sql").write_text("SELECT pg_sleep(1)")
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"ALTER DATABASE {connection.info.dbname} SET statement_timeout = '500ms'")
+
+    assert migrate(url, tmp_path) == ["9999_later.sql"]
+    with psycopg.connect(as_app(url)) as function, pytest.raises(psycopg.errors.QueryCanceled):
+        function.execute("SELECT pg_sleep(1)")
 
 
 @pytest.mark.parametrize("statement", ["SELECT pg_sleep(60)", "ALTER TABLE vsl.jobs ADD COLUMN later text"])

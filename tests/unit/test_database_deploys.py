@@ -20,7 +20,7 @@ from functions.migrate import handler as migrate_function
 from shared import bootstrap, config
 from shared.adapters.data_api import PAUSE_SECONDS, TRIES, DataApi, patiently
 from shared.adapters.postgres.connection import PostgresRecords
-from shared.adapters.postgres.roles import OWNER, make_roles
+from shared.adapters.postgres.roles import APP, OWNER, make_roles
 from shared.adapters.postgres.tokens import DatabaseTokens
 from shared.domain.errors import Conflict, DependencyDown
 from tests.lambda_context import LambdaContext
@@ -138,9 +138,9 @@ BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 class FakeDataApi:
     """Takes what botocore's model of the service takes; answers in its shapes."""
 
-    def __init__(self, failures: int = 0) -> None:
+    def __init__(self, failures: int = 0, known: tuple[str, ...] = (), lost: bool = False) -> None:
         self._model = get_session().get_service_model("rds-data")
-        self.failures = failures
+        self.failures, self.known, self.lost = failures, known, lost
         self.calls: list[str] = []
         self.statements: list[str] = []
 
@@ -163,7 +163,7 @@ class FakeDataApi:
         if "quote_ident" in parameters["sql"]:
             return {"records": [[{"stringValue": "vsl"}]], "numberOfRecordsUpdated": 0}
         if "pg_roles WHERE rolname IN" in parameters["sql"]:
-            return {"records": [[{"stringValue": OWNER}]]}
+            return {"records": [[{"stringValue": role}] for role in self.known]}
         return {"records": []} if parameters["sql"].lstrip().startswith("SELECT") else {"numberOfRecordsUpdated": 0}
 
     def commit_transaction(self, **parameters: Any) -> None:
@@ -171,6 +171,8 @@ class FakeDataApi:
 
     def rollback_transaction(self, **parameters: Any) -> None:
         self._take("RollbackTransaction", parameters)
+        if self.lost:
+            raise ClientError({"Error": {"Code": "TransactionNotFoundException", "Message": "is not found"}}, "x")
 
 
 def _api(client: FakeDataApi) -> DataApi:
@@ -193,10 +195,26 @@ def test_roles_are_made_in_one_transaction_of_statements_that_the_data_api_takes
     assert (client.calls[0], client.calls[-1], client.calls.count("BeginTransaction")) == (
         "BeginTransaction", "CommitTransaction", 1,
     )  # fmt: skip
-    assert [one for one in client.statements if one.startswith("CREATE ROLE")] == ["CREATE ROLE vsl_app LOGIN"]
+    assert [one for one in client.statements if "ROLE vsl_" in one] == [
+        "CREATE ROLE vsl_maker CREATEROLE", "SET LOCAL ROLE vsl_maker", "CREATE ROLE vsl_app LOGIN",
+        "CREATE ROLE vsl_owner LOGIN", "DROP ROLE vsl_maker",
+    ]  # fmt: skip
     assert client.statements[-1] == "GRANT rds_iam TO vsl_owner, vsl_app"
     # One statement at a time, and a colon would begin the name of a parameter.
     assert not [one for one in client.statements if ";" in one or ":" in one]
+
+
+def test_roles_that_are_there_are_not_made_again() -> None:
+    client = FakeDataApi(known=(OWNER, APP))
+
+    patiently(_api(client), make_roles, MemoryClock(BEGAN))
+
+    assert not [one for one in client.statements if "ROLE vsl_" in one]
+
+
+def test_a_rollback_that_fails_hides_nothing_of_what_was_refused() -> None:
+    with pytest.raises(ClientError, match="lock timeout"):
+        patiently(_api(FakeDataApi(failures=1000, lost=True)), make_roles, MemoryClock(BEGAN))
 
 
 def test_what_is_refused_is_rolled_back_and_tried_again() -> None:

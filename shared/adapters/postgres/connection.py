@@ -20,8 +20,8 @@ from shared.ports import Clock, Transaction
 
 DATABASE_DOWN = "The database does not answer; nothing was recorded. Send the same request again."
 RETRY_AFTER_SECONDS = 5
-# How long statements, waits and pauses may last is the role's (see roles.py). Times come back in the session's zone,
-# and dates are made of them.
+# How long statements, waits and pauses may last, the database says (see roles.py). Times come back in the zone of the
+# session, and dates are made of them.
 _SESSION = {"timezone": "UTC"}
 # PostgreSQL has ended the session, or does not answer.
 _LOST = (psycopg.OperationalError, psycopg.errors.IdleInTransactionSessionTimeout)

@@ -1,14 +1,15 @@
-"""The database's two roles, made by its master with the same statements on AWS and on the local stack.
+"""The database's two roles, made by its master, and what they may do: the same on AWS and on the local stack.
 
 `vsl_owner` owns schemas and objects, and only migrations log in as it. `vsl_app` is everybody else: rows, no objects.
-What `vsl_app` may do with rows, the owner itself grants (`migrations.py`), so that the master, which makes the roles,
-need not be a member of one: RDS asks a member of `rds_iam` for an IAM token and takes its password no more, members by
-another role included (Amazon Aurora User Guide, "Database authentication").
+What `vsl_app` may do with rows, the owner itself grants (`migrations.py`), so that the master need not be a member of
+either role. RDS asks whoever is a member of `rds_iam`, by another role too, for an IAM token, and takes its password
+no more (Amazon Aurora User Guide, "Database authentication"). PostgreSQL 16 makes whoever creates a role its member,
+and lets nobody but a superuser take that back: so the master has a third role make the two, which it then drops.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -19,10 +20,17 @@ OWNER, APP = "vsl_owner", "vsl_app"
 SCHEMAS = ("vsl", "vsl_frontend")
 # Given by RDS to those who log in by IAM tokens.
 IAM = "rds_iam"
+# Makes the roles, and is gone when they are made.
+MAKER = "vsl_maker"
 # No statement, no wait for a lock and no pause between statements may hold what others need: API calls end after
-# 29 s, and the sweep works in small steps. A migration has the time that its function has (see `migrations.py`).
-LOCK_SECONDS, IDLE_SECONDS = 5, 15
-STATEMENT_SECONDS = {APP: 20, OWNER: 240}
+# 29 s, and the sweep works in small steps. They are the database's, as nobody may alter the roles once they are made;
+# a migration gives itself the time that its function has (see `migrations.py`).
+STATEMENT_SECONDS, LOCK_SECONDS, IDLE_SECONDS = 20, 5, 15
+LIMITS = {
+    "statement_timeout": f"{STATEMENT_SECONDS}s",
+    "lock_timeout": f"{LOCK_SECONDS}s",
+    "idle_in_transaction_session_timeout": f"{IDLE_SECONDS}s",
+}
 
 
 class Sql(Protocol):
@@ -50,30 +58,37 @@ def make_roles(sql: Sql) -> int:
     To be run in one transaction, again as often as one likes.
     """
     sql.run(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
-    known = {name for (name,) in sql.run(f"SELECT rolname FROM pg_roles WHERE rolname IN ('{OWNER}', '{APP}')")}
-    for role in (OWNER, APP):
-        if role not in known:
-            sql.run(f"CREATE ROLE {role} LOGIN")
-    for role in (OWNER, APP):
-        for name, value in limits(role).items():
-            sql.run(f"ALTER ROLE {role} SET {name} = '{value}'")
     ((database,),) = sql.run("SELECT quote_ident(current_database())")
     sql.run(f"REVOKE ALL ON DATABASE {database} FROM PUBLIC")
-    sql.run(f"GRANT CONNECT, CREATE ON DATABASE {database} TO {OWNER}")
-    sql.run(f"GRANT CONNECT ON DATABASE {database} TO {APP}")
-    handed = _hand_over(sql)
-    # Last, when the master is no member of the owner any more.
+    for name, value in LIMITS.items():
+        sql.run(f"ALTER DATABASE {database} SET {name} = '{value}'")
+    known = f"SELECT CAST(rolname AS text) FROM pg_roles WHERE rolname IN ('{OWNER}', '{APP}')"
+    missing = {OWNER, APP} - {name for (name,) in sql.run(known)}
+    handed = _made(sql, database, missing) if missing else _admitted(sql, database)
+    # Last, when the master is no member of the two: it would be one of this role as well.
     sql.run(f"GRANT {IAM} TO {OWNER}, {APP}")
     return handed
 
 
-def limits(role: str) -> Mapping[str, str]:
-    """Settings of the role's sessions."""
-    return {
-        "statement_timeout": f"{STATEMENT_SECONDS[role]}s",
-        "lock_timeout": f"{LOCK_SECONDS}s",
-        "idle_in_transaction_session_timeout": f"{IDLE_SECONDS}s",
-    }
+def _made(sql: Sql, database: str, missing: set[str]) -> int:
+    """By the maker, whose memberships go with it. Only while it is there may the master become the owner."""
+    sql.run(f"CREATE ROLE {MAKER} CREATEROLE")
+    sql.run(f"GRANT {MAKER} TO CURRENT_USER WITH INHERIT TRUE, SET TRUE")
+    sql.run(f"SET LOCAL ROLE {MAKER}")
+    for role in sorted(missing):
+        sql.run(f"CREATE ROLE {role} LOGIN")
+    if OWNER in missing:
+        sql.run(f"GRANT {OWNER} TO CURRENT_USER WITH INHERIT TRUE, SET TRUE")
+    sql.run("RESET ROLE")
+    handed = _admitted(sql, database)
+    sql.run(f"DROP ROLE {MAKER}")
+    return handed
+
+
+def _admitted(sql: Sql, database: str) -> int:
+    sql.run(f"GRANT CONNECT, CREATE ON DATABASE {database} TO {OWNER}")
+    sql.run(f"GRANT CONNECT ON DATABASE {database} TO {APP}")
+    return _hand_over(sql)
 
 
 def _hand_over(sql: Sql) -> int:
@@ -85,11 +100,9 @@ def _hand_over(sql: Sql) -> int:
     """
     orders = [order for (order,) in sql.run(_OBJECTS)]
     if orders:
-        sql.run(f"GRANT {OWNER} TO CURRENT_USER WITH INHERIT TRUE, SET TRUE")
-        there = tuple(name for (name,) in sql.run(f"SELECT nspname FROM pg_namespace n WHERE {_OURS} ORDER BY 1"))
-        for order in (*orders, *rights("CURRENT_USER", there)):
+        schemas = f"SELECT CAST(nspname AS text) FROM pg_namespace n WHERE {_OURS} ORDER BY 1"
+        for order in (*orders, *rights("CURRENT_USER", tuple(name for (name,) in sql.run(schemas)))):
             sql.run(order)
-        sql.run(f"REVOKE {OWNER} FROM CURRENT_USER")
     return len(orders)
 
 
