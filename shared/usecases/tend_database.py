@@ -80,7 +80,7 @@ def _set_limit(order: Order, tx: Transaction) -> dict[str, Any]:
     name, value = order.get("name"), order.get("value")
     if name not in LIMITS:
         raise _wrong("name", f"must be one of {', '.join(LIMITS)}")
-    if value is not None and (not isinstance(value, int) or not 1 <= value <= MOST):
+    if value is not None and (type(value) is not int or not 1 <= value <= MOST):  # `true` is an int as well
         raise _wrong("value", f"must be a whole number from 1 to {MOST}, or null for the product's own")
     # That there is such an account, before a row of it is written.
     _read_limits(order, tx)

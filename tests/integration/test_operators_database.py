@@ -13,6 +13,9 @@ import pytest
 
 from local.commands import operator_environment
 from operate import database
+from shared.domain.errors import InvalidRequest
+from shared.usecases.tend_database import tend
+from tests.integration.inside import World
 
 Run = Callable[..., Any]
 
@@ -61,6 +64,15 @@ def test_what_is_no_limit_or_no_account_is_refused_with_a_sentence(run: Run, acc
     assert "whole number" in run("limits", account, "maxRunningCalls", "0")
     assert "unknown_account" in run("limits", str(uuid4()))
     assert "account's id" in run("limits", "demo")
+
+
+@pytest.mark.parametrize("value", [True, False, 1.0, "1", 0, 1_000_001])
+def test_a_limit_is_a_whole_number_and_nothing_that_is_like_one(world: World, value: object) -> None:
+    account_id = str(world.caller.account_id)
+    order = {"action": "set_limit", "accountId": account_id, "name": "maxRunningCalls", "value": value}
+    with pytest.raises(InvalidRequest, match="whole number"):
+        tend(order, records=world.records)
+    assert tend({**order, "action": "read_limits"}, records=world.records)["limits"]["maxRunningCalls"] is None
 
 
 def test_a_providers_pace_is_shown_and_forgotten(run: Run, stack: dict[str, Any]) -> None:
