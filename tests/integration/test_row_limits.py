@@ -6,11 +6,12 @@ import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 
+from shared.adapters.postgres.transaction import PostgresTransaction
 from shared.domain.catalog import parse_catalog
 from shared.domain.errors import InvalidRequest, TooLarge
 from shared.domain.row_limits import (
@@ -23,6 +24,7 @@ from shared.domain.row_limits import (
     first_sentences,
     json_bytes,
 )
+from shared.observability import logger, observed
 from shared.usecases import compile_film
 from shared.usecases.compile_request import ClipSource, CompileRequest
 from shared.usecases.compile_videos import with_decoded
@@ -31,6 +33,7 @@ from shared.usecases.read_status import details_of
 from tests.integration import inside
 from tests.integration.elsewhere import A, Elsewhere, again, asked, cancel, look, maker, requested, states
 from tests.integration.inside import World
+from tests.lambda_context import LambdaContext
 
 MOST_BYTES = 256 * 1024
 SIZE = "SELECT octet_length(jobs::text) FROM vsl.jobs WHERE id = %s"
@@ -139,6 +142,38 @@ def test_the_database_takes_no_larger_row(world: World, column: str) -> None:
     document = "jsonb_build_object('junk', repeat('x', 250001))"
     with pytest.raises(psycopg.errors.CheckViolation, match="jobs_bounded"):
         world.sql(f"UPDATE vsl.jobs SET {column} = {document} WHERE id = %s", job_id)
+
+
+REFUSED = {
+    "a check": ("UPDATE vsl.jobs SET width = -1 WHERE id = %(id)s", "constraint jobs_width_check of table jobs"),
+    "a column that must not be null": ("UPDATE vsl.jobs SET kind = NULL WHERE id = %(id)s", "SQLSTATE 23502"),
+    "a row that is there": (
+        "INSERT INTO vsl.accounts (id, name, usage_plan_key) SELECT gen_random_uuid(), %(secret)s, 'k' "
+        "FROM generate_series(1, 2)", "of table accounts",
+    ),
+    "a value of the wrong type": ("SELECT CAST(%(secret)s AS uuid)", "SQLSTATE 22P02"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("statement", REFUSED)
+def test_what_the_database_refuses_is_logged_without_what_a_caller_sent(
+    world: World, statement: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    secret, (sql, told) = f"a prompt {uuid4().hex}", REFUSED[statement]
+    _, job_id, _ = world.generate(_asked(secret))
+
+    @observed
+    def handler(_event: dict[str, Any], _context: Any) -> None:
+        with world.records.transaction() as tx:
+            assert isinstance(tx, PostgresTransaction)
+            tx.cursor.execute(sql, {"id": job_id, "secret": secret})
+
+    with pytest.raises(psycopg.Error):
+        handler({}, LambdaContext())
+
+    line = logger.registered_formatter.format(caplog.records[-1])
+    assert ("invocation_failed" in line, told in line, "tx.cursor.execute" in line) == (True, True, True)
+    assert secret not in line
 
 
 def test_what_was_found_in_a_clip_is_kept_as_far_as_it_is_small() -> None:

@@ -22,8 +22,8 @@ class AccountRows(Rows):
                 "VALUES (%(id)s, %(name)s, %(key)s, %(key_id)s)",
                 {"id": account_id, "name": name, "key": usage_plan_key, "key_id": usage_plan_key_id},
             )
-        except psycopg.errors.UniqueViolation as error:
-            raise Conflict(f"There is an account named {name!r} already.", code="name_taken") from error
+        except psycopg.errors.UniqueViolation:
+            raise Conflict(f"There is an account named {name!r} already.", code="name_taken") from None
 
     def insert_key(self, key_id: UUID, account_id: UUID, key_hash: str, scopes: Sequence[str]) -> None:
         try:
@@ -32,8 +32,8 @@ class AccountRows(Rows):
                 "VALUES (%(id)s, %(account)s, %(hash)s, %(scopes)s)",
                 {"id": key_id, "account": account_id, "hash": key_hash, "scopes": list(scopes)},
             )
-        except psycopg.errors.ForeignKeyViolation as error:
-            raise NotFound("There is no such account: list them first.", code="unknown_account") from error
+        except psycopg.errors.ForeignKeyViolation:
+            raise NotFound("There is no such account: list them first.", code="unknown_account") from None
 
     def revoke_key(self, key_id: UUID) -> bool:
         touched = self.run(

@@ -20,11 +20,14 @@ from shared.ports import Clock, Transaction
 
 DATABASE_DOWN = "The database does not answer; nothing was recorded. Send the same request again."
 RETRY_AFTER_SECONDS = 5
+TOO_LARGE = "This takes more than a job may keep: send less, or store it and name its s3Key."
 # How long statements, waits and pauses may last, the database says (see roles.py). Times come back in the zone of the
 # session, and dates are made of them.
 _SESSION = {"timezone": "UTC"}
 # PostgreSQL has ended the session, or does not answer.
 _LOST = (psycopg.OperationalError, psycopg.errors.IdleInTransactionSessionTimeout)
+# PostgreSQL quotes the row or the value that it refuses, and with it what a caller has sent.
+QUOTING = (psycopg.IntegrityError, psycopg.DataError)
 _SLOT = "hashtextextended(%(slot)s, 0)"
 _Slot = tuple[psycopg.Connection[dict[str, Any]], dict[str, str]]
 
@@ -50,11 +53,10 @@ class PostgresRecords:
                 yield PostgresTransaction(cursor)
         except _LOST as error:
             raise self._down() from error
-        except psycopg.errors.CheckViolation as error:
-            if error.diag.constraint_name != "jobs_bounded":
-                raise
-            # Without its cause: PostgreSQL quotes the row, and with it what a caller has sent.
-            raise TooLarge("This takes more than a job may keep: send less, or store it and name its s3Key.") from None
+        except QUOTING as error:
+            if error.diag.constraint_name == "jobs_bounded":
+                raise TooLarge(TOO_LARGE) from None
+            raise without_values(error) from None
 
     @contextmanager
     def slot(self, account_id: UUID, name: str, most: int) -> Iterator[bool]:
@@ -149,6 +151,13 @@ class PostgresRecords:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def without_values(error: psycopg.Error) -> psycopg.Error:
+    """The same to be raised `from None`, where it came from, with what a log may hold of its text."""
+    about = f"constraint {error.diag.constraint_name} of table {error.diag.table_name}"
+    told = about if error.diag.constraint_name else f"SQLSTATE {error.sqlstate}"
+    return type(error)(f"{type(error).__name__}: {told}").with_traceback(error.__traceback__)
 
 
 def _locks(connection: psycopg.Connection[dict[str, Any]], key: Mapping[str, str]) -> bool:

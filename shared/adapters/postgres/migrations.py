@@ -8,6 +8,7 @@ from pathlib import Path
 import psycopg
 
 from shared.adapters.clock import SystemClock
+from shared.adapters.postgres.connection import QUOTING, without_values
 from shared.adapters.postgres.roles import APP, SCHEMAS, rights
 from shared.domain.errors import Conflict
 
@@ -64,7 +65,10 @@ def _apply(connection: psycopg.Connection[tuple[str, str]], path: Path, known: d
                 code="migration_changed",
             )
         return False
-    connection.execute(text)
+    try:
+        connection.execute(text)
+    except QUOTING as error:
+        raise without_values(error) from None
     connection.execute("INSERT INTO vsl.schema_migration (name, sha256) VALUES (%s, %s)", (path.name, digest))
     return True
 
