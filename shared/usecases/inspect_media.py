@@ -27,6 +27,7 @@ from shared.observability import job_fields, logger
 from shared.ports import Clock, Encoder, MediaStore, Records
 from shared.usecases.aftermath import Aftermath
 from shared.usecases.ending import MEDIA_THERE, end_job, fail_job
+from shared.usecases.giving_up import LEFT_TO_ITS_MESSAGE_SECONDS, lease_given_up
 from shared.usecases.object_source import FileSource
 from shared.usecases.turns import Turns
 
@@ -63,11 +64,12 @@ class Inspector:
         if not self._has_come(job_id):
             return
         owner = f"inspect:{uuid4()}"
-        with self.records.transaction() as tx:
-            job = self.turns.claim(tx, job_id, owner, self.lease_seconds)
-        if job is not None and "incoming" in job.result:
-            self._work(job, owner)
-        self._clear(job_id)
+        with lease_given_up(self.records, job_id, owner, LEFT_TO_ITS_MESSAGE_SECONDS):
+            with self.records.transaction() as tx:
+                job = self.turns.claim(tx, job_id, owner, self.lease_seconds)
+            if job is not None and "incoming" in job.result:
+                self._work(job, owner)
+            self._clear(job_id)
 
     def _has_come(self, job_id: UUID) -> bool:
         """False of a job that waits for its file; of one whose file is there now, the row says so from here on."""
