@@ -217,6 +217,20 @@ def test_a_film_whose_worker_always_raises_ends_at_its_deadline_with_the_reason(
     assert "broken off before its end 6 times, at last by internal" in str(ended.error_message)
 
 
+def test_a_film_that_broke_off_while_its_caller_waited_is_the_next_sweeps(world: World, tmp_path: Path) -> None:
+    job, _ = a_film(world, tmp_path, lambda: None)
+    before = len(world.queue.of("compile"))
+    films = replace(maker(world, tmp_path), workplace=workplaces(tmp_path, Once(ZeroDivisionError())))
+
+    with pytest.raises(ZeroDivisionError):
+        films.compile(job.id, limit_seconds=20)
+    sweep(world)
+
+    assert len(world.queue.of("compile")) == before + 1
+    films.compile(job.id)
+    assert world.status(job.id) == "completed"
+
+
 @KINDS
 def test_a_second_delivery_while_the_first_works_is_done_with_and_disturbs_nobody(
     world: World, tmp_path: Path, made: Any
