@@ -36,7 +36,8 @@ class QueueNumbers:
     """Of one queue and the function that reads it."""
 
     batch_size: int = 1
-    # A message that keeps failing comes again for 44 minutes (`shared/batches.py`), longer than most outages.
+    # A message that keeps failing comes again for 44 minutes (`shared/batches.py`), longer than most outages, unless
+    # its job's deadline comes before.
     max_receive_count: int = 7
     max_concurrency: int = 10
 

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,9 @@ from local.supervisor import StackFailed
 from operate.cdk import node_path
 
 ASSEMBLIES_KEPT = 6
+DRAFT = ".new"
+# A synthesis takes a quarter of a minute, on a busy machine a few.
+DRAFT_SECONDS = 3600
 # Whose content the template repeats or is computed from: names, numbers, layers, the migrations' checksum,
 # the requirements a layer is built of.
 _FOLDERS = ("infra", "layers", "shared/migrations", "config")
@@ -112,7 +116,7 @@ def synthesize(layout: Layout, stage: str) -> Assembly:
 def begin_synthesis(layout: Layout, stage: str) -> Synthesis:
     """Starts the CDK app, unless the cache has what it would write."""
     directory = layout.assemblies / f"{stage}-{_fingerprint(layout.root, stage)}"
-    draft = directory.with_name(f"{directory.name}.{uuid4().hex}.new")
+    draft = directory.with_name(f"{directory.name}.{uuid4().hex}{DRAFT}")
     output = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the synthesis
     cached = (directory / "manifest.json").exists()
     process = None if cached else _start_app(layout, stage, draft, output)
@@ -191,6 +195,17 @@ def _publish(draft: Path, directory: Path) -> None:
 
 
 def _forget_old(assemblies: Path, stage: str) -> None:
-    kept = sorted(assemblies.glob(f"{stage}-*"), key=lambda place: place.stat().st_mtime, reverse=True)
-    for directory in kept[ASSEMBLIES_KEPT:]:
+    """Drafts are other processes' own: they go only when whoever wrote them must have been killed."""
+    found = sorted(((_changed_at(place), place) for place in assemblies.glob(f"{stage}-*")), reverse=True)
+    whole = [place for _, place in found if place.suffix != DRAFT]
+    left = [place for at, place in found if place.suffix == DRAFT and at < time.time() - DRAFT_SECONDS]
+    for directory in [*whole[ASSEMBLIES_KEPT:], *left]:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def _changed_at(place: Path) -> float:
+    """0 for what another process has renamed or removed meanwhile."""
+    try:
+        return place.stat().st_mtime
+    except FileNotFoundError:
+        return 0

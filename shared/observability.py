@@ -55,6 +55,10 @@ class Refused(Exception):
     """An invocation that has to fail to say no: nobody's mistake here."""
 
 
+class MessagesFailed(Exception):
+    """All messages of a batch failed, so that the invocation has to; each was logged for what it is."""
+
+
 def observed(handler: Callable[[Event, Any], Answer]) -> Callable[[Event, Any], Answer]:
     """A Lambda handler whose log lines carry the function's name and the invocation's id, and nothing of the last one.
 
@@ -67,6 +71,8 @@ def observed(handler: Callable[[Event, Any], Answer]) -> Callable[[Event, Any], 
             return handler(event, context)
         except Refused:
             logger.info("invocation_refused")
+            raise
+        except MessagesFailed:
             raise
         except Exception:
             logger.exception("invocation_failed")

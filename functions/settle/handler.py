@@ -33,10 +33,14 @@ def _answer(question: dict[str, Any]) -> Any:
             return _settler().claim_store(job_id, UUID(question["attemptId"]), question["owner"])
         case "renew":
             return _settler().renew(job_id, question["owner"])
+        case "release":
+            return _settler().release(job_id, question["owner"], question["reason"])
         case "claim_fetch":
             return _fetches().claim(job_id, question["number"], question["owner"])
         case "renew_fetch":
             return _fetches().renew(job_id, question["number"], question["owner"])
+        case "release_fetch":
+            return _fetches().release(job_id, question["number"], question["owner"], question["reason"])
     raise ValueError(f"no such action: {question['action']!r}")
 
 

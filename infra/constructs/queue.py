@@ -15,7 +15,8 @@ class TopicQueue(aws_sqs.Queue):
 
     A message is hidden for six times its reader's timeout, as Lambda asks for, which tries again while it is throttled
     (https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html). Nobody waits for that: a reader lets
-    what it fails at come again soon (`shared/batches.py`), and the sweep sends anew what a reader was killed at.
+    what it fails at come again soon (`shared/batches.py`) and gives up its lease, and the sweep sends anew what a
+    reader was killed at.
     """
 
     def __init__(self, scope: Construct, stage: Stage, topic: str, reader_timeout_seconds: int) -> None:

@@ -16,6 +16,9 @@ from shared.domain.messages import Report, body_of
 from shared.observability import logger
 from shared.ports import Clock
 
+# Refused for an absent key as well: `S3MediaStore` finds out which.
+LOOKS = ("s3.HeadObject", "s3.GetObject")
+
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_lambda import LambdaClient
@@ -257,7 +260,18 @@ def _plain(value: Any) -> Any:
 
 def log_refusal(parsed: Any, model: Any, **_: Any) -> None:
     """A right that the role lacks looks like an outage to callers, who are told to try again: the log tells which."""
-    code = parsed.get("Error", {}).get("Code", "")
+    operation = f"{model.service_model.service_name}.{model.name}"
+    if is_refusal(parsed) and operation not in LOOKS:
+        tell_refusal(operation)
+
+
+def is_refusal(answer: Mapping[str, Any]) -> bool:
+    """Whether AWS has refused a call for want of a right."""
+    code = answer.get("Error", {}).get("Code", "")
     # The answer to HEAD has no body to name the error in.
-    if "AccessDenied" in code or code == "403":
-        logger.error("access_denied", extra={"operation": f"{model.service_model.service_name}.{model.name}"})
+    return "AccessDenied" in code or code == "403"
+
+
+def tell_refusal(operation: str) -> None:
+    """An ERROR of the log with the call, as `s3.PutObject`."""
+    logger.error("access_denied", extra={"operation": operation})

@@ -22,6 +22,7 @@ from botocore.exceptions import (
     ResponseStreamingError,
 )
 
+from shared.adapters.aws import is_refusal, tell_refusal
 from shared.adapters.clock import SystemClock
 from shared.adapters.presigned_urls import UrlSigner
 from shared.domain.addresses import AddressRefused, parse_url
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
 _ABSENT = ("404", "NoSuchKey", "NotFound", "NoSuchUpload")
-# HEAD has no body to name the error in.
-_REFUSED = ("403", "AccessDenied")
 _TAKEN = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 _CHANGED = ("PreconditionFailed", "412", "InvalidRange", "416")
 _ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")
@@ -140,11 +139,21 @@ class S3MediaStore:
         try:
             yield
         except ClientError as error:
-            if error.response["Error"].get("Code") not in _REFUSED or [one.key for one in self.page(key, "", 1)] == [
-                key
-            ]:
+            if not is_refusal(error.response):
+                raise
+            if self._may_be_there(key):
+                tell_refusal(f"s3.{error.operation_name}")
                 raise
             raise _meaning("NoSuchKey") from error
+
+    def _may_be_there(self, key: str) -> bool:
+        """Whether a list shows the key, or is refused as well."""
+        try:
+            return [one.key for one in self.page(key, "", 1)] == [key]
+        except DependencyDown as error:
+            if isinstance(error.__cause__, ClientError) and is_refusal(error.__cause__.response):
+                return True
+            raise
 
     def delete(self, keys: Sequence[str]) -> None:
         for start in range(0, len(keys), MOST_DELETED):

@@ -12,6 +12,8 @@ from shared.domain.storage_keys import job_of_upload
 
 # The queues that announcements go to, besides events.
 TOPICS = ("calls", "store", "inspect", "compile", "fetch")
+# A message that failed comes again after so long at the latest.
+HIDDEN_AT_MOST_SECONDS = 900
 
 
 @dataclass(frozen=True, slots=True)

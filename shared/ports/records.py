@@ -94,6 +94,9 @@ class Transaction(Erasures, Fetches, Scripts, Tending, Protocol):
     def renew_lease(self, job_id: UUID, owner: str, seconds: int) -> bool:
         """Prolongs the owner's lease; False when it was lost or the job has finished."""
 
+    def give_up_lease(self, job_id: UUID, owner: str, check_in_seconds: int) -> Job | None:
+        """Frees an unfinished job that the owner holds, for the sweep after so many seconds; None of any other."""
+
     def add_event(self, job: JobRef, name: str, details: Mapping[str, Any] | None = None) -> None:
         """Adds to the job's history."""
 

@@ -25,6 +25,7 @@ from shared.usecases.compile_videos import with_decoded
 from shared.usecases.ending import end_job, fail_job
 from shared.usecases.film import Film, Planned, Work
 from shared.usecases.film_work import FilmWork
+from shared.usecases.giving_up import LEFT_TO_ITS_MESSAGE_SECONDS, lease_given_up
 from shared.usecases.inspect_media import Place
 from shared.usecases.shown_plan import notes_of, reasons_of, shown_plan, shown_probe
 from shared.usecases.turns import Turns, announce_work
@@ -78,11 +79,16 @@ class FilmMaker:
         """
         # A film that its caller waits for takes no worker of the queue and needs no turn.
         owner = f"{'compile' if limit_seconds is None else INLINE}:{uuid4()}"
-        job = self._begin(job_id, owner)
-        if job is None:
-            return
+        # No message comes again for a film that its caller waited for.
+        check_in_seconds = LEFT_TO_ITS_MESSAGE_SECONDS if limit_seconds is None else 0
+        with lease_given_up(self.records, job_id, owner, check_in_seconds):
+            job = self._begin(job_id, owner)
+            if job is not None:
+                self._compile(job, owner, limit_seconds)
+
+    def _compile(self, job: Job, owner: str, limit_seconds: float | None) -> None:
         try:
-            with self.workplace(job_id, owner) as place:
+            with self.workplace(job.id, owner) as place:
                 self._work(job, owner, place, limit_seconds)
         except (BadMedia, NotFound, NoRoom) as error:
             self._fail(job, owner, error.code, error.sentence)

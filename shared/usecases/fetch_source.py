@@ -16,6 +16,7 @@ from shared.domain.errors import BadMedia, Conflict, DependencyDown, OutputGone,
 from shared.domain.messages import FetchSource, SourceFailed, SourceFetched, SourceReport
 from shared.observability import logger
 from shared.ports import Downloader, Inside, MediaStore, Reports, StoredObject
+from shared.usecases.giving_up import claim_given_up
 
 Heartbeat = Callable[[Callable[[], bool]], AbstractContextManager[Event]]
 
@@ -27,16 +28,17 @@ def fetch_source(
     """One message of queue `fetch`. Raises DependencyDown when the inside cannot be asked or told."""
     owner = f"fetch:{uuid4()}"
     asked = {"jobId": message.jobId, "number": message.number, "owner": owner}
-    claim = inside.ask({"action": "claim_fetch", **asked})
-    if claim["verdict"] != "go":
-        return
-    with heartbeat(lambda: bool(inside.ask({"action": "renew_fetch", **asked})["verdict"] == "go")) as lost:
-        try:
-            report = _bring(message, claim, owner, downloader, media, lost)
-        except Conflict as error:
-            logger.info("fetch_stopped", extra={"jobId": message.jobId, "reason": error.code})
+    with claim_given_up(inside, {"action": "release_fetch", **asked}):
+        claim = inside.ask({"action": "claim_fetch", **asked})
+        if claim["verdict"] != "go":
             return
-        reports.send(report)
+        with heartbeat(lambda: bool(inside.ask({"action": "renew_fetch", **asked})["verdict"] == "go")) as lost:
+            try:
+                report = _bring(message, claim, owner, downloader, media, lost)
+            except Conflict as error:
+                logger.info("fetch_stopped", extra={"jobId": message.jobId, "reason": error.code})
+                return
+            reports.send(report)
 
 
 def _bring(

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -27,11 +28,14 @@ from shared.observability import job_fields, logger
 from shared.ports import Clock, Encoder, MediaStore, Records
 from shared.usecases.aftermath import Aftermath
 from shared.usecases.ending import MEDIA_THERE, end_job, fail_job
+from shared.usecases.giving_up import LEFT_TO_ITS_MESSAGE_SECONDS, lease_given_up
 from shared.usecases.object_source import FileSource
 from shared.usecases.turns import Turns
 
 Workplace = Callable[[UUID, str], AbstractContextManager["Place"]]
 TEXT = "text/plain"
+# The bucket keeps `incoming/` for a day.
+ROOM_PATIENCE = timedelta(hours=20)
 # As FFmpeg names the formats of files that say they are of these types.
 FORMAT_OF = {"video/mp4": "mp4", "video/quicktime": "mov", "video/webm": "webm", "video/x-matroska": "matroska"}
 MEDIA_OF = {"image": "image/", "video": "video/", "audio": "audio/", "text": "text/"}
@@ -63,11 +67,12 @@ class Inspector:
         if not self._has_come(job_id):
             return
         owner = f"inspect:{uuid4()}"
-        with self.records.transaction() as tx:
-            job = self.turns.claim(tx, job_id, owner, self.lease_seconds)
-        if job is not None and "incoming" in job.result:
-            self._work(job, owner)
-        self._clear(job_id)
+        with lease_given_up(self.records, job_id, owner, LEFT_TO_ITS_MESSAGE_SECONDS):
+            with self.records.transaction() as tx:
+                job = self.turns.claim(tx, job_id, owner, self.lease_seconds)
+            if job is not None and "incoming" in job.result:
+                self._work(job, owner)
+            self._clear(job_id)
 
     def _has_come(self, job_id: UUID) -> bool:
         """False of a job that waits for its file; of one whose file is there now, the row says so from here on."""
@@ -99,7 +104,12 @@ class Inspector:
             if incoming.get("text"):
                 outputs.append(self._keep_text(job, incoming["text"]))
             self._complete(job, owner, outputs)
-        except (BadMedia, NotFound, NoRoom) as error:
+        except NoRoom as error:
+            if job.kind != "upload":
+                self._wait_for_room(job, owner)
+                raise
+            self._fail(job, owner, error.code, error.sentence)
+        except (BadMedia, NotFound) as error:
             self._fail(job, owner, error.code, error.sentence)
         except TooLarge as error:
             self._fail(job, owner, "internal", error.sentence)
@@ -107,6 +117,13 @@ class Inspector:
             if job.kind == "upload" and isinstance(error, OutOfTime):
                 self._fail(job, owner, "too_long", "The clip is too long to be looked through: upload it in parts.")
             logger.info("inspection_stopped", extra={**job_fields(job), "reason": error.code})
+
+    def _wait_for_room(self, job: Job, owner: str) -> None:
+        """What a provider made is paid for: another worker may have room, or the operator makes some."""
+        with self.records.transaction() as tx:
+            held = tx.lock_job(job.id)
+            if held is not None and held.lease_owner == owner:
+                tx.touch_job(held, deadline_at=max(held.deadline_at, held.created_at + ROOM_PATIENCE))
 
     def _clear(self, job_id: UUID) -> None:
         """What a worker that was killed after its commit, or one that came too late, has left in `incoming/`."""

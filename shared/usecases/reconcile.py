@@ -18,6 +18,7 @@ from shared.ports import Clock, Records, Transaction
 from shared.usecases.aftermath import Aftermath
 from shared.usecases.announcing import announce_cancel
 from shared.usecases.ending import book_cost, end_job
+from shared.usecases.giving_up import why_broken_off
 from shared.usecases.source_fetches import TRY_AGAIN, ask_for, path_of
 from shared.usecases.turns import Turns, announce_work
 
@@ -252,7 +253,9 @@ def _why_late(tx: Transaction, job: Job) -> str:
     missing = ", ".join(path_of(job, fetch) for fetch in tx.open_fetches(job.id))
     if missing:
         return f"{missing} could not be fetched before the job's deadline: {TRY_AGAIN}."
-    return NEVER_CAME if job.kind == "upload" and "incoming" not in job.result else TOO_LATE
+    if job.kind == "upload" and "incoming" not in job.result:
+        return NEVER_CAME
+    return why_broken_off(tx, job.account_id, job.id) or TOO_LATE
 
 
 def _check_fetch(tx: Transaction, key: FetchKey) -> None:

@@ -35,10 +35,14 @@ from shared.usecases.call_results import (
     take_stored,
 )
 from shared.usecases.ending import book_cost, end_job
+from shared.usecases.giving_up import LEFT_TO_ITS_MESSAGE_SECONDS, give_up_lease
 from shared.usecases.next_attempt import Failure, after_failure
 from shared.usecases.pace import learn, seconds_to_wait
 
 CLAIM_CHECK_SECONDS = 30
+# The message that comes again is the next to look. A message each minute beside it would be five times the calls to a
+# provider that is down; none at all would have its outputs, which live an hour, wait for the longest pause.
+BROKEN_OFF_CHECK_SECONDS = 300
 LISTED_WITHIN = timedelta(seconds=60)
 _OPEN = (AttemptState.WRITTEN, AttemptState.CLAIMED, AttemptState.ACCEPTED)
 
@@ -108,6 +112,15 @@ class Settler:
         """`go` while the owner's lease lives, else `lost`."""
         with self.records.transaction() as tx:
             return {"verdict": "go" if tx.renew_lease(job_id, owner, self.lease_seconds) else "lost"}
+
+    def release(self, job_id: UUID, owner: str, reason: str) -> Mapping[str, Any]:
+        """The owner's work was broken off: the lease is the next one's who asks. `done`, also where it was lost."""
+        with self.records.transaction() as tx:
+            was_ours = give_up_lease(tx, job_id, owner, reason, LEFT_TO_ITS_MESSAGE_SECONDS)
+            for attempt in tx.attempts(job_id) if was_ours else ():
+                if attempt.state in _OPEN:
+                    tx.change_attempt(attempt, attempt.state, check_in_seconds=BROKEN_OFF_CHECK_SECONDS)
+        return {"verdict": "done"}
 
     def take(self, report: CallReport) -> None:
         """Acts on one report. A second delivery changes nothing."""

@@ -13,6 +13,7 @@ from shared.domain.messages import FetchSource, JobMessage, SourceFailed, Source
 from shared.ports import Clock, Records, Transaction
 from shared.usecases.aftermath import Aftermath
 from shared.usecases.ending import end_job
+from shared.usecases.giving_up import LEFT_TO_ITS_MESSAGE_SECONDS, note_broken_off
 
 # Of a job and of an account: others get their turn between.
 MOST_AT_ONCE = 4
@@ -73,6 +74,15 @@ class SourceFetches:
         """`go` while the owner's hold lives, else `lost`."""
         with self.records.transaction() as tx:
             return {"verdict": "go" if tx.renew_fetch(job_id, number, owner, self.hold_seconds) else "lost"}
+
+    def release(self, job_id: UUID, number: int, owner: str, reason: str) -> Mapping[str, Any]:
+        """The owner's work was broken off: the fetch is the next one's who asks. `done`, also where it was lost."""
+        with self.records.transaction() as tx:
+            job, fetch = tx.lock_job(job_id), tx.lock_fetch(job_id, number)
+            if job is not None and fetch is not None and fetch.state == "waiting" and fetch.owner == owner:
+                tx.free_fetch(fetch, LEFT_TO_ITS_MESSAGE_SECONDS)
+                note_broken_off(tx, job, reason)
+        return {"verdict": "done"}
 
     def take(self, report: SourceReport) -> None:
         """Acts on one report. One that comes again, or from a worker who has lost the fetch, changes nothing."""

@@ -26,6 +26,7 @@ from shared.domain.row_limits import MOST_OUTPUTS, RESULT_BYTES, json_bytes
 from shared.domain.storage_keys import incoming_key
 from shared.observability import logger
 from shared.ports import Downloader, Inside, MediaStore, Prediction, Provider, Reports
+from shared.usecases.giving_up import claim_given_up
 
 TEXT = "text/plain"
 Heartbeat = Callable[[Callable[[], bool]], AbstractContextManager[object]]
@@ -42,17 +43,17 @@ def store_media(
     heartbeat: Heartbeat,
 ) -> None:
     """One message of queue `store`. Raises DependencyDown when nothing could be reported: the queue repeats."""
-    owner = f"store:{uuid4()}"
-    claim = _claim(inside, message, owner)
-    if claim["verdict"] in ("done", "wait"):
-        return
+    ours = {"jobId": message.jobId, "owner": f"store:{uuid4()}"}
 
     def renew() -> bool:
-        question = {"action": "renew", "jobId": message.jobId, "owner": owner}
-        return bool(inside.ask(question)["verdict"] == "go")
+        return bool(inside.ask({"action": "renew", **ours})["verdict"] == "go")
 
-    with heartbeat(renew):
-        reports.send(_look(message, claim, provider, downloader, media))
+    with claim_given_up(inside, {"action": "release", **ours}):
+        claim = _claim(inside, message, ours["owner"])
+        if claim["verdict"] in ("done", "wait"):
+            return
+        with heartbeat(renew):
+            reports.send(_look(message, claim, provider, downloader, media))
 
 
 def _claim(inside: Inside, message: StoreMedia, owner: str) -> Mapping[str, Any]:

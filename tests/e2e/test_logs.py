@@ -93,7 +93,6 @@ def test_failed_invocations_and_messages_are_logged_with_their_exceptions(lines:
     assert {(line["message"], line["exception_name"]) for line in failed} == {
         ("invocation_failed", "ValueError"),
         ("message_failed", "ValidationError"),
-        ("invocation_failed", "BatchProcessingError"),
     }
     assert [line["messageId"] for line in failed if line["message"] == "message_failed"] == ["m-1"]
     assert [line for line in failed if "nothing it knows" in line["exception"]]

@@ -46,8 +46,13 @@ class Elsewhere:
         return SourceFetches(self.world.records, self.world.clock, self.world.aftermath, hold_seconds=60)
 
     def ask(self, question: dict[str, Any]) -> Any:
-        act = self.inside.claim if question["action"] == "claim_fetch" else self.inside.renew
-        return act(UUID(question["jobId"]), question["number"], question["owner"])
+        asked = (UUID(question["jobId"]), question["number"], question["owner"])
+        match question["action"]:
+            case "claim_fetch":
+                return self.inside.claim(*asked)
+            case "release_fetch":
+                return self.inside.release(*asked, question["reason"])
+        return self.inside.renew(*asked)
 
     def send(self, report: SourceReport) -> None:
         if self.reports_down:

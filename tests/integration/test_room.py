@@ -12,9 +12,11 @@ from shared import bootstrap
 from shared.adapters.clock import SystemClock
 from shared.adapters.ffmpeg import FfmpegEncoder
 from shared.domain.errors import NoRoom
-from shared.domain.messages import MediaStored, StoredOutput
+from shared.domain.messages import MediaStored, StoredOutput, jobs_to_inspect
+from shared.domain.uploads import UploadFile
 from shared.ports import Encoder
 from shared.usecases.inspect_media import Inspector
+from shared.usecases.upload_files import UploadRequest, Uploads
 from tests.footage import clip, encoder
 from tests.integration.inside import INSPECTIONS, World
 from tests.memory_media import MemoryMedia
@@ -63,10 +65,32 @@ def test_of_many_outputs_one_lies_in_the_workplace_at_a_time(world: World, tmp_p
 
 
 @pytest.mark.usefixtures("real_places")
-def test_a_full_disk_fails_the_job_with_a_code_of_its_own(world: World, tmp_path: Path) -> None:
+def test_media_that_were_paid_for_wait_for_room(world: World, tmp_path: Path) -> None:
     media = Full()
     job_id = _stored(world, media, clip(tmp_path / "clip.mp4").read_bytes(), outputs=1)
 
+    with pytest.raises(NoRoom):
+        _inspect(world, media, job_id)
+
+    ((status, waits),) = world.sql(
+        "SELECT status, deadline_at > now() + interval '19 hours' FROM vsl.jobs WHERE id = %s", job_id
+    )
+    assert (status, waits, media.keys("incoming/")) == ("processing", True, [f"incoming/{job_id}/1/0"])
+    roomy = MemoryMedia()
+    roomy.objects |= media.objects
+    _inspect(world, roomy, job_id)
+    assert (world.status(job_id), roomy.keys("incoming/")) == ("completed", [])
+
+
+@pytest.mark.usefixtures("real_places")
+def test_an_upload_that_finds_no_room_fails_with_a_code_of_its_own(world: World, tmp_path: Path) -> None:
+    media, body = Full(), clip(tmp_path / "clip.mp4").read_bytes()
+    request = UploadRequest("user", "clip", [UploadFile("a.mp4", "video/mp4", len(body))], script_id=_script(world))
+    upload, _ = Uploads(world.records, SystemClock()).begin(request, world.caller)
+    key = upload.files[0].key
+    media.put(key, body, "video/mp4")
+
+    (job_id,) = jobs_to_inspect({"Records": [{"s3": {"object": {"key": key}}}]})
     _inspect(world, media, job_id)
 
     ((status, code, message),) = world.sql(
@@ -88,6 +112,11 @@ def test_ffmpeg_that_meets_a_full_disk_blames_no_clip(tmp_path: Path) -> None:
         FfmpegEncoder(str(program), seconds_left=lambda: 60, should_stop=lambda: False).thumbnail(
             clip(private / "clip.mp4"), private / "thumbnail.jpg"
         )
+
+
+def _script(world: World) -> int:
+    with world.records.transaction() as tx:
+        return tx.insert_script(world.caller.account_id, 7, None).id
 
 
 def _stored(world: World, media: MemoryMedia, body: bytes, outputs: int) -> UUID:

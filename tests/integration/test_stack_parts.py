@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from local.runtime.config import RuntimeConfig
 from local.stack import Stack, runtime_configuration
 from local.storage import Storage
 from local.supervisor import Part, StackFailed, Supervisor
-from local.synth import Assembly, begin_synthesis
+from local.synth import ASSEMBLIES_KEPT, DRAFT_SECONDS, Assembly, begin_synthesis, synthesize
 
 BUCKET = "vsl-local-media"
 CORS = {"CorsRules": [{"AllowedMethods": ["GET"], "AllowedOrigins": ["http://localhost:3000"]}]}
@@ -348,3 +349,21 @@ def test_the_same_synthesis_at_once_leaves_the_first_ones_assembly(tmp_path: Pat
 
     assert kept.st_ino == read.st_ino
     assert [place.name for place in layout.assemblies.iterdir()] == [one.directory.name]
+
+
+def test_drafts_of_syntheses_under_way_outlive_those_that_are_done(tmp_path: Path) -> None:
+    app = "import os, pathlib\nplace = pathlib.Path(os.environ['CDK_OUTDIR'])\nplace.mkdir()\n"
+    (tmp_path / "app.py").write_text(f"{app}(place / 'manifest.json').write_text('{{\"artifacts\": {{}}}}')\n")
+    (tmp_path / "cdk.json").write_text("{}")
+    layout = Layout(root=tmp_path, state=tmp_path / "state")
+    now = time.time()
+    old = {f"local-{number}": now - 10 * number for number in range(1, 9)}
+    drafts = {f"local-9.{number}.new": now - 100 * number for number in range(1, 4)}
+    for name, at in {**old, **drafts, "local-9.killed.new": now - 2 * DRAFT_SECONDS}.items():
+        (layout.assemblies / name).mkdir(parents=True)
+        os.utime(layout.assemblies / name, (at, at))
+
+    made = synthesize(layout, "local").directory
+
+    left = {place.name for place in layout.assemblies.iterdir()}
+    assert left == {made.name, *drafts, *list(old)[: ASSEMBLIES_KEPT - 1]}

@@ -6,9 +6,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingError
 
 from shared.batches import hidden_seconds, work_through
+from shared.observability import MessagesFailed, logger, observed
+from tests.lambda_context import LambdaContext
 
 QUEUE = "arn:aws:sqs:eu-west-1:123456789012:vsl-dev-reports"
 CONTEXT = SimpleNamespace()
@@ -39,10 +40,27 @@ def test_where_all_fails_the_invocation_fails_and_they_come_again_soon() -> None
     def work(record: Any) -> None:
         raise ValueError
 
-    with pytest.raises(BatchProcessingError):
+    with pytest.raises(MessagesFailed):
         work_through({"Records": [_record("1", "x")]}, CONTEXT, work, lambda *hide: hidden.append(hide))
 
     assert hidden == [(QUEUE, "receipt-1", 10)]
+
+
+def test_a_failure_is_logged_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = list[str]()
+    monkeypatch.setattr(logger, "exception", lambda message, **_: said.append(message))
+
+    def work(record: Any) -> None:
+        raise ValueError
+
+    @observed
+    def handler(event: dict[str, Any], context: Any) -> Any:
+        return work_through(event, context, work, lambda *_: None)
+
+    with pytest.raises(MessagesFailed):
+        handler({"Records": [_record("1", "x")]}, LambdaContext())
+
+    assert said == ["message_failed"]
 
 
 def _record(number: str, body: str, received: int = 1) -> dict[str, Any]:

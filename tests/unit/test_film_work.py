@@ -1,4 +1,4 @@
-"""What a film's work refuses before it fetches anything."""
+"""What a film's work refuses before it fetches anything, and what it makes of clips that are named more than once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from shared.adapters.clock import SystemClock
 from shared.domain.errors import BadMedia
 from shared.media.target import Wishes
-from shared.usecases.film import Work
+from shared.usecases.film import Film, Work
 from shared.usecases.film_work import FilmWork
 from shared.usecases.inspect_media import Place
 from tests.footage import clip, encoder, made
@@ -69,3 +69,27 @@ def test_a_clip_that_is_named_often_is_read_as_one_named_once(tmp_path: Path, wi
         return media.bytes_read["clip"]
 
     assert read_for(7) == read_for(1) > 0
+
+
+@pytest.mark.parametrize(("wishes", "strategy"), [(Wishes(), "splice"), (Wishes(reencode=True), "encode")])
+def test_a_film_of_a_clip_that_is_named_often_is_that_of_as_many_clips(
+    tmp_path: Path, wishes: Wishes, strategy: str
+) -> None:
+    body = clip(tmp_path / "clip.mp4").read_bytes()
+
+    def film_of(*keys: str) -> tuple[Film, bytes, bytes]:
+        media, folder = MemoryMedia(), tmp_path / "-".join(keys)
+        folder.mkdir(mode=0o700)
+        for key in keys:
+            media.put(key, body, "video/mp4")
+        named = Work([{"key": key} for key in keys], wishes, key="film", thumbnail_key="picture")
+        work = FilmWork(media, SystemClock(), Place(folder, encoder(), lambda: None), lambda *_: None, named)
+        film = work.make(work.plan())
+        return film, media.objects[film.key][0], media.objects["picture"][0]
+
+    (once, *bytes_of_once), (each, *bytes_of_each) = film_of("a", "a", "a"), film_of("a", "b", "c")
+
+    assert bytes_of_once == bytes_of_each
+    assert (once.verification, once.plan.strategy) == (each.verification, strategy)
+    assert (once.seconds, once.size_bytes) == (each.seconds, each.size_bytes)
+    assert round(once.seconds, 1) == 3 * 1.0

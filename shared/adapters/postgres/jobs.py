@@ -141,6 +141,15 @@ class JobRows(Rows):
         )
         return touched == 1
 
+    def give_up_lease(self, job_id: UUID, owner: str, check_in_seconds: int) -> Job | None:
+        row = self.one(
+            "UPDATE vsl.jobs SET lease_owner = NULL, lease_until = NULL, "
+            "check_at = now() + make_interval(secs => %(seconds)s) "
+            f"WHERE id = %(id)s AND lease_owner = %(owner)s AND {_OPEN} RETURNING {_COLUMNS}",
+            {"id": job_id, "owner": owner, "seconds": check_in_seconds},
+        )
+        return to_job(row) if row else None
+
     def add_event(self, job: JobRef, name: str, details: Mapping[str, Any] | None = None) -> None:
         self.run(
             "INSERT INTO vsl.job_events (account_id, job_id, name, status, details) "
