@@ -153,8 +153,10 @@ def _options(scope: Construct, stage: Stage) -> aws_apigateway.StageOptions:
         access_log_format=aws_apigateway.AccessLogFormat.custom(json.dumps(ACCESS_FIELDS)),
         method_options={
             f"{path}/{method}": aws_apigateway.MethodDeploymentOptions(
-                throttling_rate_limit=rate, throttling_burst_limit=2 * rate
+                metrics_enabled=True, data_trace_enabled=False,
+                throttling_rate_limit=rate, throttling_burst_limit=2 * rate,
             )
+            # What is set for a method takes the place of all that is set for every method: metrics, too.
             for method, path, rate in _public_throttles(stage)
         },
     )  # fmt: skip
