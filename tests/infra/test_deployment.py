@@ -207,9 +207,16 @@ def test_zones_are_the_accounts_first_or_those_the_stage_names(synthesized: Synt
 def test_what_is_kept_is_not_kept_of_a_creation_that_is_rolled_back(synthesized: Synthesis) -> None:
     kept = resources(synthesized(with_settings(stage_named("prod"), OURS)))
 
-    # Nothing is made for a custom resource that could stand in the next try's way.
-    retained = {resource["Type"] for resource in kept if resource.get("DeletionPolicy") == "Retain"}
-    assert retained <= {"AWS::CloudFormation::CustomResource"}
+    retained = [resource for resource in kept if resource.get("DeletionPolicy") == "Retain"]
+    # Nothing is made for a custom resource, and neither the account's setting nor its role has a name: none of them
+    # could stand in the next try's way. The setting is that of all stages in the region, which go on writing logs.
+    assert {resource["Type"] for resource in retained} <= {
+        "AWS::CloudFormation::CustomResource", "AWS::ApiGateway::Account", "AWS::IAM::Role"
+    }  # fmt: skip
+    (role,) = [resource for resource in retained if resource["Type"] == "AWS::IAM::Role"]
+    assert "apigateway.amazonaws.com" in json.dumps(role["Properties"]["AssumeRolePolicyDocument"])
+    assert "RoleName" not in role["Properties"]
+    assert "AWS::ApiGateway::Account" in {resource["Type"] for resource in retained}
     types = {resource["Type"] for resource in kept if resource.get("DeletionPolicy") == "RetainExceptOnCreate"}
     assert types >= {"AWS::S3::Bucket", "AWS::DynamoDB::Table"}
 
