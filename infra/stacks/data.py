@@ -57,7 +57,7 @@ class DataStack(Stack):
         )
         cluster = aws_rds.DatabaseCluster(
             self, "database",
-            engine=aws_rds.DatabaseClusterEngine.aurora_postgres(version=aws_rds.AuroraPostgresEngineVersion.VER_17_4),
+            engine=aws_rds.DatabaseClusterEngine.aurora_postgres(version=aws_rds.AuroraPostgresEngineVersion.VER_17_9),
             writer=aws_rds.ClusterInstance.serverless_v2("writer"), readers=readers,
             serverless_v2_min_capacity=stage.database_min_capacity,
             serverless_v2_max_capacity=stage.database_max_capacity,
