@@ -94,6 +94,24 @@ def test_a_stage_with_placeholders_of_origins_is_not_deployed_until_they_are_nam
 
 
 def test_a_stage_with_placeholders_of_layers_is_not_deployed(dev_assembly: Path) -> None:
+def test_a_stage_is_not_deployed_to_a_region_whose_database_nobody_could_tell_from_another(
+    synthesized: Synthesis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = with_settings(stage_named("prod"), {**OURS, "VSL_REGION": "il-central-1"})
+    monkeypatch.setenv("CDK_DEFAULT_REGION", "mx-central-1")
+
+    (of_the_stage,), told = named.obstacles(), errors(synthesized(stage_named("dev"), bundle="false"))
+
+    assert "its database in il-central-1" in of_the_stage
+    assert "layers/README.md" in of_the_stage
+    assert len([error for error in told if "its database in mx-central-1" in error]) == 1
+
+
+@pytest.mark.parametrize("region", ["us-east-1", "eu-west-1", "sa-east-1"])
+def test_regions_whose_roots_are_there_are_no_obstacle(region: str) -> None:
+    assert stage_named("dev").obstacles(region) == []
+
+
     assert errors(dev_assembly) == ["The layers are placeholders: deploy without `-c bundle=false`."]
 
 
