@@ -279,6 +279,17 @@ class Stage:
         return found
 
     @property
+    def cluster_name(self) -> str:
+        """Alarms name the database by it."""
+        return f"vsl-{self.name}"
+
+    @property
+    def cache_name(self) -> str:
+        """ElastiCache never changes the subnets of a cache, and CloudFormation never replaces one under its own name:
+        a cache in another number of zones has another name."""
+        return f"vsl-{self.name}-{len(self.zones) or self.zone_count}-zones"
+
+    @property
     def jobs_table(self) -> str:
         return f"vsl-{self.name}-realtime-jobs"
 

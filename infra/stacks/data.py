@@ -61,8 +61,8 @@ class DataStack(Stack):
             writer=aws_rds.ClusterInstance.serverless_v2("writer"), readers=readers,
             serverless_v2_min_capacity=stage.database_min_capacity,
             serverless_v2_max_capacity=stage.database_max_capacity,
-            # Alarms name it; it holds what must survive, so it is never replaced by one of another name.
-            cluster_identifier=f"vsl-{stage.name}",
+            # It holds what must survive, so it is never replaced by one of another name.
+            cluster_identifier=stage.cluster_name,
             vpc=network.vpc, vpc_subnets=aws_ec2.SubnetSelection(subnet_type=aws_ec2.SubnetType.PRIVATE_ISOLATED),
             security_groups=[group],
             default_database_name=DATABASE, credentials=aws_rds.Credentials.from_generated_secret(MASTER),
