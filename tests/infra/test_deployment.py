@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -213,8 +214,6 @@ def test_a_stage_belongs_to_the_account_and_region_it_names(synthesized: Synthes
 
 
 def test_zones_are_the_accounts_first_or_those_the_stage_names(synthesized: Synthesis, dev: Templates) -> None:
-    from dataclasses import replace
-
     two = synthesized(replace(stage_named("dev"), region="us-east-1", zones=("us-east-1b", "us-east-1d")))
 
     named = Templates.read("dev", two).all("AWS::EC2::Subnet").values()
@@ -223,6 +222,20 @@ def test_zones_are_the_accounts_first_or_those_the_stage_names(synthesized: Synt
 
 
 def test_what_is_kept_is_not_kept_of_a_creation_that_is_rolled_back(synthesized: Synthesis) -> None:
+def test_a_third_zone_leaves_the_subnets_and_makes_another_cache(synthesized: Synthesis, dev: Templates) -> None:
+    more = Templates.read("dev", synthesized(replace(stage_named("dev"), zone_count=3, reserved_zones=0)))
+
+    (before,), (after,) = (one.all("AWS::ElastiCache::ServerlessCache").values() for one in (dev, more))
+    # Subnets can only be those of a new cache, which CloudFormation makes under no name that is taken.
+    assert len(after["SubnetIds"]) == 3
+    assert before["ServerlessCacheName"] != after["ServerlessCacheName"]
+    ranges = [{s["CidrBlock"] for s in one.all("AWS::EC2::Subnet").values()} for one in (dev, more)]
+    assert ranges[0] < ranges[1]
+    # What another stack imports cannot be replaced.
+    (cache,) = dev.all("AWS::ElastiCache::ServerlessCache")
+    assert cache not in json.dumps(dev.by_stack["vsl-dev-data"].get("Outputs", {}))
+
+
     kept = resources(synthesized(with_settings(stage_named("prod"), OURS)))
 
     retained = [resource for resource in kept if resource.get("DeletionPolicy") == "Retain"]
