@@ -33,8 +33,11 @@ class DataStack(Stack):
         self.cluster: aws_rds.DatabaseCluster | None = None
         self.cache: StatusCache | None = None
         if not stage.is_local:
-            self.cluster = self._database(stage, network)
             self.cache = StatusCache(self, stage, network.vpc, network.functions)
+            self.cluster = self._database(stage, network)
+            # A cluster that is protected cannot be deleted by the rollback of a creation: what may be refused is made
+            # before it (docs/deploying.md, "If it fails").
+            self.cluster.node.add_dependency(self.jobs, self.api_keys, self.cache)
             self._address("redis-url", stage, self.cache.url)
 
     def _table(self, name: str, key: str, stage: Stage, ttl: str | None = None) -> aws_dynamodb.Table:

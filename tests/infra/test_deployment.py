@@ -16,6 +16,7 @@ import pytest
 from infra.stages import Stage, stage_named, with_settings
 from layers import build
 from local.synth import node_path
+from operate.failed_creation import STACKS
 from tests.infra.checked import ROOT
 from tests.infra.templates import Templates
 
@@ -94,7 +95,6 @@ def test_a_stage_with_placeholders_of_origins_is_not_deployed_until_they_are_nam
     assert any("VSL_CORS_ORIGINS=" in error for error in told)
 
 
-def test_a_stage_with_placeholders_of_layers_is_not_deployed(dev_assembly: Path) -> None:
 def test_a_stage_is_not_deployed_to_a_region_whose_database_nobody_could_tell_from_another(
     synthesized: Synthesis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,6 +113,7 @@ def test_regions_whose_roots_are_there_are_no_obstacle(region: str) -> None:
     assert stage_named("dev").obstacles(region) == []
 
 
+def test_a_stage_with_placeholders_of_layers_is_not_deployed(dev_assembly: Path) -> None:
     assert errors(dev_assembly) == ["The layers are placeholders: deploy without `-c bundle=false`."]
 
 
@@ -221,7 +222,6 @@ def test_zones_are_the_accounts_first_or_those_the_stage_names(synthesized: Synt
     assert len(dev.all("AWS::EC2::Subnet")) == 2
 
 
-def test_what_is_kept_is_not_kept_of_a_creation_that_is_rolled_back(synthesized: Synthesis) -> None:
 def test_a_third_zone_leaves_the_subnets_and_makes_another_cache(synthesized: Synthesis, dev: Templates) -> None:
     more = Templates.read("dev", synthesized(replace(stage_named("dev"), zone_count=3, reserved_zones=0)))
 
@@ -236,6 +236,7 @@ def test_a_third_zone_leaves_the_subnets_and_makes_another_cache(synthesized: Sy
     assert cache not in json.dumps(dev.by_stack["vsl-dev-data"].get("Outputs", {}))
 
 
+def test_what_is_kept_is_not_kept_of_a_creation_that_is_rolled_back(synthesized: Synthesis) -> None:
     kept = resources(synthesized(with_settings(stage_named("prod"), OURS)))
 
     retained = [resource for resource in kept if resource.get("DeletionPolicy") == "Retain"]
@@ -250,6 +251,23 @@ def test_a_third_zone_leaves_the_subnets_and_makes_another_cache(synthesized: Sy
     assert "AWS::ApiGateway::Account" in {resource["Type"] for resource in retained}
     types = {resource["Type"] for resource in kept if resource.get("DeletionPolicy") == "RetainExceptOnCreate"}
     assert types >= {"AWS::S3::Bucket", "AWS::DynamoDB::Table"}
+
+
+def test_the_cluster_is_made_last_as_no_rollback_may_delete_it(dev: Templates) -> None:
+    made = dev.by_stack["vsl-dev-data"]["Resources"]
+    (cluster,) = [one for one in made.values() if one["Type"] == "AWS::RDS::DBCluster"]
+
+    before = {made[name]["Type"] for name in cluster["DependsOn"]}
+
+    assert before >= {
+        "AWS::DynamoDB::Table", "AWS::ElastiCache::ServerlessCache", "AWS::ElastiCache::User",
+        "AWS::ElastiCache::UserGroup",
+    }  # fmt: skip
+    assert len([name for name in cluster["DependsOn"] if made[name]["Type"] == "AWS::DynamoDB::Table"]) == 2
+
+
+def test_stacks_of_a_failed_creation_are_looked_for_by_the_names_they_have(dev: Templates) -> None:
+    assert set(dev.by_stack) == {f"vsl-dev-{part}" for part in STACKS}
 
 
 @pytest.mark.parametrize(
