@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -52,7 +53,8 @@ def _mark(app: App, stage: Stage) -> None:
 def _remark(service: ServiceStack, stage: Stage) -> None:
     """Errors, for which the CDK's command line refuses a deployment before it begins; a bare synthesis goes on."""
     remarks = Annotations.of(service)
-    for obstacle in stage.obstacles():
+    # Where the CDK's command line is about to deploy to.
+    for obstacle in stage.obstacles(os.environ.get("CDK_DEFAULT_REGION", "")):
         remarks.add_error(obstacle)
     if not bundles(service):
         remarks.add_error("The layers are placeholders: deploy without `-c bundle=false`.")

@@ -10,6 +10,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from layers.certificates import regions
+
 SETTINGS = ("VSL_ACCOUNT", "VSL_REGION", "VSL_CORS_ORIGINS", "VSL_ALARM_EMAIL")
 ACCOUNT = re.compile(r"\d{12}")
 REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d")
@@ -252,8 +254,11 @@ class Stage:
         """Bucket names are one namespace for all accounts and regions of a partition."""
         return f"vsl-{self.name}-{kind}" if self.is_local else f"vsl-{self.name}-{kind}-{account}-{region}"
 
-    def obstacles(self) -> list[str]:
-        """Why the stage must not be deployed as it is; each with what to do."""
+    def obstacles(self, region: str = "") -> list[str]:
+        """Why the stage must not be deployed as it is; each with what to do.
+
+        `region` is that of the credentials, for a stage that names none.
+        """
         found = [
             f"The stage {self.name} would let browsers read from {origin}, which is a placeholder: name the origins of "
             f"its web pages in infra/stages.py (cors_origins), or in the environment: "
@@ -266,7 +271,24 @@ class Stage:
                 f"Nobody would hear of an alarm of the stage {self.name}, which keeps data: name an address in "
                 f"infra/stages.py (alarm_email), or in the environment: VSL_ALARM_EMAIL=somebody@our.name"
             )
+        place = self.region or region
+        if place and place not in regions():
+            found.append(
+                f"Functions of the stage {self.name} could not tell its database in {place} from another: "
+                f"layers/rds-ca.pem has no root certificate of that region. layers/README.md says where there is one."
+            )
         return found
+
+    @property
+    def cluster_name(self) -> str:
+        """Alarms name the database by it."""
+        return f"vsl-{self.name}"
+
+    @property
+    def cache_name(self) -> str:
+        """ElastiCache never changes the subnets of a cache, and CloudFormation never replaces one under its own name:
+        a cache in another number of zones has another name."""
+        return f"vsl-{self.name}-{len(self.zones) or self.zone_count}-zones"
 
     @property
     def jobs_table(self) -> str:

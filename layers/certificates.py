@@ -38,7 +38,17 @@ def regional_roots(script: str) -> dict[str, str]:
 
 def common_name(pem: str) -> str:
     """Whose certificate it is."""
-    (found,) = x509.load_pem_x509_certificate(pem.encode()).subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    return _name(x509.load_pem_x509_certificate(pem.encode()))
+
+
+def regions(certificates: Path = CERTIFICATES) -> frozenset[str]:
+    """Those whose roots a file has, ours or AWS's own."""
+    names = [_name(one) for one in x509.load_pem_x509_certificates(certificates.read_bytes())]
+    return frozenset(found.group(1) for name in names if (found := ROOT.fullmatch(name)))
+
+
+def _name(certificate: x509.Certificate) -> str:
+    (found,) = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
     return str(found.value)
 
 

@@ -16,6 +16,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from botocore.exceptions import BotoCoreError, ClientError
+
+from infra.stages import stage_named, with_settings
+from operate import failed_creation
 from operate.accounts import STAGES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -26,12 +30,38 @@ COMMANDS = (*OF_ALL_STACKS, "bootstrap", "list", "synth")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Becomes the CDK's command; 1 when npm cannot install it, and has said why."""
+    """Becomes the CDK's command; 1 when it cannot be installed or could not succeed, with the reason on stderr."""
     chosen = _parser().parse_args(arguments)
     if not _is_installed() and not _install():
         return 1
+    if chosen.command == "deploy" and not _cleared(chosen.stage, chosen.options):
+        return 1
     stacks = ["--all"] if chosen.command in OF_ALL_STACKS else []
     return _become([chosen.command, *stacks, "-c", f"stage={chosen.stage}", *chosen.options])
+
+
+def _cleared(name: str, options: Sequence[str]) -> bool:
+    """Whether nothing of a creation that failed stands in the way; stages that are not protected have nothing."""
+    try:
+        stage = with_settings(stage_named(name), os.environ)
+        cleared = failed_creation.connect(stage, _profile(options)).clear() if stage.is_protected else []
+    except (ValueError, failed_creation.InTheWay) as refused:
+        print(refused, file=sys.stderr)
+        return False
+    except (BotoCoreError, ClientError) as failed:
+        # Of credentials and rights the CDK's command line tells more; it may have a role that these have not.
+        print(f"Whether an earlier creation failed could not be looked up: {failed}", file=sys.stderr)
+        return True
+    for stack in cleared:
+        print(f"{stack} was never complete: its termination protection is off until it is made anew", file=sys.stderr)
+    return True
+
+
+def _profile(options: Sequence[str]) -> str | None:
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--profile")
+    found: str | None = parser.parse_known_args(options)[0].profile
+    return found
 
 
 def _become(arguments: Sequence[str]) -> NoReturn:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aws_cdk import aws_ec2, aws_elasticache, aws_iam
+from aws_cdk import ArnFormat, Stack, aws_ec2, aws_elasticache, aws_iam
 from constructs import Construct
 
 from infra.cache_user import access_string
@@ -14,7 +14,7 @@ FIRST_PORT, LAST_PORT = 6379, 6380
 
 
 class StatusCache(Construct):
-    """`vsl-{stage}`, with a limit on what it may cost. `url` names the user; its password is an IAM token."""
+    """With a limit on what it may cost. `url` names the user; its password is an IAM token."""
 
     def __init__(self, scope: Construct, stage: Stage, vpc: aws_ec2.IVpc, clients: aws_ec2.ISecurityGroup) -> None:
         super().__init__(scope, "cache")
@@ -25,14 +25,16 @@ class StatusCache(Construct):
         users = aws_elasticache.CfnUserGroup(
             self, "users", engine="valkey", user_group_id=f"vsl-{stage.name}", user_ids=[self._user.ref]
         )
-        name = f"vsl-{stage.name}"
+        self._name = stage.cache_name
         self._cache = aws_elasticache.CfnServerlessCache(
-            self, "serverless", engine="valkey", major_engine_version="8", serverless_cache_name=name,
+            self, "serverless", engine="valkey", major_engine_version="8", serverless_cache_name=self._name,
             user_group_id=users.ref, cache_usage_limits=_limits(stage),
             subnet_ids=[subnet.subnet_id for subnet in vpc.isolated_subnets],
             security_group_ids=[group.security_group_id],
         )  # fmt: skip
-        self.url = f"rediss://{self._user.user_name}@{self._cache.attr_endpoint_address}:{FIRST_PORT}?cache={name}"
+        self.url = (
+            f"rediss://{self._user.user_name}@{self._cache.attr_endpoint_address}:{FIRST_PORT}?cache={self._name}"
+        )
 
     def _only_user(self, stage: Stage) -> aws_elasticache.CfnUser:
         """Its name is its id, which IAM authentication asks for. A group of Valkey's needs no `default` user."""
@@ -45,9 +47,13 @@ class StatusCache(Construct):
 
     def grant_connect(self, function: aws_iam.IGrantable) -> None:
         """Lets the function log in; both the cache and the user must be named."""
+        # By its name: one that other stacks import could not be replaced while they do.
+        cache = Stack.of(self).format_arn(
+            service="elasticache", resource="serverlesscache", resource_name=self._name,
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
+        )  # fmt: skip
         aws_iam.Grant.add_to_principal(
-            grantee=function, actions=["elasticache:Connect"],
-            resource_arns=[self._cache.attr_arn, self._user.attr_arn],
+            grantee=function, actions=["elasticache:Connect"], resource_arns=[cache, self._user.attr_arn],
         )  # fmt: skip
 
 

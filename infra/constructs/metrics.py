@@ -54,11 +54,11 @@ class StageMetrics:
 
     def database(self, name: str, statistic: str) -> aws_cloudwatch.Metric:
         """Of the cluster."""
-        return self._metric("AWS/RDS", name, statistic, {"DBClusterIdentifier": f"vsl-{self.stage.name}"})
+        return self._metric("AWS/RDS", name, statistic, {"DBClusterIdentifier": self.stage.cluster_name})
 
     def cache(self, name: str, statistic: str) -> aws_cloudwatch.Metric:
         """Of the serverless cache."""
-        return self._metric("AWS/ElastiCache", name, statistic, {"clusterId": f"vsl-{self.stage.name}"})
+        return self._metric("AWS/ElastiCache", name, statistic, {"clusterId": self.stage.cache_name})
 
     @property
     def _of_api(self) -> dict[str, str]:

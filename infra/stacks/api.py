@@ -94,8 +94,11 @@ class ProductApi(Construct):
         self.api = aws_apigateway.RestApi(
             self, "rest", rest_api_name=f"vsl-{stage.name}", deploy_options=_options(self, stage),
             api_key_source_type=aws_apigateway.ApiKeySourceType.AUTHORIZER,
-            endpoint_types=[aws_apigateway.EndpointType.REGIONAL], cloud_watch_role=not stage.is_local,
-            cloud_watch_role_removal_policy=None if stage.is_local else RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
+            endpoint_types=[aws_apigateway.EndpointType.REGIONAL],
+            # The account has one such role in a region, and the stage that came last has set it: it outlives each of
+            # them, also one whose creation is rolled back. Neither it nor the setting has a name that could be taken.
+            cloud_watch_role=not stage.is_local,
+            cloud_watch_role_removal_policy=None if stage.is_local else RemovalPolicy.RETAIN,
         )  # fmt: skip
         authorizer = aws_apigateway.RequestAuthorizer(
             self, "key-authorizer", handler=functions["authorizer"],
@@ -152,8 +155,10 @@ def _options(scope: Construct, stage: Stage) -> aws_apigateway.StageOptions:
         access_log_destination=aws_apigateway.LogGroupLogDestination(logs),
         access_log_format=aws_apigateway.AccessLogFormat.custom(json.dumps(ACCESS_FIELDS)),
         method_options={
+            # What is set for a method takes the place of all that is set for every method: metrics, too.
             f"{path}/{method}": aws_apigateway.MethodDeploymentOptions(
-                throttling_rate_limit=rate, throttling_burst_limit=2 * rate
+                metrics_enabled=True, data_trace_enabled=False,
+                throttling_rate_limit=rate, throttling_burst_limit=2 * rate,
             )
             for method, path, rate in _public_throttles(stage)
         },

@@ -33,8 +33,11 @@ class DataStack(Stack):
         self.cluster: aws_rds.DatabaseCluster | None = None
         self.cache: StatusCache | None = None
         if not stage.is_local:
-            self.cluster = self._database(stage, network)
             self.cache = StatusCache(self, stage, network.vpc, network.functions)
+            self.cluster = self._database(stage, network)
+            # A cluster that is protected cannot be deleted by the rollback of a creation: what may be refused is made
+            # before it (docs/deploying.md, "If it fails").
+            self.cluster.node.add_dependency(self.jobs, self.api_keys, self.cache)
             self._address("redis-url", stage, self.cache.url)
 
     def _table(self, name: str, key: str, stage: Stage, ttl: str | None = None) -> aws_dynamodb.Table:
@@ -57,12 +60,12 @@ class DataStack(Stack):
         )
         cluster = aws_rds.DatabaseCluster(
             self, "database",
-            engine=aws_rds.DatabaseClusterEngine.aurora_postgres(version=aws_rds.AuroraPostgresEngineVersion.VER_17_4),
+            engine=aws_rds.DatabaseClusterEngine.aurora_postgres(version=aws_rds.AuroraPostgresEngineVersion.VER_17_9),
             writer=aws_rds.ClusterInstance.serverless_v2("writer"), readers=readers,
             serverless_v2_min_capacity=stage.database_min_capacity,
             serverless_v2_max_capacity=stage.database_max_capacity,
-            # Alarms name it; it holds what must survive, so it is never replaced by one of another name.
-            cluster_identifier=f"vsl-{stage.name}",
+            # It holds what must survive, so it is never replaced by one of another name.
+            cluster_identifier=stage.cluster_name,
             vpc=network.vpc, vpc_subnets=aws_ec2.SubnetSelection(subnet_type=aws_ec2.SubnetType.PRIVATE_ISOLATED),
             security_groups=[group],
             default_database_name=DATABASE, credentials=aws_rds.Credentials.from_generated_secret(MASTER),

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from tests.campaigns.fairness import FILMS
+
 FILE = Path(__file__).resolve().parents[2] / "docs" / "campaigns.jsonl"
 
 HEAD = (
@@ -33,8 +35,8 @@ HEAD = (
     "`long-sweeps`: the minute sweep over 10,000 jobs that are due, one of which raises at a statement on it; a "
     "violation is a sweep of 200 MB or 60 s, and a row that was not handled.",
     "",
-    "`fairness`: the median of nine films of three clips of one account, alone and while another account sends every "
-    "route as many calls as two cores answer; a violation is more than twice as long.",
+    f"`fairness`: the median of {FILMS} films of three clips of one account, alone and while another account sends "
+    "every route as many calls as two cores answer; a violation is more than twice as long.",
     "",
     "| campaign | cases | to reach | violations | ledger | besides | last figure |",
     "| --- | ---: | ---: | ---: | --- | ---: | --- |",

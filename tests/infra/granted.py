@@ -65,7 +65,7 @@ def _thing(templates: Templates, name: str, resource: str) -> str:
         r"arn:[\w:-]+:dbuser:\w+\.DBClusterResourceId/(\w+)": r"database user \1",
         r"arn:[\w:]+:cluster:database\w+": "database cluster",
         r"databaseSecretAttachment\w+|databaseSecret\w+": "database secret",
-        r"cache\w+\.ARN": "cache",
+        rf"arn:[\w:]+:serverlesscache:vsl-{stage}-\d-zones": "cache",
         r"cacheuser\w+\.Arn": "cache user",
         rf"{logs}\.Arn": "own log group",
     }

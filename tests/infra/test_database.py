@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -70,6 +72,22 @@ def test_the_master_is_the_business_of_one_function_that_uses_the_data_api(dev: 
     ]  # fmt: skip
     assert {settings.database_cluster, settings.database_secret} == {r for _, rs in used for r in rs if rs != {"*"}}
     assert settings.database_name == cluster["DatabaseName"]
+
+
+def test_the_engine_is_the_newest_of_its_major_version_that_the_cdk_knows_and_aws_still_offers(dev: Templates) -> None:
+    from aws_cdk import aws_rds
+
+    (cluster,) = dev.all("AWS::RDS::DBCluster").values()
+    # By version, what the CDK's documentation says of it: Amazon withdraws minor versions after a year or two.
+    described = dict(re.findall(r"""def VER_17_(\d+)\(.*?\n +\'\'\'(.*?)\'\'\'""", _source(aws_rds), re.DOTALL))
+    offered = [int(minor) for minor, text in described.items() if "deprecated" not in text]
+
+    assert len(offered) < len(described)
+    assert cluster["EngineVersion"] == f"17.{max(offered)}"
+
+
+def _source(aws_rds: Any) -> str:
+    return inspect.getsource(aws_rds.AuroraPostgresEngineVersion)
 
 
 def test_prod_survives_a_zone_and_a_mistake_of_last_month(prod: Templates) -> None:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from infra.stages import Stage, stage_named, with_settings
 from layers import build
 from local.synth import node_path
+from operate.failed_creation import STACKS
 from tests.infra.checked import ROOT
 from tests.infra.templates import Templates
 
@@ -91,6 +93,24 @@ def test_a_stage_with_placeholders_of_origins_is_not_deployed_until_they_are_nam
 
     assert any("https://example.com, which is a placeholder" in error for error in told)
     assert any("VSL_CORS_ORIGINS=" in error for error in told)
+
+
+def test_a_stage_is_not_deployed_to_a_region_whose_database_nobody_could_tell_from_another(
+    synthesized: Synthesis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = with_settings(stage_named("prod"), {**OURS, "VSL_REGION": "il-central-1"})
+    monkeypatch.setenv("CDK_DEFAULT_REGION", "mx-central-1")
+
+    (of_the_stage,), told = named.obstacles(), errors(synthesized(stage_named("dev"), bundle="false"))
+
+    assert "its database in il-central-1" in of_the_stage
+    assert "layers/README.md" in of_the_stage
+    assert len([error for error in told if "its database in mx-central-1" in error]) == 1
+
+
+@pytest.mark.parametrize("region", ["us-east-1", "eu-west-1", "sa-east-1"])
+def test_regions_whose_roots_are_there_are_no_obstacle(region: str) -> None:
+    assert stage_named("dev").obstacles(region) == []
 
 
 def test_a_stage_with_placeholders_of_layers_is_not_deployed(dev_assembly: Path) -> None:
@@ -195,8 +215,6 @@ def test_a_stage_belongs_to_the_account_and_region_it_names(synthesized: Synthes
 
 
 def test_zones_are_the_accounts_first_or_those_the_stage_names(synthesized: Synthesis, dev: Templates) -> None:
-    from dataclasses import replace
-
     two = synthesized(replace(stage_named("dev"), region="us-east-1", zones=("us-east-1b", "us-east-1d")))
 
     named = Templates.read("dev", two).all("AWS::EC2::Subnet").values()
@@ -204,14 +222,52 @@ def test_zones_are_the_accounts_first_or_those_the_stage_names(synthesized: Synt
     assert len(dev.all("AWS::EC2::Subnet")) == 2
 
 
+def test_a_third_zone_leaves_the_subnets_and_makes_another_cache(synthesized: Synthesis, dev: Templates) -> None:
+    more = Templates.read("dev", synthesized(replace(stage_named("dev"), zone_count=3, reserved_zones=0)))
+
+    (before,), (after,) = (one.all("AWS::ElastiCache::ServerlessCache").values() for one in (dev, more))
+    # Subnets can only be those of a new cache, which CloudFormation makes under no name that is taken.
+    assert len(after["SubnetIds"]) == 3
+    assert before["ServerlessCacheName"] != after["ServerlessCacheName"]
+    ranges = [{s["CidrBlock"] for s in one.all("AWS::EC2::Subnet").values()} for one in (dev, more)]
+    assert ranges[0] < ranges[1]
+    # What another stack imports cannot be replaced.
+    (cache,) = dev.all("AWS::ElastiCache::ServerlessCache")
+    assert cache not in json.dumps(dev.by_stack["vsl-dev-data"].get("Outputs", {}))
+
+
 def test_what_is_kept_is_not_kept_of_a_creation_that_is_rolled_back(synthesized: Synthesis) -> None:
     kept = resources(synthesized(with_settings(stage_named("prod"), OURS)))
 
-    # Nothing is made for a custom resource that could stand in the next try's way.
-    retained = {resource["Type"] for resource in kept if resource.get("DeletionPolicy") == "Retain"}
-    assert retained <= {"AWS::CloudFormation::CustomResource"}
+    retained = [resource for resource in kept if resource.get("DeletionPolicy") == "Retain"]
+    # Nothing is made for a custom resource, and neither the account's setting nor its role has a name: none of them
+    # could stand in the next try's way. The setting is that of all stages in the region, which go on writing logs.
+    assert {resource["Type"] for resource in retained} <= {
+        "AWS::CloudFormation::CustomResource", "AWS::ApiGateway::Account", "AWS::IAM::Role"
+    }  # fmt: skip
+    (role,) = [resource for resource in retained if resource["Type"] == "AWS::IAM::Role"]
+    assert "apigateway.amazonaws.com" in json.dumps(role["Properties"]["AssumeRolePolicyDocument"])
+    assert "RoleName" not in role["Properties"]
+    assert "AWS::ApiGateway::Account" in {resource["Type"] for resource in retained}
     types = {resource["Type"] for resource in kept if resource.get("DeletionPolicy") == "RetainExceptOnCreate"}
     assert types >= {"AWS::S3::Bucket", "AWS::DynamoDB::Table"}
+
+
+def test_the_cluster_is_made_last_as_no_rollback_may_delete_it(dev: Templates) -> None:
+    made = dev.by_stack["vsl-dev-data"]["Resources"]
+    (cluster,) = [one for one in made.values() if one["Type"] == "AWS::RDS::DBCluster"]
+
+    before = {made[name]["Type"] for name in cluster["DependsOn"]}
+
+    assert before >= {
+        "AWS::DynamoDB::Table", "AWS::ElastiCache::ServerlessCache", "AWS::ElastiCache::User",
+        "AWS::ElastiCache::UserGroup",
+    }  # fmt: skip
+    assert len([name for name in cluster["DependsOn"] if made[name]["Type"] == "AWS::DynamoDB::Table"]) == 2
+
+
+def test_stacks_of_a_failed_creation_are_looked_for_by_the_names_they_have(dev: Templates) -> None:
+    assert set(dev.by_stack) == {f"vsl-dev-{part}" for part in STACKS}
 
 
 @pytest.mark.parametrize(

@@ -136,8 +136,12 @@ def test_a_function_logs_to_a_group_of_its_own_that_forgets(templates: Templates
 def test_in_aws_the_cache_lets_in_those_who_are_told_of_it(dev: Templates, name: str) -> None:
     connects = [resources for actions, resources in dev.statements(name) if actions == {"elasticache:Connect"}]
 
-    (cache,), (user,) = (dev.all(f"AWS::ElastiCache::{kind}") for kind in ("ServerlessCache", "User"))
-    assert connects == ([{f"{cache}.ARN", f"{user}.Arn"}] if "REDIS_URL" in PROMISES[name].variables else [])
+    (cache,) = dev.all("AWS::ElastiCache::ServerlessCache").values()
+    (user,) = dev.all("AWS::ElastiCache::User")
+    place = "arn:AWS::Partition:elasticache:AWS::Region:AWS::AccountId:serverlesscache"
+    assert connects == (
+        [{f"{place}:{cache['ServerlessCacheName']}", f"{user}.Arn"}] if "REDIS_URL" in PROMISES[name].variables else []
+    )
 
 
 def test_encoders_have_ffmpeg_memory_and_room(templates: Templates) -> None:

@@ -5,10 +5,18 @@ The emulator's CloudFormation deploys, updates, rolls back and deletes as far as
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
+from infra.stages import stage_named
+from local.processes import wait_until
+from operate.failed_creation import FailedCreation
+from tests.infra.emulator import REFUSING_FUNCTION, emulator
 from tests.infra.rehearsal import MORE_MEMORY_MB, PAGE, STAGES, Rehearsal, rehearsal, rows
 
 
@@ -62,3 +70,28 @@ def test_deleting_leaves_what_is_to_be_kept_alone(created: Rehearsal) -> None:
 
     assert created.resources() == created.retained()
     assert created.parameters() == set()
+
+
+def test_a_protected_stage_whose_first_deployment_failed_is_deployed_by_a_second(tmp_path: Path) -> None:
+    with emulator(tmp_path, frozenset()) as running:
+        formation, name = running.client("cloudformation"), "vsl-prod-media"
+        running.make_refusing_function()
+        token = {"Fn::Sub": f"arn:aws:lambda:${{AWS::Region}}:${{AWS::AccountId}}:function:{REFUSING_FUNCTION}"}
+        refused = {"Type": "Custom::Refused", "Properties": {"ServiceToken": token}}
+        protected = {"StackName": name, "EnableTerminationProtection": True}
+        formation.create_stack(**protected, TemplateBody=json.dumps({"Resources": {"Refused": refused}}))
+        assert wait_until(lambda: _status(formation, name) == "ROLLBACK_COMPLETE", 60, pause_seconds=0.1)
+        with pytest.raises(ClientError, match="TerminationProtection"):
+            formation.delete_stack(StackName=name)
+
+        FailedCreation(stage_named("prod"), formation, running.client("rds")).clear()
+
+        formation.delete_stack(StackName=name)
+        topic = {"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}
+        formation.create_stack(**protected, TemplateBody=json.dumps(topic))
+        assert wait_until(lambda: _status(formation, name) == "CREATE_COMPLETE", 60, pause_seconds=0.1)
+
+
+def _status(formation: Any, name: str) -> str:
+    (found,) = formation.describe_stacks(StackName=name)["Stacks"]
+    return str(found["StackStatus"])

