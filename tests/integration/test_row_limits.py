@@ -173,7 +173,7 @@ def test_what_the_database_refuses_is_logged_without_what_a_caller_sent(
 
     line = logger.registered_formatter.format(caplog.records[-1])
     assert ("invocation_failed" in line, told in line, "tx.cursor.execute" in line) == (True, True, True)
-    assert secret not in line
+    assert secret[:16] not in line  # PostgreSQL shortens a row that it quotes
 
 
 def test_what_was_found_in_a_clip_is_kept_as_far_as_it_is_small() -> None:
