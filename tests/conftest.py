@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
+import boto3
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
@@ -71,6 +72,12 @@ def stack(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
 def _refusals(log: Path) -> list[str]:
     """Calls that a function's role does not allow: such a function seems to work, and tries again for ever."""
     return [f"{log.name}: {line}" for line in log.read_text().splitlines() if '"access_denied"' in line]
+
+
+@pytest.fixture(autouse=True)
+def _no_credentials_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """boto3 keeps those that its first client was made with, whatever the environment says later."""
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
 
 
 @pytest.fixture(autouse=True)
