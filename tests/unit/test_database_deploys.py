@@ -252,11 +252,11 @@ def test_a_token_is_used_for_ten_minutes_and_is_of_its_role_alone() -> None:
     clock, signer = MemoryClock(BEGAN), Signer()
     tokens = DatabaseTokens(lambda: signer, clock)
     app, owner = "postgresql://vsl_app@h.example:5432/vsl?sslmode=verify-full", "postgresql://vsl_owner@h.example/vsl"
-    first = tokens.of(app)
+    first = tokens.kept_for(app)
     clock.sleep(599)
-    again, other = tokens.of(app), tokens.of(owner)
+    again, other = tokens.kept_for(app), tokens.kept_for(owner)
     clock.sleep(2)
-    later = tokens.of(app)
+    later = tokens.kept_for(app)
 
     assert first.startswith("h.example:5432/?Action=connect&DBUser=vsl_app&")
     assert (again == first, later == first, signer.made) == (True, False, ["vsl_app", "vsl_owner", "vsl_app"])
@@ -266,10 +266,10 @@ def test_a_token_is_used_for_ten_minutes_and_is_of_its_role_alone() -> None:
 def test_a_token_grows_old_while_its_environment_is_frozen() -> None:
     clock, signer = MemoryClock(BEGAN), Signer()
     tokens = DatabaseTokens(lambda: signer, clock)
-    first = tokens.of("postgresql://vsl_app@h.example/vsl")
+    first = tokens.kept_for("postgresql://vsl_app@h.example/vsl")
     clock.freeze(15 * 60)
 
-    assert tokens.of("postgresql://vsl_app@h.example/vsl") != first
+    assert tokens.kept_for("postgresql://vsl_app@h.example/vsl") != first
 
 
 def test_a_connect_that_failed_is_tried_again_with_another_token(monkeypatch: pytest.MonkeyPatch) -> None:

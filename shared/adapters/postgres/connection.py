@@ -129,7 +129,7 @@ class PostgresRecords:
         if self._tokens is None or urlsplit(self._database_url).password is not None:
             return self._opened()
         try:
-            return self._opened(password=self._tokens.of(self._database_url))
+            return self._opened(password=self._tokens.kept_for(self._database_url))
         except psycopg.OperationalError:
             self._tokens.refused(self._database_url)
             raise

@@ -24,8 +24,8 @@ class DatabaseTokens:
         self._rds, self._clock = rds, clock
         self._kept: dict[str, tuple[str, datetime]] = {}
 
-    def of(self, database_url: str) -> str:
-        """For a database URL without a password."""
+    def kept_for(self, database_url: str) -> str:
+        """The token of a database URL without a password; made anew when it is some minutes old."""
         now = self._clock.now()
         token, until = self._kept.get(database_url, ("", now))
         if now >= until:
