@@ -58,15 +58,22 @@ class Api:
         return Call("GET", f"{self.stack['baseUrl']}/status/{next(self._next)}", self._headers)
 
     def generate(self) -> Call:
-        body = {"userId": "bench", "mediaType": "text", "modelId": "llama-3-8b-instruct",
-                "parameters": {"prompt": "[seconds=0] one line"}}  # fmt: skip
+        body = {
+            "userId": "bench",
+            "mediaType": "text",
+            "modelId": "llama-3-8b-instruct",
+            "parameters": {"prompt": "[seconds=0] one line"},
+        }
         return Call("POST", f"{self.stack['baseUrl']}/generate-media", self._headers, json.dumps(body).encode(), 202)
 
     def webhook(self) -> Call:
         path, body = self._hook
         message_id, now = f"msg_{uuid4().hex}", int(time.time())
-        headers = {"webhook-id": message_id, "webhook-timestamp": str(now),
-                   "webhook-signature": sign(self._secret, message_id, now, body)}  # fmt: skip
+        headers = {
+            "webhook-id": message_id,
+            "webhook-timestamp": str(now),
+            "webhook-signature": sign(self._secret, message_id, now, body),
+        }
         return Call("POST", f"{self.stack['baseUrl']}{path}", headers, body.encode())
 
     def event_of(self, call: Call) -> dict[str, Any]:
@@ -75,17 +82,24 @@ class Api:
         path = url.path.removeprefix(urlsplit(self.stack["baseUrl"]).path)
         query = dict(parse_qsl(url.query))
         return {
-            "httpMethod": call.method, "path": path, "resource": path, "headers": dict(call.headers),
+            "httpMethod": call.method,
+            "path": path,
+            "resource": path,
+            "headers": dict(call.headers),
             "multiValueHeaders": {name: [value] for name, value in call.headers.items()},
             "queryStringParameters": query or None,
             "multiValueQueryStringParameters": {name: [value] for name, value in query.items()} or None,
-            "body": call.body.decode() if call.body else None, "isBase64Encoded": False,
+            "body": call.body.decode() if call.body else None,
+            "isBase64Encoded": False,
             "requestContext": {
-                "requestId": str(uuid4()), "path": url.path, "domainName": url.netloc, "stage": self.stack["stage"],
+                "requestId": str(uuid4()),
+                "path": url.path,
+                "domainName": url.netloc,
+                "stage": self.stack["stage"],
                 "identity": {"sourceIp": "127.0.0.1", "userAgent": "bench"},
                 "authorizer": {"accountId": self._account_id, "scopes": "generate review compile read"},
             },
-        }  # fmt: skip
+        }
 
     @contextmanager
     def cold_cache(self) -> Iterator[None]:
@@ -155,6 +169,9 @@ class Api:
 
 def _client(stack: Mapping[str, Any], service: str) -> Any:
     return boto3.client(  # type: ignore[call-overload]
-        service, endpoint_url=stack["awsEndpoint"], region_name=stack["region"],
-        aws_access_key_id=stack["awsAccessKeyId"], aws_secret_access_key=stack["awsSecretAccessKey"],
-    )  # fmt: skip
+        service,
+        endpoint_url=stack["awsEndpoint"],
+        region_name=stack["region"],
+        aws_access_key_id=stack["awsAccessKeyId"],
+        aws_secret_access_key=stack["awsSecretAccessKey"],
+    )

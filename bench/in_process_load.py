@@ -61,7 +61,12 @@ class Handlers:
             "".join(json.dumps({"event": self._api.event_of(c), "expected": c.expected}) + "\n" for c in calls)
         )
         command = [
-            sys.executable, "-m", "bench.in_process", function.handler, str(seconds), str(base.with_suffix(".result")),
-        ]  # fmt: skip
+            sys.executable,
+            "-m",
+            "bench.in_process",
+            function.handler,
+            str(seconds),
+            str(base.with_suffix(".result")),
+        ]
         with events.open("rb") as source:
             return subprocess.Popen(command, stdin=source, stdout=subprocess.DEVNULL, env=dict(variables))

@@ -141,9 +141,12 @@ def demuxed(ffmpeg: str, files: list[Path], film: Path) -> None:
 
 
 WAYS = {
-    "reference": reference, "engine": engine, "concat demuxer": concat_demuxer, "concat filter": concat_filter,
+    "reference": reference,
+    "engine": engine,
+    "concat demuxer": concat_demuxer,
+    "concat filter": concat_filter,
     "MoviePy": moviepy,
-}  # fmt: skip
+}
 
 
 def main(way: str, job: Job) -> None:
@@ -155,9 +158,11 @@ def main(way: str, job: Job) -> None:
             begun, cpu = time.perf_counter(), _cpu_seconds()
         through = join()
         figures = {
-            "wallSeconds": time.perf_counter() - begun, "cpuSeconds": _cpu_seconds() - cpu, "bytesThrough": through,
+            "wallSeconds": time.perf_counter() - begun,
+            "cpuSeconds": _cpu_seconds() - cpu,
+            "bytesThrough": through,
             "memoryMb": _memory_mb(),
-        }  # fmt: skip
+        }
         print(json.dumps({"warm": number > 0, **figures}), flush=True)
 
 

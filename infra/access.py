@@ -147,10 +147,12 @@ def grant_sends(function: ProductFunction, queues: Sequence[aws_sqs.IQueue]) -> 
 
 def _grant_media(function: ProductFunction, access: Access, bucket: aws_s3.IBucket) -> None:
     by_action = {
-        "s3:GetObject": access.reads, "s3:PutObject": access.puts,
-        "s3:AbortMultipartUpload": access.aborts, "s3:DeleteObject": access.deletes,
+        "s3:GetObject": access.reads,
+        "s3:PutObject": access.puts,
+        "s3:AbortMultipartUpload": access.aborts,
+        "s3:DeleteObject": access.deletes,
         "s3:DeleteObjectVersion": access.erases,
-    }  # fmt: skip
+    }
     for action, prefixes in by_action.items():
         if prefixes:
             function.allow(action, on=[bucket.arn_for_objects(prefix) for prefix in prefixes])

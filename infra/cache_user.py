@@ -11,9 +11,20 @@ from collections.abc import Sequence
 KEYS = ("status:*", "waiters:*")
 # The client's own are at the end: it asks what commands there are, and which node has which slots.
 COMMANDS = (
-    "get", "set", "eval", "time", "ttl", "expire", "zadd", "zcard", "zrem", "zremrangebyscore", "ping",
-    "command", "cluster|slots",
-)  # fmt: skip
+    "get",
+    "set",
+    "eval",
+    "time",
+    "ttl",
+    "expire",
+    "zadd",
+    "zcard",
+    "zrem",
+    "zremrangebyscore",
+    "ping",
+    "command",
+    "cluster|slots",
+)
 
 
 def access_string(commands: Sequence[str] = COMMANDS) -> str:

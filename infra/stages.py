@@ -301,39 +301,62 @@ class Stage:
 
 _DEV = Stage(name="dev", cors_origins=("http://localhost:3000",))
 _LOCAL_QUEUES = {
-    "calls": QueueNumbers(max_concurrency=4),
-    "reports": QueueNumbers(max_concurrency=4),
-    "store": QueueNumbers(max_concurrency=4),
-    "fetch": QueueNumbers(max_concurrency=4),
-    "inspect": QueueNumbers(max_concurrency=2),
-    "compile": QueueNumbers(max_concurrency=2),
-    "uploads": QueueNumbers(max_concurrency=2),
+    **{topic: QueueNumbers(max_concurrency=4) for topic in ("calls", "reports", "store", "fetch")},
+    **{topic: QueueNumbers(max_concurrency=2) for topic in ("inspect", "compile", "uploads")},
 }
 STAGES = {
     "dev": _DEV,
     "staging": replace(
-        _DEV, name="staging", cors_origins=("https://staging.example.com",), keeps_data=True, vpc_cidr="10.1.0.0/16",
+        _DEV,
+        name="staging",
+        cors_origins=("https://staging.example.com",),
+        keeps_data=True,
+        vpc_cidr="10.1.0.0/16",
         media_versions_kept_days=7,
     ),
     "homolog": replace(
-        _DEV, name="homolog", cors_origins=("https://homolog.example.com",), keeps_data=True, vpc_cidr="10.2.0.0/16",
+        _DEV,
+        name="homolog",
+        cors_origins=("https://homolog.example.com",),
+        keeps_data=True,
+        vpc_cidr="10.2.0.0/16",
         media_versions_kept_days=7,
     ),
     "prod": replace(
-        _DEV, name="prod", vpc_cidr="10.3.0.0/16", cors_origins=("https://example.com",), keeps_data=True, log_days=365,
-        media_versions_kept_days=30, cache_max_gb=5, cache_max_ecpu_per_second=20_000,
-        throttle_per_second=500, throttle_burst=1000, method_per_second=1000, database_min_capacity=1,
-        database_max_capacity=16, calls_at_once=60, waiters_of_stage=100,
+        _DEV,
+        name="prod",
+        vpc_cidr="10.3.0.0/16",
+        cors_origins=("https://example.com",),
+        keeps_data=True,
+        log_days=365,
+        media_versions_kept_days=30,
+        cache_max_gb=5,
+        cache_max_ecpu_per_second=20_000,
+        throttle_per_second=500,
+        throttle_burst=1000,
+        method_per_second=1000,
+        database_min_capacity=1,
+        database_max_capacity=16,
+        calls_at_once=60,
+        waiters_of_stage=100,
         alarms=AlarmNumbers(database_connections=2600, database_memory_bytes=3200 * 1024 * 1024),
-        database_readers=1, database_backup_days=35,
+        database_readers=1,
+        database_backup_days=35,
     ),
     "local": replace(
-        _DEV, name="local", cors_origins=("http://localhost:3000", "http://127.0.0.1:3000"), is_local=True,
+        _DEV,
+        name="local",
+        cors_origins=("http://localhost:3000", "http://127.0.0.1:3000"),
+        is_local=True,
         # Far over what a laptop answers: a benchmark is to measure the stack, not its plan.
-        throttle_per_second=10_000, throttle_burst=20_000, queues=_LOCAL_QUEUES, waiters_of_account=4, zone_count=1,
+        throttle_per_second=10_000,
+        throttle_burst=20_000,
+        queues=_LOCAL_QUEUES,
+        waiters_of_account=4,
+        zone_count=1,
         waiters_of_stage=8,
     ),
-}  # fmt: skip
+}
 
 
 def stage_named(name: str) -> Stage:

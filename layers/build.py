@@ -81,8 +81,9 @@ def compile_folder(folder: Path) -> None:
     subprocess.run(
         [python, "-m", "compileall", *options, str(folder)],
         # The caller's settings might lay bytecode elsewhere, or order it in another way.
-        env={**os.environ, "PYTHONPYCACHEPREFIX": "", "PYTHONHASHSEED": "0"}, check=True,
-    )  # fmt: skip
+        env={**os.environ, "PYTHONPYCACHEPREFIX": "", "PYTHONHASHSEED": "0"},
+        check=True,
+    )
 
 
 def size_bytes(folder: Path) -> int:
@@ -107,9 +108,15 @@ def _ffmpeg(architecture: str, folder: Path) -> None:
     """`bin/ffmpeg`, which Lambda mounts as /opt/bin/ffmpeg and has on its PATH."""
     with tempfile.TemporaryDirectory() as scratch:
         pip(
-            "download", "--dest", scratch, "--no-deps", "--require-hashes", *platform_options(architecture),
-            "-r", str(FFMPEG_REQUIREMENTS),
-        )  # fmt: skip
+            "download",
+            "--dest",
+            scratch,
+            "--no-deps",
+            "--require-hashes",
+            *platform_options(architecture),
+            "-r",
+            str(FFMPEG_REQUIREMENTS),
+        )
         (wheel,) = Path(scratch).glob("*.whl")
         program = folder / "bin" / "ffmpeg"
         program.parent.mkdir(parents=True)
@@ -131,17 +138,25 @@ def platform_options(architecture: str) -> list[str]:
     """pip's options for wheels that Lambda can load."""
     machine = MACHINES[architecture]
     return [
-        "--platform", f"manylinux2014_{machine}", "--platform", f"manylinux_2_28_{machine}",
-        "--implementation", "cp", "--python-version", PYTHON, "--only-binary=:all:",
-    ]  # fmt: skip
+        "--platform",
+        f"manylinux2014_{machine}",
+        "--platform",
+        f"manylinux_2_28_{machine}",
+        "--implementation",
+        "cp",
+        "--python-version",
+        PYTHON,
+        "--only-binary=:all:",
+    ]
 
 
 def pip(command: str, *arguments: str) -> None:
     """Runs pip. Raises LayerFailed with the end of what it said."""
     done = subprocess.run(
         [sys.executable, "-m", "pip", command, "--quiet", "--disable-pip-version-check", "--no-input", *arguments],
-        capture_output=True, text=True,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+    )
     if done.returncode != 0:
         raise LayerFailed(f"pip {command} failed:\n{done.stderr.strip()[-2000:]}")
 

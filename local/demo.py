@@ -54,10 +54,21 @@ def _run(client: Client, steps: Steps, out: Path) -> None:
 def _contact_sheet(out: Path) -> None:
     every = max(frames(out / "film.mp4") // 12, 1)
     argv = [
-        imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-v", "error", "-y", "-i", f"file:{out / 'film.mp4'}",
-        "-vf", f"select=not(mod(n\\,{every})),scale=320:-2,tile=4x3:padding=6:margin=6",
-        "-frames:v", "1", "-update", "1", f"file:{out / 'contact-sheet.png'}",
-    ]  # fmt: skip
+        imageio_ffmpeg.get_ffmpeg_exe(),
+        "-nostdin",
+        "-v",
+        "error",
+        "-y",
+        "-i",
+        f"file:{out / 'film.mp4'}",
+        "-vf",
+        f"select=not(mod(n\\,{every})),scale=320:-2,tile=4x3:padding=6:margin=6",
+        "-frames:v",
+        "1",
+        "-update",
+        "1",
+        f"file:{out / 'contact-sheet.png'}",
+    ]
     subprocess.run(argv, check=True)
 
 

@@ -91,9 +91,10 @@ def _unheard(_step: str, _percent: int) -> None:
 def _of_videos(layout: Layout, ids: Sequence[str]) -> dict[str, Any]:
     stack = read_json(layout.stack_file)
     request = urllib.request.Request(
-        f"{stack['baseUrl']}/compile-videos/plan", json.dumps({"videoIds": list(ids)}).encode(),
+        f"{stack['baseUrl']}/compile-videos/plan",
+        json.dumps({"videoIds": list(ids)}).encode(),
         {"X-API-Key": stack["apiKey"], "Content-Type": "application/json"},
-    )  # fmt: skip
+    )
     try:
         with urllib.request.urlopen(request, timeout=60) as answer:
             plan: dict[str, Any] = json.loads(answer.read())["data"]

@@ -51,9 +51,13 @@ class Ports:
     def behind_faults(self) -> Ports:
         """As the functions see them when the fault proxy stands between."""
         return replace(
-            self, postgres=self.faulty_postgres, redis=self.faulty_redis, ministack=self.faulty_ministack,
-            s3=self.faulty_s3, provider=self.faulty_provider,
-        )  # fmt: skip
+            self,
+            postgres=self.faulty_postgres,
+            redis=self.faulty_redis,
+            ministack=self.faulty_ministack,
+            s3=self.faulty_s3,
+            provider=self.faulty_provider,
+        )
 
 
 def choose_ports(layout: Layout) -> Ports:

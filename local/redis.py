@@ -98,9 +98,13 @@ def prepare_redis(layout: Layout, port: int, announced_port: int, passwords: Map
     if program is None:
         raise StackFailed("redis-server is not installed: run `make setup`")
     return Cache(
-        program=Path(program), directory=layout.state / "redis", port=port, announced_port=announced_port,
-        operator_password=passwords["cacheOperatorPassword"], functions_password=passwords["cacheFunctionsPassword"],
-    )  # fmt: skip
+        program=Path(program),
+        directory=layout.state / "redis",
+        port=port,
+        announced_port=announced_port,
+        operator_password=passwords["cacheOperatorPassword"],
+        functions_password=passwords["cacheFunctionsPassword"],
+    )
 
 
 def refusals(url: str, seconds: float) -> list[str]:

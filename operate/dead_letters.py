@@ -32,9 +32,12 @@ class Letter:
     def line(self) -> dict[str, Any]:
         """As a list shows it."""
         return {
-            "queue": self.queue, "messageId": self.message_id, "sentAt": f"{self.sent_at:%Y-%m-%dT%H:%M:%SZ}",
-            "receives": self.receives, "body": self.body,
-        }  # fmt: skip
+            "queue": self.queue,
+            "messageId": self.message_id,
+            "sentAt": f"{self.sent_at:%Y-%m-%dT%H:%M:%SZ}",
+            "receives": self.receives,
+            "body": self.body,
+        }
 
     def whole(self) -> dict[str, Any]:
         """With its attributes."""
@@ -71,9 +74,13 @@ class DeadLetters:
 
     def _receive(self, queue: str, url: str) -> list[Letter]:
         answer = self.sqs.receive_message(
-            QueueUrl=url, MaxNumberOfMessages=PAGE, VisibilityTimeout=HIDDEN_SECONDS, WaitTimeSeconds=1,
-            MessageSystemAttributeNames=["ApproximateReceiveCount", "SentTimestamp"], MessageAttributeNames=["All"],
-        )  # fmt: skip
+            QueueUrl=url,
+            MaxNumberOfMessages=PAGE,
+            VisibilityTimeout=HIDDEN_SECONDS,
+            WaitTimeSeconds=1,
+            MessageSystemAttributeNames=["ApproximateReceiveCount", "SentTimestamp"],
+            MessageAttributeNames=["All"],
+        )
         return [_letter(queue, message) for message in answer.get("Messages", [])]
 
     def _show_again(self, url: str, receipts: Sequence[str]) -> None:
@@ -92,7 +99,11 @@ class DeadLetters:
 def _letter(queue: str, message: MessageTypeDef) -> Letter:
     facts = message["Attributes"]
     return Letter(
-        queue, message["MessageId"], message["Body"], message.get("MessageAttributes", {}),
-        int(facts["ApproximateReceiveCount"]), datetime.fromtimestamp(int(facts["SentTimestamp"]) / 1000, UTC),
+        queue,
+        message["MessageId"],
+        message["Body"],
+        message.get("MessageAttributes", {}),
+        int(facts["ApproximateReceiveCount"]),
+        datetime.fromtimestamp(int(facts["SentTimestamp"]) / 1000, UTC),
         message["ReceiptHandle"],
-    )  # fmt: skip
+    )

@@ -175,9 +175,12 @@ def _generate_all(client: Client, steps: Steps, wanted: Wanted) -> list[dict[str
 
 def _generate(client: Client, wanted: Wanted, prompt: str) -> dict[str, Any]:
     body = {
-        "userId": wanted.user_id, "mediaType": "video", "modelId": MODEL, "scriptId": wanted.script_id,
+        "userId": wanted.user_id,
+        "mediaType": "video",
+        "modelId": MODEL,
+        "scriptId": wanted.script_id,
         "parameters": {"prompt": prompt, **wanted.parameters},
-    }  # fmt: skip
+    }
     return client.call("POST", "/generate-media", body)
 
 
@@ -222,8 +225,17 @@ def _same_frames(film: Path, clips: Sequence[Path]) -> str:
 def frames(path: Path) -> int:
     """Frames that decode."""
     argv = [
-        imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-v", "error", "-i", f"file:{path}",
-        "-map", "0:v:0", "-f", "framecrc", "-",
-    ]  # fmt: skip
+        imageio_ffmpeg.get_ffmpeg_exe(),
+        "-nostdin",
+        "-v",
+        "error",
+        "-i",
+        f"file:{path}",
+        "-map",
+        "0:v:0",
+        "-f",
+        "framecrc",
+        "-",
+    ]
     lines = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
     return sum(1 for line in lines if line and not line.startswith("#"))

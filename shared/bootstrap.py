@@ -266,9 +266,12 @@ def downloader(origins: str, *, max_bytes: int, wall_seconds: int, any_https: bo
     from shared.adapters.downloader import GuardedDownloader
 
     return GuardedDownloader(
-        allowed_origins=frozenset(origin for origin in origins.split(",") if origin), any_https=any_https,
-        max_bytes=max_bytes, wall_seconds=wall_seconds, min_bytes_per_second=10_000,
-    )  # fmt: skip
+        allowed_origins=frozenset(origin for origin in origins.split(",") if origin),
+        any_https=any_https,
+        max_bytes=max_bytes,
+        wall_seconds=wall_seconds,
+        min_bytes_per_second=10_000,
+    )
 
 
 @contextmanager

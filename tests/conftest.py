@@ -29,10 +29,13 @@ class OneProcessForEach(LoadFileScheduling):  # type: ignore[misc]
     """Files go to processes whole; those that share something dear, a second stack or a synthesis, go together."""
 
     SHARED: ClassVar = {
-        "the stack with the fault proxy": ("test_fault_proxy.py", "test_routes_without_stores.py",
-                                           "test_second_deliveries.py"),
+        "the stack with the fault proxy": (
+            "test_fault_proxy.py",
+            "test_routes_without_stores.py",
+            "test_second_deliveries.py",
+        ),
         "templates": ("tests/infra/",),
-    }  # fmt: skip
+    }
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]

@@ -41,9 +41,15 @@ def made(*arguments: str | Path) -> Path:
 
 
 def clip(
-    path: Path, *, size: str = "160x90", fps: int | str = 24, seconds: float = 1, sound: str | None = "stereo",
-    hertz: int = 440, coded: tuple[str, ...] = (),
-) -> Path:  # fmt: skip
+    path: Path,
+    *,
+    size: str = "160x90",
+    fps: int | str = 24,
+    seconds: float = 1,
+    sound: str | None = "stereo",
+    hertz: int = 440,
+    coded: tuple[str, ...] = (),
+) -> Path:
     """A moving test picture with a tone; `sound`: mono, stereo, 5.1 or None."""
     inputs = ["-f", "lavfi", "-i", f"testsrc2=s={size}:r={fps}:d={seconds}"]
     codecs = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"]
@@ -54,9 +60,13 @@ def clip(
 
 
 def compiled(
-    clips: Sequence[Path], folder: Path, wishes: Wishes = AS_IT_IS, *, media: MemoryMedia | None = None,
+    clips: Sequence[Path],
+    folder: Path,
+    wishes: Wishes = AS_IT_IS,
+    *,
+    media: MemoryMedia | None = None,
     ffmpeg: FfmpegEncoder | None = None,
-) -> tuple[Film, Path]:  # fmt: skip
+) -> tuple[Film, Path]:
     """A film as the product makes it, of clips in a bucket in memory; `folder` gets a workplace and the film."""
     media, place = media or MemoryMedia(), folder / "workplace"
     place.mkdir(mode=0o700, exist_ok=True)
@@ -84,8 +94,23 @@ def tone(facts: MediaFacts) -> AudioFacts:
 
 def packets(path: Path) -> list[tuple[int, float, str]]:
     """Stream, presentation time in seconds and hash of each packet."""
-    argv = [FFMPEG, "-v", "error", "-i", str(path), "-map", "0", "-c", "copy", "-copyts", "-f", "framehash",
-            "-hash", "md5", "-"]  # fmt: skip
+    argv = [
+        FFMPEG,
+        "-v",
+        "error",
+        "-i",
+        str(path),
+        "-map",
+        "0",
+        "-c",
+        "copy",
+        "-copyts",
+        "-f",
+        "framehash",
+        "-hash",
+        "md5",
+        "-",
+    ]
     lines = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
     bases = {int(x.split()[1][:-1]): Fraction(x.split()[2]) for x in lines if x.startswith("#tb")}
     rows = [line.split(",") for line in lines if line and not line.startswith("#")]
@@ -94,7 +119,21 @@ def packets(path: Path) -> list[tuple[int, float, str]]:
 
 def pixel(path: Path, x: int, y: int, at_seconds: float = 0) -> tuple[int, int, int]:
     """Red, green and blue of one pixel as shown at a time."""
-    argv = [FFMPEG, "-v", "error", "-ss", str(at_seconds), "-i", str(path), "-frames:v", "1",
-            "-vf", f"format=rgb24,crop=1:1:{x}:{y}:exact=1", "-f", "rawvideo", "-"]  # fmt: skip
+    argv = [
+        FFMPEG,
+        "-v",
+        "error",
+        "-ss",
+        str(at_seconds),
+        "-i",
+        str(path),
+        "-frames:v",
+        "1",
+        "-vf",
+        f"format=rgb24,crop=1:1:{x}:{y}:exact=1",
+        "-f",
+        "rawvideo",
+        "-",
+    ]
     red, green, blue = subprocess.run(argv, capture_output=True, check=True).stdout[:3]
     return red, green, blue

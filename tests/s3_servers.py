@@ -82,9 +82,15 @@ def own_server(directory: Path, services_url: str | None = None) -> Iterator[Own
     """Running, and ended afterwards however it was left."""
     directory.mkdir(parents=True, exist_ok=True)
     config = ServerConfig(
-        port=free_port(), control_port=free_port(), directory=directory, access_key_id=ACCESS_KEY_ID,
-        secret_access_key=SECRET, region=REGION, services_url=services_url, fsync=False,
-    )  # fmt: skip
+        port=free_port(),
+        control_port=free_port(),
+        directory=directory,
+        access_key_id=ACCESS_KEY_ID,
+        secret_access_key=SECRET,
+        region=REGION,
+        services_url=services_url,
+        fsync=False,
+    )
     own = OwnServer(config)
     own.start()
     try:

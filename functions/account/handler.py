@@ -54,9 +54,11 @@ def put_budget() -> Response[str]:
     body = http.body_of(router, BudgetBody)
     limit_usd = None if body.limit_usd is None else Decimal(str(body.limit_usd))
     budgets = spending.set_budget(
-        caller, spending.Budget(body.user_id, body.period, limit_usd),
-        records=bootstrap.records(), clock=bootstrap.records().clock,
-    )  # fmt: skip
+        caller,
+        spending.Budget(body.user_id, body.period, limit_usd),
+        records=bootstrap.records(),
+        clock=bootstrap.records().clock,
+    )
     return http.answer(200, {"budgets": budgets})
 
 

@@ -24,9 +24,13 @@ def handler(event: dict[str, Any], context: Any) -> Any:
 def _work(record: Any) -> None:
     message = TypeAdapter(ProviderCall).validate_python(json.loads(record.body))
     call_provider(
-        message, inside=bootstrap.inside(), provider=bootstrap.provider(message.provider), reports=bootstrap.reports(),
-        media=bootstrap.media(), webhook_url=_webhook_url,
-    )  # fmt: skip
+        message,
+        inside=bootstrap.inside(),
+        provider=bootstrap.provider(message.provider),
+        reports=bootstrap.reports(),
+        media=bootstrap.media(),
+        webhook_url=_webhook_url,
+    )
 
 
 def _webhook_url(job_id: str, attempt_id: str) -> str:

@@ -137,18 +137,26 @@ def _of_clips(body: CompileBody) -> CompileRequest:
         raise InvalidRequest(f"Please {problem}.", details=[Mistake("clips", problem)])
     _check_urls(body.clips or [], lambda number: f"clips.{number}.url")
     return _request(
-        "POST /compile-videos", body, script_id=body.script_id,
+        "POST /compile-videos",
+        body,
+        script_id=body.script_id,
         video_ids=[_serial(v, f"videoIds.{n}") for n, v in enumerate(body.video_ids or [])],
         clips=[_clip(clip, n) for n, clip in enumerate(body.clips or [])],
-    )  # fmt: skip
+    )
 
 
 def _request(route: str, body: ScriptCompileBody, **named: Any) -> CompileRequest:
     return CompileRequest(
-        route, output_format=body.output_format, quality=body.quality, reencode=body.reencode,
-        size=_size(body.resolution), fps=_fps(body.fps), webhook_url=body.webhook_url,
-        idempotency_key=http.idempotency_key(router), **named,
-    )  # fmt: skip
+        route,
+        output_format=body.output_format,
+        quality=body.quality,
+        reencode=body.reencode,
+        size=_size(body.resolution),
+        fps=_fps(body.fps),
+        webhook_url=body.webhook_url,
+        idempotency_key=http.idempotency_key(router),
+        **named,
+    )
 
 
 def _compile(request: CompileRequest, caller: Caller) -> Response[str]:
@@ -167,9 +175,13 @@ def _compile(request: CompileRequest, caller: Caller) -> Response[str]:
 
 def _requested(request: CompileRequest, caller: Caller) -> Job:
     return request_compile(
-        request, caller, records=bootstrap.records(), media=bootstrap.media(), clock=bootstrap.records().clock,
+        request,
+        caller,
+        records=bootstrap.records(),
+        media=bootstrap.media(),
+        clock=bootstrap.records().clock,
         aftermath=bootstrap.aftermath(),
-    )  # fmt: skip
+    )
 
 
 def _waited_for(job: Job, caller: Caller) -> Job:
@@ -184,9 +196,12 @@ def _under_way(job: Job) -> Response[str]:
     refuse_ended(job)
     status_url = f"{http.base_url(router)}/status/{job.id}"
     data = {
-        "jobId": str(job.id), "status": "processing", "statusUrl": status_url,
-        "estimatedTime": float(job.estimated_seconds or 0), **({"notes": job.notes} if job.notes else {}),
-    }  # fmt: skip
+        "jobId": str(job.id),
+        "status": "processing",
+        "statusUrl": status_url,
+        "estimatedTime": float(job.estimated_seconds or 0),
+        **({"notes": job.notes} if job.notes else {}),
+    }
     return http.answer(202, {"success": True, "data": data}, {"Location": status_url})
 
 
@@ -265,10 +280,15 @@ def _serial(value: int | str, path: str) -> int:
 
 def _film_maker() -> FilmMaker:
     return FilmMaker(
-        records=bootstrap.records(), media=bootstrap.media(), clock=bootstrap.records().clock,
-        aftermath=bootstrap.aftermath(), workplace=bootstrap.workplace, lease_seconds=bootstrap.LEASE_SECONDS,
-        memory_mb=int(os.environ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"]), turns=bootstrap.turns("compile"),
-    )  # fmt: skip
+        records=bootstrap.records(),
+        media=bootstrap.media(),
+        clock=bootstrap.records().clock,
+        aftermath=bootstrap.aftermath(),
+        workplace=bootstrap.workplace,
+        lease_seconds=bootstrap.LEASE_SECONDS,
+        memory_mb=int(os.environ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"]),
+        turns=bootstrap.turns("compile"),
+    )
 
 
 def _planner() -> Planner:

@@ -28,10 +28,16 @@ def handler(event: dict[str, Any], context: Any) -> Any:
 def _work(record: Any) -> None:
     message = TypeAdapter(FetchSource).validate_python(json.loads(record.body))
     downloader = bootstrap.downloader(
-        bootstrap.settings(config.FetchSource).source_origins, max_bytes=MAX_SOURCE_BYTES,
-        wall_seconds=SOURCE_SECONDS, any_https=True,
-    )  # fmt: skip
+        bootstrap.settings(config.FetchSource).source_origins,
+        max_bytes=MAX_SOURCE_BYTES,
+        wall_seconds=SOURCE_SECONDS,
+        any_https=True,
+    )
     fetch_source(
-        message, inside=bootstrap.inside(), downloader=downloader, media=bootstrap.media(),
-        reports=bootstrap.reports(), heartbeat=bootstrap.heartbeat,
-    )  # fmt: skip
+        message,
+        inside=bootstrap.inside(),
+        downloader=downloader,
+        media=bootstrap.media(),
+        reports=bootstrap.reports(),
+        heartbeat=bootstrap.heartbeat,
+    )

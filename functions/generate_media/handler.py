@@ -39,10 +39,17 @@ def post_generate_media() -> Response[str]:
     caller = http.caller_of(router, "generate")
     body = http.body_of(router, GenerateBody, _wrong_parameters)
     request = generate_media.GenerateRequest(
-        user_id=body.user_id, media_type=body.media_type, model_id=body.model_id, parameters=body.parameters,
-        script_id=body.script_id, section_id=body.section_id, webhook_url=body.webhook_url,
-        metadata=body.metadata, idempotency_key=http.idempotency_key(router), fallback=body.fallback,
-    )  # fmt: skip
+        user_id=body.user_id,
+        media_type=body.media_type,
+        model_id=body.model_id,
+        parameters=body.parameters,
+        script_id=body.script_id,
+        section_id=body.section_id,
+        webhook_url=body.webhook_url,
+        metadata=body.metadata,
+        idempotency_key=http.idempotency_key(router),
+        fallback=body.fallback,
+    )
     return _accepted(_generate(request, caller), caller)
 
 
@@ -75,9 +82,13 @@ def get_model(media_type: str, model_id: str) -> Response[str]:
 def post_cancel(job_id: str) -> Response[str]:
     caller = http.caller_of(router, "generate", "compile")
     job, charge = control.cancel_job(
-        http.path_id(job_id, "job"), caller, records=bootstrap.records(), clock=bootstrap.records().clock,
-        aftermath=bootstrap.aftermath(), key=http.idempotency_key(router),
-    )  # fmt: skip
+        http.path_id(job_id, "job"),
+        caller,
+        records=bootstrap.records(),
+        clock=bootstrap.records().clock,
+        aftermath=bootstrap.aftermath(),
+        key=http.idempotency_key(router),
+    )
     return http.answer(
         200, {**present(snapshot(job), bootstrap.media(), bootstrap.records().clock.now()), "charge": charge}
     )
@@ -88,9 +99,12 @@ def post_retry(job_id: str) -> Response[str]:
     caller = http.caller_of(router, "generate", "compile")
     key = http.idempotency_key(router)
     job = control.retry_job(
-        http.path_id(job_id, "job"), caller, records=bootstrap.records(),
-        again=lambda old: _again(old, caller, key), key=key,
-    )  # fmt: skip
+        http.path_id(job_id, "job"),
+        caller,
+        records=bootstrap.records(),
+        again=lambda old: _again(old, caller, key),
+        key=key,
+    )
     return _accepted(job, caller)
 
 
@@ -98,11 +112,18 @@ def _again(old: Job, caller: Caller, key: str | None) -> Job:
     asked = old.request
     if old.kind == "generate":
         request = generate_media.GenerateRequest(
-            user_id=old.user_id, media_type=asked["mediaType"], model_id=asked["modelId"],
-            parameters=asked["parameters"], script_id=asked["scriptId"], section_id=asked["sectionId"],
-            webhook_url=asked["webhookUrl"], metadata=asked["metadata"],
-            idempotency_key=key, retry_of=old.id, fallback=asked.get("fallback", False),
-        )  # fmt: skip
+            user_id=old.user_id,
+            media_type=asked["mediaType"],
+            model_id=asked["modelId"],
+            parameters=asked["parameters"],
+            script_id=asked["scriptId"],
+            section_id=asked["sectionId"],
+            webhook_url=asked["webhookUrl"],
+            metadata=asked["metadata"],
+            idempotency_key=key,
+            retry_of=old.id,
+            fallback=asked.get("fallback", False),
+        )
         return _generate(request, caller)
     if old.kind == "upload":
         raise Conflict(
@@ -111,16 +132,26 @@ def _again(old: Job, caller: Caller, key: str | None) -> Job:
     with bootstrap.records().transaction() as tx:
         urls = tx.fetch_urls(old.id)
     return request_compile(
-        CompileRequest.of_stored(old, urls, key), caller, records=bootstrap.records(), media=bootstrap.media(),
-        clock=bootstrap.records().clock, aftermath=bootstrap.aftermath(),
-    )  # fmt: skip
+        CompileRequest.of_stored(old, urls, key),
+        caller,
+        records=bootstrap.records(),
+        media=bootstrap.media(),
+        clock=bootstrap.records().clock,
+        aftermath=bootstrap.aftermath(),
+    )
 
 
 def _generate(request: generate_media.GenerateRequest, caller: Caller) -> Job:
     return generate_media.generate_media(
-        request, caller, records=bootstrap.records(), catalog=bootstrap.catalog(), schemas=bootstrap.schemas(),
-        media=bootstrap.media(), clock=bootstrap.records().clock, aftermath=bootstrap.aftermath(),
-    )  # fmt: skip
+        request,
+        caller,
+        records=bootstrap.records(),
+        catalog=bootstrap.catalog(),
+        schemas=bootstrap.schemas(),
+        media=bootstrap.media(),
+        clock=bootstrap.records().clock,
+        aftermath=bootstrap.aftermath(),
+    )
 
 
 def _accepted(job: Job, caller: Caller) -> Response[str]:

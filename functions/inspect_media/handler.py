@@ -22,9 +22,13 @@ def handler(event: dict[str, Any], context: Any) -> Any:
 
 def _work(record: Any) -> None:
     inspector = Inspector(
-        records=bootstrap.records(), media=bootstrap.media(), clock=bootstrap.records().clock,
-        aftermath=bootstrap.aftermath(), workplace=bootstrap.workplace, lease_seconds=bootstrap.LEASE_SECONDS,
+        records=bootstrap.records(),
+        media=bootstrap.media(),
+        clock=bootstrap.records().clock,
+        aftermath=bootstrap.aftermath(),
+        workplace=bootstrap.workplace,
+        lease_seconds=bootstrap.LEASE_SECONDS,
         turns=bootstrap.turns("inspect"),
-    )  # fmt: skip
+    )
     for job_id in jobs_to_inspect(json.loads(record.body)):
         inspector.inspect(job_id)

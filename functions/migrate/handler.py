@@ -40,10 +40,14 @@ def _applied(event: dict[str, Any], context: Any) -> dict[str, Any]:
 def _tell(event: dict[str, Any], status: str, reason: str) -> None:
     """CloudFormation, which called by itself: on the local stack, and for what an earlier release has deployed."""
     body: dict[str, Any] = {
-        "Status": status, "Reason": reason, "PhysicalResourceId": RESOURCE_ID,
-        "StackId": event.get("StackId"), "RequestId": event.get("RequestId"),
-        "LogicalResourceId": event.get("LogicalResourceId"), "Data": {},
-    }  # fmt: skip
+        "Status": status,
+        "Reason": reason,
+        "PhysicalResourceId": RESOURCE_ID,
+        "StackId": event.get("StackId"),
+        "RequestId": event.get("RequestId"),
+        "LogicalResourceId": event.get("LogicalResourceId"),
+        "Data": {},
+    }
     request = urllib.request.Request(
         event["ResponseURL"], data=json.dumps(body).encode(), method="PUT", headers={"Content-Type": ""}
     )

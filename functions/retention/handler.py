@@ -44,9 +44,12 @@ def delete_user(user_id: str) -> Response[str]:
 def delete_section_video(video_id: str) -> Response[str]:
     caller = http.caller_of(router, "review")
     deleted = _deleter().delete_clip(
-        http.path_number(video_id, "section video"), caller, CALL_SECONDS,
-        seen=Seen(http.versions_seen(router)), key=http.idempotency_key(router),
-    )  # fmt: skip
+        http.path_number(video_id, "section video"),
+        caller,
+        CALL_SECONDS,
+        seen=Seen(http.versions_seen(router)),
+        key=http.idempotency_key(router),
+    )
     return http.answer(200, {"success": True, "message": "Video deleted", "data": deleted.present()})
 
 
@@ -86,9 +89,13 @@ def _deleter() -> Deleter:
 
 def _eraser() -> Eraser:
     return Eraser(
-        bootstrap.records(), bootstrap.media(), bootstrap.live_view(), bootstrap.status_cache(),
-        bootstrap.aftermath(), bootstrap.records().clock,
-    )  # fmt: skip
+        bootstrap.records(),
+        bootstrap.media(),
+        bootstrap.live_view(),
+        bootstrap.status_cache(),
+        bootstrap.aftermath(),
+        bootstrap.records().clock,
+    )
 
 
 _api = http.api_handler(router, lambda: bootstrap.settings(config.Retention).cors_origins)

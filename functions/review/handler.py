@@ -78,9 +78,12 @@ def post_uploads() -> Response[str]:
     caller = http.caller_of(router, "generate")
     body = http.body_of(router, UploadBody, _wrong_files)
     request = UploadRequest(
-        body.user_id, body.kind, [UploadFile(file.name, file.content_type, file.size) for file in body.files],
-        body.script_id, http.idempotency_key(router),
-    )  # fmt: skip
+        body.user_id,
+        body.kind,
+        [UploadFile(file.name, file.content_type, file.size) for file in body.files],
+        body.script_id,
+        http.idempotency_key(router),
+    )
     upload, videos = Uploads(bootstrap.records(), bootstrap.records().clock).begin(request, caller)
     data = present_upload(upload, videos, bootstrap.media(), bootstrap.records().clock.now())
     return http.answer(201, {"success": True, "data": data})
@@ -137,9 +140,14 @@ def get_videos() -> Response[str]:
     asked = http.query_of(router, VideosQuery)
     with bootstrap.records().transaction() as tx:
         videos = tx.videos(
-            caller.account_id, script_id=asked.script_id, section_id=asked.section_id, user_id=asked.user_id,
-            status=asked.status, after=asked.cursor, limit=asked.limit + 1,
-        )  # fmt: skip
+            caller.account_id,
+            script_id=asked.script_id,
+            section_id=asked.section_id,
+            user_id=asked.user_id,
+            status=asked.status,
+            after=asked.cursor,
+            limit=asked.limit + 1,
+        )
     shown = http.page_of([_shown(video) for video in videos[: asked.limit]])
     cursor = str(asked.cursor + len(shown)) if len(videos) > len(shown) else None
     return http.answer(200, {"success": True, "data": shown, "nextCursor": cursor})
@@ -198,10 +206,15 @@ def _seen() -> Seen:
 def _request(old: Job, body: RejectBody) -> GenerateRequest:
     asked = old.request
     return GenerateRequest(
-        user_id=old.user_id, media_type="video", model_id=asked["modelId"],
-        parameters={**asked["parameters"], **(body.parameters or {})}, webhook_url=old.webhook_url,
-        metadata=old.metadata, retry_of=old.id, fallback=asked.get("fallback", False),
-    )  # fmt: skip
+        user_id=old.user_id,
+        media_type="video",
+        model_id=asked["modelId"],
+        parameters={**asked["parameters"], **(body.parameters or {})},
+        webhook_url=old.webhook_url,
+        metadata=old.metadata,
+        retry_of=old.id,
+        fallback=asked.get("fallback", False),
+    )
 
 
 def _regenerate(clip: SectionVideo, old: Job, also: review_clips.Also, *, body: RejectBody, caller: Caller) -> Job:

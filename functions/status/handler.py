@@ -63,9 +63,14 @@ def get_jobs() -> Response[str]:
     caller = http.caller_of(router, "read")
     asked = http.query_of(router, JobsQuery)
     narrow = JobFilter(
-        user_id=asked.user_id, status=asked.status, kind=asked.kind, created_from=asked.created_from,
-        created_to=asked.created_to, before=asked.cursor, limit=asked.limit + 1,
-    )  # fmt: skip
+        user_id=asked.user_id,
+        status=asked.status,
+        kind=asked.kind,
+        created_from=asked.created_from,
+        created_to=asked.created_to,
+        before=asked.cursor,
+        limit=asked.limit + 1,
+    )
     jobs = list_jobs(caller, narrow, records=bootstrap.records())
     listed = [
         present(snapshot(job), bootstrap.media(), bootstrap.clock().now(), in_list=True) for job in jobs[: asked.limit]

@@ -28,11 +28,16 @@ def handler(event: dict[str, Any], context: Any) -> Any:
 def _work(record: Any) -> None:
     message = TypeAdapter(StoreMedia).validate_python(json.loads(record.body))
     downloader = bootstrap.downloader(
-        bootstrap.settings(config.StoreMedia).provider_output_origins, max_bytes=MAX_OUTPUT_BYTES,
+        bootstrap.settings(config.StoreMedia).provider_output_origins,
+        max_bytes=MAX_OUTPUT_BYTES,
         wall_seconds=OUTPUT_SECONDS,
-    )  # fmt: skip
+    )
     store_media(
-        message, inside=bootstrap.inside(), provider=bootstrap.provider(message.provider),
-        downloader=downloader, media=bootstrap.media(), reports=bootstrap.reports(),
+        message,
+        inside=bootstrap.inside(),
+        provider=bootstrap.provider(message.provider),
+        downloader=downloader,
+        media=bootstrap.media(),
+        reports=bootstrap.reports(),
         heartbeat=bootstrap.heartbeat,
-    )  # fmt: skip
+    )

@@ -27,11 +27,16 @@ class StatusCache(Construct):
         )
         self._name = stage.cache_name
         self._cache = aws_elasticache.CfnServerlessCache(
-            self, "serverless", engine="valkey", major_engine_version="8", serverless_cache_name=self._name,
-            user_group_id=users.ref, cache_usage_limits=_limits(stage),
+            self,
+            "serverless",
+            engine="valkey",
+            major_engine_version="8",
+            serverless_cache_name=self._name,
+            user_group_id=users.ref,
+            cache_usage_limits=_limits(stage),
             subnet_ids=[subnet.subnet_id for subnet in vpc.isolated_subnets],
             security_group_ids=[group.security_group_id],
-        )  # fmt: skip
+        )
         self.url = (
             f"rediss://{self._user.user_name}@{self._cache.attr_endpoint_address}:{FIRST_PORT}?cache={self._name}"
         )
@@ -40,21 +45,30 @@ class StatusCache(Construct):
         """Its name is its id, which IAM authentication asks for. A group of Valkey's needs no `default` user."""
         name = f"vsl-{stage.name}-functions"
         return aws_elasticache.CfnUser(
-            self, "user", engine="valkey", user_id=name, user_name=name, access_string=access_string(),
+            self,
+            "user",
+            engine="valkey",
+            user_id=name,
+            user_name=name,
+            access_string=access_string(),
             # As CloudFormation writes it: the CDK passes this property on as it is.
             authentication_mode={"Type": "iam"},
-        )  # fmt: skip
+        )
 
     def grant_connect(self, function: aws_iam.IGrantable) -> None:
         """Lets the function log in; both the cache and the user must be named."""
         # By its name: one that other stacks import could not be replaced while they do.
         cache = Stack.of(self).format_arn(
-            service="elasticache", resource="serverlesscache", resource_name=self._name,
+            service="elasticache",
+            resource="serverlesscache",
+            resource_name=self._name,
             arn_format=ArnFormat.COLON_RESOURCE_NAME,
-        )  # fmt: skip
+        )
         aws_iam.Grant.add_to_principal(
-            grantee=function, actions=["elasticache:Connect"], resource_arns=[cache, self._user.attr_arn],
-        )  # fmt: skip
+            grantee=function,
+            actions=["elasticache:Connect"],
+            resource_arns=[cache, self._user.attr_arn],
+        )
 
 
 def _limits(stage: Stage) -> aws_elasticache.CfnServerlessCache.CacheUsageLimitsProperty:

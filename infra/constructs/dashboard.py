@@ -70,9 +70,13 @@ def _money(metrics: StageMetrics, by_day: StageMetrics) -> list[IWidget]:
     return [
         _graph("Providers' failures, as a share of their answers", failing, of=3),
         _graph("USD a day, by model", [by_day.product_by("modelId", "ProviderCost", "Sum")], of=3),
-        _graph("USD; fullest budget in percent", [metrics.product("ProviderCost", "Sum")],
-               [metrics.product("BudgetUsed", "Maximum")], of=3),
-    ]  # fmt: skip
+        _graph(
+            "USD; fullest budget in percent",
+            [metrics.product("ProviderCost", "Sum")],
+            [metrics.product("BudgetUsed", "Maximum")],
+            of=3,
+        ),
+    ]
 
 
 def _queues(metrics: StageMetrics) -> list[IWidget]:

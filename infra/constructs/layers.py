@@ -24,6 +24,9 @@ def _layer(scope: Construct, stage: Stage, name: str) -> aws_lambda.LayerVersion
     folder, recipe = layer_content(scope, name, stage.architecture)
     return aws_lambda.LayerVersion(
         # Without the hash, the CDK would read all of the folder to make one.
-        scope, f"{name}-layer", code=aws_lambda.Code.from_asset(str(folder), asset_hash=recipe),
-        compatible_runtimes=[aws_lambda.Runtime.PYTHON_3_13], layer_version_name=f"vsl-{stage.name}-{name}",
-    )  # fmt: skip
+        scope,
+        f"{name}-layer",
+        code=aws_lambda.Code.from_asset(str(folder), asset_hash=recipe),
+        compatible_runtimes=[aws_lambda.Runtime.PYTHON_3_13],
+        layer_version_name=f"vsl-{stage.name}-{name}",
+    )

@@ -29,9 +29,11 @@ class StageMetrics:
         """The same by each value of a dimension. For graphs alone: no alarm may search."""
         searched = f'{{{NAMESPACE},stage,service,{detail}}} MetricName="{name}" stage="{self.stage.name}"'
         return aws_cloudwatch.MathExpression(
-            expression=f"SEARCH('{searched}', '{statistic}', {60 * self.minutes})", using_metrics={}, label="",
+            expression=f"SEARCH('{searched}', '{statistic}', {60 * self.minutes})",
+            using_metrics={},
+            label="",
             period=Duration.minutes(self.minutes),
-        )  # fmt: skip
+        )
 
     def function(self, folder: str, name: str, statistic: str = "Sum") -> aws_cloudwatch.Metric:
         """Of the function of `functions/<folder>`."""
@@ -68,9 +70,13 @@ class StageMetrics:
         self, namespace: str, name: str, statistic: str, dimensions: Mapping[str, str], label: str | None = None
     ) -> aws_cloudwatch.Metric:
         return aws_cloudwatch.Metric(
-            namespace=namespace, metric_name=name, statistic=statistic, dimensions_map=dimensions,
-            period=Duration.minutes(self.minutes), label=label,
-        )  # fmt: skip
+            namespace=namespace,
+            metric_name=name,
+            statistic=statistic,
+            dimensions_map=dimensions,
+            period=Duration.minutes(self.minutes),
+            label=label,
+        )
 
 
 def combined(function: str, metrics: Mapping[str, aws_cloudwatch.Metric]) -> aws_cloudwatch.MathExpression:

@@ -48,7 +48,7 @@ filter message = "refused"
 filter message = "budget_nearly_used"
 | stats latest(usedPercent) as used by accountId, period
 | sort used desc""",
-}  # fmt: skip
+}
 OF_ACCESS = {
     "calls-that-failed": """\
 fields @timestamp, requestId, account, method, route, status, error, integrationStatus, latencyMs
@@ -63,7 +63,7 @@ filter status in [401, 403]
 | stats count(*) as calls by ip, route, error
 | sort calls desc
 | limit 50""",
-}  # fmt: skip
+}
 
 
 def access_log_name(stage: Stage) -> str:

@@ -21,14 +21,20 @@ class TopicQueue(aws_sqs.Queue):
 
     def __init__(self, scope: Construct, stage: Stage, topic: str, reader_timeout_seconds: int) -> None:
         dead = aws_sqs.Queue(
-            scope, f"{topic}-dlq", queue_name=f"vsl-{stage.name}-{topic}-dlq",
-            encryption=aws_sqs.QueueEncryption.SQS_MANAGED, retention_period=Duration.days(14),
+            scope,
+            f"{topic}-dlq",
+            queue_name=f"vsl-{stage.name}-{topic}-dlq",
+            encryption=aws_sqs.QueueEncryption.SQS_MANAGED,
+            retention_period=Duration.days(14),
             enforce_ssl=not stage.is_local,
-        )  # fmt: skip
+        )
         letters = aws_sqs.DeadLetterQueue(queue=dead, max_receive_count=stage.queues[topic].max_receive_count)
         super().__init__(
-            scope, f"{topic}-queue", queue_name=f"vsl-{stage.name}-{topic}",
-            encryption=aws_sqs.QueueEncryption.SQS_MANAGED, enforce_ssl=not stage.is_local,
+            scope,
+            f"{topic}-queue",
+            queue_name=f"vsl-{stage.name}-{topic}",
+            encryption=aws_sqs.QueueEncryption.SQS_MANAGED,
+            enforce_ssl=not stage.is_local,
             visibility_timeout=Duration.seconds(reader_timeout_seconds * VISIBILITY_FACTOR),
             dead_letter_queue=letters,
-        )  # fmt: skip
+        )

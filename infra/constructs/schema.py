@@ -43,11 +43,14 @@ class DatabaseSchema(Construct):
 
     def _resource(self, name: str, function: ProductFunction, stage: Stage, digest: str) -> CustomResource:
         return CustomResource(
-            self, f"run-{name}", service_token=self._token(name, function, stage), properties={"digest": digest},
+            self,
+            f"run-{name}",
+            service_token=self._token(name, function, stage),
+            properties={"digest": digest},
             service_timeout=Duration.seconds(stage.custom_resource_seconds),
             # To take the stage down changes nothing here, and waits for no function.
             removal_policy=RemovalPolicy.RETAIN,
-        )  # fmt: skip
+        )
 
     def _token(self, name: str, function: ProductFunction, stage: Stage) -> str:
         if stage.is_local:
@@ -55,9 +58,12 @@ class DatabaseSchema(Construct):
             function.add_permission("cloudformation", principal=principal)
             return function.function_arn
         logs = aws_logs.LogGroup(
-            self, f"{name}-answers", log_group_name=f"/aws/lambda/{function.function_name}-answers",
-            retention=aws_logs.RetentionDays.ONE_MONTH, removal_policy=RemovalPolicy.DESTROY,
-        )  # fmt: skip
+            self,
+            f"{name}-answers",
+            log_group_name=f"/aws/lambda/{function.function_name}-answers",
+            retention=aws_logs.RetentionDays.ONE_MONTH,
+            removal_policy=RemovalPolicy.DESTROY,
+        )
         role = aws_iam.Role(self, f"{name}-asker", assumed_by=aws_iam.ServicePrincipal("lambda.amazonaws.com"))
         logs.grant_write(role)
         self.providers[name] = Provider(

@@ -14,9 +14,7 @@ from infra.stages import Stage
 DATABASE, MASTER = "vsl", "vsl"
 # The roles of shared/adapters/postgres/roles.py: migrations log in as the first, all others as the second.
 OWNER, APP = "vsl_owner", "vsl_app"
-OF_CLUSTER = (
-    aws_rds.CfnDBInstance, aws_rds.CfnDBSubnetGroup, aws_ec2.CfnSecurityGroup, aws_secretsmanager.CfnSecret
-)  # fmt: skip
+OF_CLUSTER = (aws_rds.CfnDBInstance, aws_rds.CfnDBSubnetGroup, aws_ec2.CfnSecurityGroup, aws_secretsmanager.CfnSecret)
 # In the layers of every function that has a database.
 CERTIFICATES = "/opt/rds-ca.pem"
 
@@ -43,12 +41,15 @@ class DataStack(Stack):
     def _table(self, name: str, key: str, stage: Stage, ttl: str | None = None) -> aws_dynamodb.Table:
         recovery = aws_dynamodb.PointInTimeRecoverySpecification(point_in_time_recovery_enabled=True)
         return aws_dynamodb.Table(
-            self, name.removeprefix(f"vsl-{stage.name}-"), table_name=name,
+            self,
+            name.removeprefix(f"vsl-{stage.name}-"),
+            table_name=name,
             partition_key=aws_dynamodb.Attribute(name=key, type=aws_dynamodb.AttributeType.STRING),
-            billing_mode=aws_dynamodb.BillingMode.PAY_PER_REQUEST, time_to_live_attribute=ttl,
+            billing_mode=aws_dynamodb.BillingMode.PAY_PER_REQUEST,
+            time_to_live_attribute=ttl,
             point_in_time_recovery_specification=None if stage.is_local else recovery,
             removal_policy=self.removal,
-        )  # fmt: skip
+        )
 
     def _database(self, stage: Stage, network: NetworkStack) -> aws_rds.DatabaseCluster:
         readers = [
@@ -59,20 +60,27 @@ class DataStack(Stack):
             self, "database-group", vpc=network.vpc, description="Database", allow_all_outbound=False
         )
         cluster = aws_rds.DatabaseCluster(
-            self, "database",
+            self,
+            "database",
             engine=aws_rds.DatabaseClusterEngine.aurora_postgres(version=aws_rds.AuroraPostgresEngineVersion.VER_17_9),
-            writer=aws_rds.ClusterInstance.serverless_v2("writer"), readers=readers,
+            writer=aws_rds.ClusterInstance.serverless_v2("writer"),
+            readers=readers,
             serverless_v2_min_capacity=stage.database_min_capacity,
             serverless_v2_max_capacity=stage.database_max_capacity,
             # It holds what must survive, so it is never replaced by one of another name.
             cluster_identifier=stage.cluster_name,
-            vpc=network.vpc, vpc_subnets=aws_ec2.SubnetSelection(subnet_type=aws_ec2.SubnetType.PRIVATE_ISOLATED),
+            vpc=network.vpc,
+            vpc_subnets=aws_ec2.SubnetSelection(subnet_type=aws_ec2.SubnetType.PRIVATE_ISOLATED),
             security_groups=[group],
-            default_database_name=DATABASE, credentials=aws_rds.Credentials.from_generated_secret(MASTER),
-            iam_authentication=True, enable_data_api=True, storage_encrypted=True,
+            default_database_name=DATABASE,
+            credentials=aws_rds.Credentials.from_generated_secret(MASTER),
+            iam_authentication=True,
+            enable_data_api=True,
+            storage_encrypted=True,
             backup=aws_rds.BackupProps(retention=Duration.days(stage.database_backup_days)),
-            deletion_protection=stage.keeps_data, removal_policy=self.removal,
-        )  # fmt: skip
+            deletion_protection=stage.keeps_data,
+            removal_policy=self.removal,
+        )
         # With the cluster lives what it stands on, and the password, the only way into one that outlives its stack.
         for part in (*cluster.node.find_all(), *group.node.find_all()):
             if isinstance(part, OF_CLUSTER):

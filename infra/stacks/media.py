@@ -29,26 +29,33 @@ class MediaStack(Stack):
         self.node.set_context("@aws-cdk/aws-s3:serverAccessLogsUseBucketPolicy", True)
         self.access_log = None if stage.is_local else self._access_log(stage)
         self.bucket = aws_s3.Bucket(
-            self, "media", bucket_name=self._name, **_PRIVATE, enforce_ssl=not stage.is_local,
+            self,
+            "media",
+            bucket_name=self._name,
+            **_PRIVATE,
+            enforce_ssl=not stage.is_local,
             removal_policy=RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
-            cors=_cors(stage), lifecycle_rules=_lifecycle(stage),
+            cors=_cors(stage),
+            lifecycle_rules=_lifecycle(stage),
             # None where it was never asked for: a bucket that once had versions can only be told to keep no more.
             versioned=stage.media_versions_kept_days > 0 or None,
-            server_access_logs_bucket=self.access_log, server_access_logs_prefix="media/" if self.access_log else None,
+            server_access_logs_bucket=self.access_log,
+            server_access_logs_prefix="media/" if self.access_log else None,
             target_object_key_format=_BY_DAY if self.access_log else None,
-        )  # fmt: skip
+        )
         self.uploads = TopicQueue(self, stage, "uploads", stage.encoder_timeout_seconds)
         self._notify()
 
     def _access_log(self, stage: Stage) -> aws_s3.Bucket:
         """Who asked for which object, from which address; also of what presigned URLs and forms are used for."""
         return aws_s3.Bucket(
-            self, "access-log", **_PRIVATE, enforce_ssl=True,
+            self,
+            "access-log",
+            **_PRIVATE,
+            enforce_ssl=True,
             removal_policy=RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
-            lifecycle_rules=[
-                aws_s3.LifecycleRule(id="forget", expiration=Duration.days(stage.media_access_log_days))
-            ],
-        )  # fmt: skip
+            lifecycle_rules=[aws_s3.LifecycleRule(id="forget", expiration=Duration.days(stage.media_access_log_days))],
+        )
 
     def _notify(self) -> None:
         """By the bucket's own property: the construct's way is a Lambda which sets it after the deploy."""
@@ -57,9 +64,11 @@ class MediaStack(Stack):
             "StringEquals": {"aws:SourceAccount": self.account},
         }
         statement = aws_iam.PolicyStatement(
-            principals=[aws_iam.ServicePrincipal("s3.amazonaws.com")], actions=["sqs:SendMessage"],
-            resources=[self.uploads.queue_arn], conditions=by_this_bucket,
-        )  # fmt: skip
+            principals=[aws_iam.ServicePrincipal("s3.amazonaws.com")],
+            actions=["sqs:SendMessage"],
+            resources=[self.uploads.queue_arn],
+            conditions=by_this_bucket,
+        )
         allowed = self.uploads.add_to_resource_policy(statement).policy_dependable
         bucket = self.bucket.node.default_child
         assert isinstance(bucket, aws_s3.CfnBucket)
@@ -73,9 +82,10 @@ def _on_uploads(queue_arn: str) -> aws_s3.CfnBucket.NotificationConfigurationPro
     prefix = aws_s3.CfnBucket.FilterRuleProperty(name="prefix", value="uploads/")
     keys = aws_s3.CfnBucket.S3KeyFilterProperty(rules=[prefix])
     to_queue = aws_s3.CfnBucket.QueueConfigurationProperty(
-        event="s3:ObjectCreated:*", queue=queue_arn,
+        event="s3:ObjectCreated:*",
+        queue=queue_arn,
         filter=aws_s3.CfnBucket.NotificationFilterProperty(s3_key=keys),
-    )  # fmt: skip
+    )
     return aws_s3.CfnBucket.NotificationConfigurationProperty(queue_configurations=[to_queue])
 
 
@@ -108,18 +118,16 @@ def _lifecycle(stage: Stage) -> list[aws_s3.LifecycleRule]:
     )
     return [
         *(
-            aws_s3.LifecycleRule(
-                id=folder, prefix=f"{folder}/", expiration=day, noncurrent_version_expiration=day
-            )
+            aws_s3.LifecycleRule(id=folder, prefix=f"{folder}/", expiration=day, noncurrent_version_expiration=day)
             for folder in ("incoming", "fetched")
         ),
         aws_s3.LifecycleRule(id="composed", prefix="processed/", expiration=Duration.days(30)),
         aws_s3.LifecycleRule(id="uploads", abort_incomplete_multipart_upload_after=day),
+        aws_s3.LifecycleRule(id="versions", noncurrent_version_expiration=kept, expired_object_delete_marker=True),
         aws_s3.LifecycleRule(
-            id="versions", noncurrent_version_expiration=kept, expired_object_delete_marker=True
-        ),
-        aws_s3.LifecycleRule(
-            id="archive", tag_filters={"archive": "true"}, object_size_greater_than=ARCHIVED_FROM_BYTES,
+            id="archive",
+            tag_filters={"archive": "true"},
+            object_size_greater_than=ARCHIVED_FROM_BYTES,
             transitions=[archive],
         ),
-    ]  # fmt: skip
+    ]

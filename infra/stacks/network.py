@@ -20,14 +20,19 @@ class NetworkStack(Stack):
         # The CDK would ask the account for them while it synthesizes.
         self._zones = list(stage.zones) or [Fn.select(index, Fn.get_azs()) for index in range(stage.zone_count)]
         self.vpc = aws_ec2.Vpc(
-            self, "vpc", max_azs=len(self._zones), nat_gateways=0, restrict_default_security_group=False,
-            ip_addresses=aws_ec2.IpAddresses.cidr(stage.vpc_cidr), reserved_azs=stage.reserved_zones,
+            self,
+            "vpc",
+            max_azs=len(self._zones),
+            nat_gateways=0,
+            restrict_default_security_group=False,
+            ip_addresses=aws_ec2.IpAddresses.cidr(stage.vpc_cidr),
+            reserved_azs=stage.reserved_zones,
             subnet_configuration=[
                 aws_ec2.SubnetConfiguration(
                     name="inside", subnet_type=aws_ec2.SubnetType.PRIVATE_ISOLATED, cidr_mask=stage.subnet_mask
                 )
             ],
-        )  # fmt: skip
+        )
         self.functions = aws_ec2.SecurityGroup(
             self, "functions", vpc=self.vpc, description="Inside functions", allow_all_outbound=stage.is_local
         )
@@ -79,9 +84,11 @@ class NetworkStack(Stack):
         resources. A function that was taken over reaches no bucket of another account, and with no other key."""
         return aws_iam.PolicyStatement(
             # Gateway endpoints take no other principal (VPC guide, "Endpoint policies for gateway endpoints").
-            principals=[aws_iam.StarPrincipal()], actions=[actions], resources=list(resources),
+            principals=[aws_iam.StarPrincipal()],
+            actions=[actions],
+            resources=list(resources),
             conditions={"StringEquals": {"aws:PrincipalAccount": self.account, **(conditions or {})}},
-        )  # fmt: skip
+        )
 
     def _rules(self) -> None:
         https = aws_ec2.Port.tcp(443)
@@ -93,9 +100,12 @@ class NetworkStack(Stack):
     def _flow_log(self, stage: Stage) -> None:
         """Who spoke to whom, and what was refused, in records of ten minutes."""
         logs = aws_logs.LogGroup(
-            self, "flows", log_group_name=f"/vsl/{stage.name}/flows", retention=log_retention(stage),
+            self,
+            "flows",
+            log_group_name=f"/vsl/{stage.name}/flows",
+            retention=log_retention(stage),
             removal_policy=RemovalPolicy.DESTROY,
-        )  # fmt: skip
+        )
         self.vpc.add_flow_log("flow-log", destination=aws_ec2.FlowLogDestination.to_cloud_watch_logs(logs))
 
     @property

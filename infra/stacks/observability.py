@@ -42,9 +42,12 @@ class ObservabilityStack(Stack):
     def _topic(self) -> aws_sns.Topic:
         """Encrypted by a key of its own: CloudWatch may not use the one that AWS manages for SNS."""
         key = aws_kms.Key(
-            self, "alarm-key", description=f"Alarms of vsl-{self.stage.name}", enable_key_rotation=True,
+            self,
+            "alarm-key",
+            description=f"Alarms of vsl-{self.stage.name}",
+            enable_key_rotation=True,
             removal_policy=RemovalPolicy.DESTROY,
-        )  # fmt: skip
+        )
         topic = aws_sns.Topic(
             self, "alarms", topic_name=f"vsl-{self.stage.name}-alarms", master_key=key, enforce_ssl=True
         )
@@ -56,18 +59,26 @@ class ObservabilityStack(Stack):
         """What CloudWatch may do for this stage's alarms, and for nobody else's (Amazon SNS, key management)."""
         alarms = f"arn:{self.partition}:cloudwatch:{self.region}:{self.account}:alarm:vsl-{self.stage.name}-*"
         return aws_iam.PolicyStatement(
-            principals=[aws_iam.ServicePrincipal("cloudwatch.amazonaws.com")], actions=actions, resources=[resource],
+            principals=[aws_iam.ServicePrincipal("cloudwatch.amazonaws.com")],
+            actions=actions,
+            resources=[resource],
             conditions={"StringEquals": {"aws:SourceAccount": self.account}, "ArnLike": {"aws:SourceArn": alarms}},
-        )  # fmt: skip
+        )
 
     def _alarm(self, watch: Watch) -> aws_cloudwatch.Alarm:
         bad, periods = watch.lasts
         alarm = aws_cloudwatch.Alarm(
-            self, watch.name, alarm_name=f"vsl-{self.stage.name}-{watch.name}", metric=watch.metric,
+            self,
+            watch.name,
+            alarm_name=f"vsl-{self.stage.name}-{watch.name}",
+            metric=watch.metric,
             alarm_description=f"{watch.says} Runbook: {self.stage.runbooks}#{watch.name}",
-            threshold=watch.threshold, comparison_operator=watch.when, evaluation_periods=periods,
-            datapoints_to_alarm=bad, treat_missing_data=watch.silence,
-        )  # fmt: skip
+            threshold=watch.threshold,
+            comparison_operator=watch.when,
+            evaluation_periods=periods,
+            datapoints_to_alarm=bad,
+            treat_missing_data=watch.silence,
+        )
         told = aws_cloudwatch_actions.SnsAction(self.topic)
         alarm.add_alarm_action(told)
         alarm.add_ok_action(told)

@@ -124,20 +124,28 @@ class ServiceStack(Stack):
             "REPLICATE_BASE_URL": self._provider_setting("replicate-base-url", stage.provider_base_url),
         }
         provider = {
-            "SETTLE_FUNCTION": settle.function_name, **replicate,
+            "SETTLE_FUNCTION": settle.function_name,
+            **replicate,
             "RUNWAY_API_TOKEN": self._secret("runway-token"),
             "RUNWAY_BASE_URL": self._provider_setting("runway-base-url", stage.runway_base_url),
-        }  # fmt: skip
+        }
         base = {"PUBLIC_BASE_URL": f"ssm:/vsl/{stage.name}/public-base-url"}
         self._function(
-            "call_provider", World.OUTSIDE, provider | reports | url_key | base,
-            stage.worker_timeout_seconds, stage.worker_memory_mb,
-        )  # fmt: skip
+            "call_provider",
+            World.OUTSIDE,
+            provider | reports | url_key | base,
+            stage.worker_timeout_seconds,
+            stage.worker_memory_mb,
+        )
         origins = self._provider_setting("provider-output-origins", ",".join(stage.provider_output_origins))
         self._function(
-            "store_media", World.OUTSIDE, provider | reports | {"PROVIDER_OUTPUT_ORIGINS": origins},
-            stage.store_timeout_seconds, stage.worker_memory_mb, storage_mb=stage.fetched_storage_mb,
-        )  # fmt: skip
+            "store_media",
+            World.OUTSIDE,
+            provider | reports | {"PROVIDER_OUTPUT_ORIGINS": origins},
+            stage.store_timeout_seconds,
+            stage.worker_memory_mb,
+            storage_mb=stage.fetched_storage_mb,
+        )
         self._function(
             "provider_catalog",
             World.OUTSIDE,
@@ -156,9 +164,13 @@ class ServiceStack(Stack):
             **self._source_origins(),
         }
         self._function(
-            "fetch_source", World.OUTSIDE, reports | environment, stage.store_timeout_seconds,
-            stage.worker_memory_mb, storage_mb=stage.fetched_storage_mb,
-        )  # fmt: skip
+            "fetch_source",
+            World.OUTSIDE,
+            reports | environment,
+            stage.store_timeout_seconds,
+            stage.worker_memory_mb,
+            storage_mb=stage.fetched_storage_mb,
+        )
 
     def _share(self, topic: str) -> dict[str, str]:
         """How many of a queue's workers one account may have."""
@@ -178,12 +190,19 @@ class ServiceStack(Stack):
         return {"SOURCE_ORIGINS": self._provider_setting("source-origins", "")}
 
     def _live(
-        self, name: str, topics: tuple[str, ...], environment: dict[str, str], timeout_seconds: int,
-        memory_mb: int, *, encodes: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        name: str,
+        topics: tuple[str, ...],
+        environment: dict[str, str],
+        timeout_seconds: int,
+        memory_mb: int,
+        *,
+        encodes: bool = False,
+    ) -> None:
         """An inside function that changes or reads jobs."""
         made = self._function(
-            name, World.INSIDE,
+            name,
+            World.INSIDE,
             {
                 "DATABASE_URL": self._address("database-app-url"),
                 "REDIS_URL": self._address("redis-url"),
@@ -192,22 +211,38 @@ class ServiceStack(Stack):
                 **{f"{topic.upper()}_QUEUE_URL": self.queues[topic].queue_url for topic in topics},
                 **environment,
             },
-            timeout_seconds, memory_mb, encodes=encodes,
-        )  # fmt: skip
+            timeout_seconds,
+            memory_mb,
+            encodes=encodes,
+        )
         self._grant_database(made, APP)
         if self.data.cache is not None:
             self.data.cache.grant_connect(made)
         grant_sends(made, [self.queues[topic] for topic in topics])
 
     def _function(
-        self, name: str, world: World, environment: dict[str, str], timeout_seconds: int, memory_mb: int,
-        *, encodes: bool = False, storage_mb: int | None = None,
-    ) -> ProductFunction:  # fmt: skip
+        self,
+        name: str,
+        world: World,
+        environment: dict[str, str],
+        timeout_seconds: int,
+        memory_mb: int,
+        *,
+        encodes: bool = False,
+        storage_mb: int | None = None,
+    ) -> ProductFunction:
         self.functions[name] = ProductFunction(
-            self, name, self.around, world, environment, timeout_seconds=timeout_seconds, memory_mb=memory_mb,
-            encodes=encodes, storage_mb=self.stage.encoder_storage_mb if encodes else storage_mb,
+            self,
+            name,
+            self.around,
+            world,
+            environment,
+            timeout_seconds=timeout_seconds,
+            memory_mb=memory_mb,
+            encodes=encodes,
+            storage_mb=self.stage.encoder_storage_mb if encodes else storage_mb,
             in_chain=name in CHAINED,
-        )  # fmt: skip
+        )
         return self.functions[name]
 
     def _grant_database(self, function: ProductFunction, role: str) -> None:
@@ -227,8 +262,10 @@ class ServiceStack(Stack):
         places = {"DATABASE_CLUSTER": cluster.cluster_arn, "DATABASE_SECRET": cluster.secret.secret_arn}
         roles = self._function("database_roles", World.OUTSIDE, {**places, "DATABASE_NAME": DATABASE}, *bounds)
         calls = ("BeginTransaction", "ExecuteStatement", "CommitTransaction", "RollbackTransaction")
-        for actions, resource in (([f"rds-data:{call}" for call in calls], cluster.cluster_arn),
-                                  (["secretsmanager:GetSecretValue"], cluster.secret.secret_arn)):  # fmt: skip
+        for actions, resource in (
+            ([f"rds-data:{call}" for call in calls], cluster.cluster_arn),
+            (["secretsmanager:GetSecretValue"], cluster.secret.secret_arn),
+        ):
             roles.allow(*actions, on=[resource])
 
     def _reader_timeout_seconds(self, topic: str) -> int:

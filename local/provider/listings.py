@@ -15,9 +15,11 @@ from local.provider.service import SERVICE
 
 PAGE_SIZE = 5
 _COLLECTIONS = {
-    "text-to-image": ("Text to image", "image"), "text-to-video": ("Text to video", "video"),
-    "ai-music-generation": ("Generate music", "audio"), "language-models": ("Language models", "text"),
-}  # fmt: skip
+    "text-to-image": ("Text to image", "image"),
+    "text-to-video": ("Text to video", "video"),
+    "ai-music-generation": ("Generate music", "audio"),
+    "language-models": ("Language models", "text"),
+}
 _HARDWARE = {
     "cpu": "CPU",
     "gpu-t4": "Nvidia T4 GPU",

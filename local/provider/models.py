@@ -95,10 +95,16 @@ def _resolution(default: str, *choices: str) -> Parameter:
 
 
 FLUX_SCHNELL = Model(
-    "black-forest-labs", "flux-schnell", "image", True, "The fastest image generation model of its family",
+    "black-forest-labs",
+    "flux-schnell",
+    "image",
+    True,
+    "The fastest image generation model of its family",
     Price("image", {"": "0.003"}),
     (
-        PROMPT, SEED, _ratio(FLUX_RATIOS, "1:1"),
+        PROMPT,
+        SEED,
+        _ratio(FLUX_RATIOS, "1:1"),
         Parameter("num_outputs", "integer", 1, minimum=1, maximum=4, description="Number of outputs"),
         Parameter("num_inference_steps", "integer", 4, minimum=1, maximum=4, description="Denoising steps"),
         Parameter("output_format", default="webp", choices=("webp", "jpg", "png"), description="Image format"),
@@ -107,11 +113,16 @@ FLUX_SCHNELL = Model(
         Parameter("go_fast", "boolean", True, description="Run faster predictions"),
         Parameter("disable_safety_checker", "boolean", False, description="Disable the safety checker"),
     ),
-    ("c846a69991daf4c0e5d016514849d14ee5b2e6846ce6b9d6f21369e564cfe51e",), many_outputs=True,
-)  # fmt: skip
+    ("c846a69991daf4c0e5d016514849d14ee5b2e6846ce6b9d6f21369e564cfe51e",),
+    many_outputs=True,
+)
 
 SDXL = Model(
-    "stability-ai", "sdxl", "image", False, "A text-to-image model that creates 1024x1024 images",
+    "stability-ai",
+    "sdxl",
+    "image",
+    False,
+    "A text-to-image model that creates 1024x1024 images",
     Price("image", {"": "0.01"}),
     (
         Parameter("prompt", default="An astronaut riding a rainbow unicorn", description="Input prompt"),
@@ -132,18 +143,29 @@ SDXL = Model(
         "39ed52f2a78e934b3ba6e2a89f5b1c712de7dfea535525255b1aa35c5565e08b",
     ),
     many_outputs=True,
-)  # fmt: skip
+)
 
 STABLE_VIDEO_DIFFUSION = Model(
-    "stability-ai", "stable-video-diffusion", "video", False, "Image to video",
+    "stability-ai",
+    "stable-video-diffusion",
+    "video",
+    False,
+    "Image to video",
     Price("run", {"": "0.05"}),
     (
         Parameter("input_image", required=True, is_uri=True, description="Input image"),
-        Parameter("video_length", default="14_frames_with_svd",
-                  choices=("14_frames_with_svd", "25_frames_with_svd_xt"), description="Frames to make"),
-        Parameter("sizing_strategy", default="maintain_aspect_ratio",
-                  choices=("maintain_aspect_ratio", "crop_to_16_9", "use_image_dimensions"),
-                  description="How the input image is resized"),
+        Parameter(
+            "video_length",
+            default="14_frames_with_svd",
+            choices=("14_frames_with_svd", "25_frames_with_svd_xt"),
+            description="Frames to make",
+        ),
+        Parameter(
+            "sizing_strategy",
+            default="maintain_aspect_ratio",
+            choices=("maintain_aspect_ratio", "crop_to_16_9", "use_image_dimensions"),
+            description="How the input image is resized",
+        ),
         Parameter("frames_per_second", "integer", 6, minimum=5, maximum=30, description="Frames per second"),
         Parameter("motion_bucket_id", "integer", 127, minimum=1, maximum=255, description="Overall motion"),
         Parameter("cond_aug", "number", 0.02, description="Noise added to the input image"),
@@ -151,13 +173,18 @@ STABLE_VIDEO_DIFFUSION = Model(
         SEED,
     ),
     ("3f0457e4619daac51203dedb472816fd4af51f3149fa7a9e0b5ffcf1b8172438",),
-)  # fmt: skip
+)
 
 SEEDANCE_LITE = Model(
-    "bytedance", "seedance-1-lite", "video", True, "Text-to-video and image-to-video, 2 to 12 seconds",
+    "bytedance",
+    "seedance-1-lite",
+    "video",
+    True,
+    "Text-to-video and image-to-video, 2 to 12 seconds",
     Price("video_second", {"480p": "0.018", "720p": "0.036", "1080p": "0.072"}),
     (
-        PROMPT, IMAGE,
+        PROMPT,
+        IMAGE,
         Parameter("last_frame_image", is_uri=True, description="Input image for the last frame"),
         Parameter("duration", "integer", 5, minimum=2, maximum=12, description="Duration in seconds"),
         _resolution("720p", "480p", "720p", "1080p"),
@@ -167,13 +194,19 @@ SEEDANCE_LITE = Model(
         SEED,
     ),
     (_made_version("bytedance/seedance-1-lite"),),
-)  # fmt: skip
+)
 
 WAN_FAST = Model(
-    "wan-video", "wan-2.2-t2v-fast", "video", True, "A fast text-to-video model",
+    "wan-video",
+    "wan-2.2-t2v-fast",
+    "video",
+    True,
+    "A fast text-to-video model",
     Price("run", {"480p": "0.05", "720p": "0.10"}),
     (
-        PROMPT, _ratio(("16:9", "9:16"), "16:9"), _resolution("480p", "480p", "720p"),
+        PROMPT,
+        _ratio(("16:9", "9:16"), "16:9"),
+        _resolution("480p", "480p", "720p"),
         Parameter("num_frames", "integer", 81, minimum=81, maximum=121, description="Number of frames"),
         Parameter("frames_per_second", "integer", 16, minimum=5, maximum=30, description="Frame rate"),
         Parameter("sample_shift", "number", 12, minimum=1, maximum=20, description="Sample shift factor"),
@@ -182,10 +215,14 @@ WAN_FAST = Model(
     ),
     (_made_version("wan-video/wan-2.2-t2v-fast"),),
     encoding=Encoding(crf=22, b_frames=2, references=2),
-)  # fmt: skip
+)
 
 MINIMAX_VIDEO = Model(
-    "minimax", "video-01", "video", True, "Generate 6 s videos with prompts or images",
+    "minimax",
+    "video-01",
+    "video",
+    True,
+    "Generate 6 s videos with prompts or images",
     Price("run", {"": "0.50"}),
     (
         PROMPT,
@@ -195,38 +232,58 @@ MINIMAX_VIDEO = Model(
     ),
     ("5aa835260ff7f40f4069c41185f72036accf99e29957bb4a3b3a911f3b6c1912",),
     encoding=Encoding(crf=22, b_frames=2, references=2),
-)  # fmt: skip
+)
 
 VEO_FAST = Model(
-    "google", "veo-3-fast", "video", True, "Text-to-video and image-to-video with sound",
+    "google",
+    "veo-3-fast",
+    "video",
+    True,
+    "Text-to-video and image-to-video with sound",
     Price("video_second", {"": "0.15"}),
     (
-        PROMPT, IMAGE, _ratio(("16:9", "9:16"), "16:9"), _resolution("720p", "720p", "1080p"),
+        PROMPT,
+        IMAGE,
+        _ratio(("16:9", "9:16"), "16:9"),
+        _resolution("720p", "720p", "1080p"),
         Parameter("duration", "integer", 8, choices=(4, 6, 8), description="Duration in seconds"),
         Parameter("generate_audio", "boolean", True, description="Generate audio with the video"),
-        Parameter("negative_prompt", description="What to exclude"), SEED,
+        Parameter("negative_prompt", description="What to exclude"),
+        SEED,
     ),
     (_made_version("google/veo-3-fast"),),
     encoding=Encoding(b_frames=2, references=2),
-)  # fmt: skip
+)
 
 MUSICGEN = Model(
-    "meta", "musicgen", "audio", False, "Generate music from a prompt",
+    "meta",
+    "musicgen",
+    "audio",
+    False,
+    "Generate music from a prompt",
     Price("run", {"": "0.02"}),
     (
         Parameter("prompt", description="A description of the music you want to generate"),
-        Parameter("model_version", default="stereo-melody-large",
-                  choices=("stereo-melody-large", "stereo-large", "melody-large", "large"),
-                  description="Model to use for generation"),
+        Parameter(
+            "model_version",
+            default="stereo-melody-large",
+            choices=("stereo-melody-large", "stereo-large", "melody-large", "large"),
+            description="Model to use for generation",
+        ),
         Parameter("duration", "integer", 8, minimum=1, maximum=300, description="Duration in seconds"),
         Parameter("output_format", default="wav", choices=("wav", "mp3"), description="Output format"),
-        Parameter("temperature", "number", 1, description="Conservativeness of sampling"), SEED,
+        Parameter("temperature", "number", 1, description="Conservativeness of sampling"),
+        SEED,
     ),
     ("671ac645ce5e552cc63a54a2bbff63fcf798043055d2dac5fc9e36a837eedcfb",),
-)  # fmt: skip
+)
 
 LLAMA = Model(
-    "meta", "meta-llama-3-8b-instruct", "text", True, "An 8 billion parameter language model for chat",
+    "meta",
+    "meta-llama-3-8b-instruct",
+    "text",
+    True,
+    "An 8 billion parameter language model for chat",
     Price("token", {"": "0.00000025"}),
     (
         Parameter("prompt", default="", description="Prompt"),
@@ -236,24 +293,36 @@ LLAMA = Model(
         Parameter("temperature", "number", 0.7, description="Temperature"),
         Parameter("top_p", "number", 0.95, minimum=0, maximum=1, description="Top p"),
     ),
-    ("5a6809ca6288247d06daf6365557e5e429063f32a21146b2a807c682652136b8",), many_outputs=True,
-)  # fmt: skip
+    ("5a6809ca6288247d06daf6365557e5e429063f32a21146b2a807c682652136b8",),
+    many_outputs=True,
+)
 
 MODELS: Mapping[str, Model] = {
     model.key: model
     for model in (
-        FLUX_SCHNELL, SDXL, STABLE_VIDEO_DIFFUSION, SEEDANCE_LITE, WAN_FAST, MINIMAX_VIDEO, VEO_FAST, MUSICGEN, LLAMA,
+        FLUX_SCHNELL,
+        SDXL,
+        STABLE_VIDEO_DIFFUSION,
+        SEEDANCE_LITE,
+        WAN_FAST,
+        MINIMAX_VIDEO,
+        VEO_FAST,
+        MUSICGEN,
+        LLAMA,
     )
-}  # fmt: skip
+}
 """Replicate's by `owner/name`."""
 
 
 def _runway(name: str, usd: str, *required: str) -> Model:
     """Runway's, made by the same renderer: fields as in Runway's API, priced by the second."""
     fields = (
-        Parameter("image", is_uri=True), Parameter("prompt"), Parameter("ratio", choices=RUNWAY_RATIOS), SEED,
+        Parameter("image", is_uri=True),
+        Parameter("prompt"),
+        Parameter("ratio", choices=RUNWAY_RATIOS),
+        SEED,
         Parameter("duration", "integer", 10, minimum=2, maximum=10),
-    )  # fmt: skip
+    )
     parameters = tuple(replace(field, required=field.name in required) for field in fields)
     return Model("runway", name, "video", False, "Video", Price("video_second", {"": usd}), parameters, ())
 
@@ -261,9 +330,10 @@ def _runway(name: str, usd: str, *required: str) -> Model:
 RUNWAY_MODELS: Mapping[str, Model] = {
     model.name: model
     for model in (
-        _runway("gen4_turbo", "0.05", "image", "ratio"), _runway("gen4.5", "0.12", "prompt", "ratio", "duration"),
+        _runway("gen4_turbo", "0.05", "image", "ratio"),
+        _runway("gen4.5", "0.12", "prompt", "ratio", "duration"),
     )
-}  # fmt: skip
+}
 """Runway's by the name its API has for them; Replicate's API does not show them."""
 
 

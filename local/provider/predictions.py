@@ -106,10 +106,17 @@ class Predictions:
             "INSERT INTO predictions (id, model, version, input, webhook, webhook_events, directives, deadline,"
             " status, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'starting', ?)",
             (
-                prediction_id, new.model, new.version, json.dumps(new.input), new.webhook,
-                json.dumps(new.webhook_events), json.dumps(dict(new.directives)), new.deadline, now,
+                prediction_id,
+                new.model,
+                new.version,
+                json.dumps(new.input),
+                new.webhook,
+                json.dumps(new.webhook_events),
+                json.dumps(dict(new.directives)),
+                new.deadline,
+                now,
             ),
-        )  # fmt: skip
+        )
         return self.get(prediction_id)
 
     def get(self, prediction_id: str) -> Prediction:
@@ -190,10 +197,13 @@ class Predictions:
         rows = self._database.execute(
             _UPWARD if upward else _DOWNWARD,
             (
-                window.before_seq or 1 << 62, window.after_seq or 0, window.created_after, window.created_before,
+                window.before_seq or 1 << 62,
+                window.after_seq or 0,
+                window.created_after,
+                window.created_before,
                 PAGE_SIZE + 1,
             ),
-        ).fetchall()  # fmt: skip
+        ).fetchall()
         return [_from_row(row) for row in (reversed(rows) if upward else rows)]
 
     def folders(self) -> set[str]:

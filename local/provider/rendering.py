@@ -56,9 +56,17 @@ class Renderer:
 
     async def _run(self, arguments: Sequence[str]) -> None:
         process = await asyncio.create_subprocess_exec(
-            self.ffmpeg, "-hide_banner", "-nostdin", "-v", "error", "-y", *arguments,
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
+            self.ffmpeg,
+            "-hide_banner",
+            "-nostdin",
+            "-v",
+            "error",
+            "-y",
+            *arguments,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )
         try:
             _, errors = await process.communicate()
         finally:
@@ -135,9 +143,21 @@ def _video_arguments(plan: VideoPlan, layers: Sequence[Path], target: Path) -> l
         inputs += ["-f", "lavfi", "-i", _tones(plan.caption, plan.sound, plan.duration_seconds)]
         sound = ["-map", f"{len(layers)}:a", "-c:a", "aac", "-b:a", "128k"]
     return [
-        "-filter_complex_threads", "1", *inputs, "-filter_complex", _moving(plan), "-map", "[v]", *sound,
-        "-frames:v", str(plan.frames), *_encoder(plan), "-movflags", "+faststart", str(target),
-    ]  # fmt: skip
+        "-filter_complex_threads",
+        "1",
+        *inputs,
+        "-filter_complex",
+        _moving(plan),
+        "-map",
+        "[v]",
+        *sound,
+        "-frames:v",
+        str(plan.frames),
+        *_encoder(plan),
+        "-movflags",
+        "+faststart",
+        str(target),
+    ]
 
 
 def _moving(plan: VideoPlan) -> str:
@@ -163,12 +183,35 @@ def _encoder(plan: VideoPlan) -> list[str]:
     gop = max(1, round(plan.fps))
     encoding = plan.encoding
     return [
-        "-c:v", "libx264", "-preset", "superfast", "-profile:v", "high", "-threads", "1",
-        "-crf", str(encoding.crf), "-bf", str(encoding.b_frames), "-refs", str(encoding.references),
-        "-g", str(gop), "-keyint_min", str(gop), "-sc_threshold", "0", "-flags", "+cgop",
-        "-r", str(plan.fps), "-pix_fmt", "yuv420p",
-        "-video_track_timescale", str(plan.fps.numerator * 512),
-    ]  # fmt: skip
+        "-c:v",
+        "libx264",
+        "-preset",
+        "superfast",
+        "-profile:v",
+        "high",
+        "-threads",
+        "1",
+        "-crf",
+        str(encoding.crf),
+        "-bf",
+        str(encoding.b_frames),
+        "-refs",
+        str(encoding.references),
+        "-g",
+        str(gop),
+        "-keyint_min",
+        str(gop),
+        "-sc_threshold",
+        "0",
+        "-flags",
+        "+cgop",
+        "-r",
+        str(plan.fps),
+        "-pix_fmt",
+        "yuv420p",
+        "-video_track_timescale",
+        str(plan.fps.numerator * 512),
+    ]
 
 
 def _tones(caption: str, sound: Sound, seconds: float) -> str:

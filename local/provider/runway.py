@@ -186,8 +186,10 @@ def _found(request: web.Request) -> Prediction:
 
 def _task(prediction: Prediction) -> dict[str, Any]:
     task: dict[str, Any] = {
-        "id": prediction.id, "createdAt": moment(prediction.created_at), "status": _status(prediction),
-    }  # fmt: skip
+        "id": prediction.id,
+        "createdAt": moment(prediction.created_at),
+        "status": _status(prediction),
+    }
     if prediction.status not in TERMINAL:
         progress = {"progress": _progress(prediction)} if prediction.status == "processing" else {}
         return {**task, "estimatedCost": {"credits": _credits(prediction)}, **progress}

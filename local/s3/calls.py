@@ -58,8 +58,12 @@ class Call:
         """A count from the query. Raises InvalidArgument unless it is between 0 and 2^31 - 1."""
         text = self.query.get(name, str(usual))
         if not text.isascii() or not text.isdigit() or int(text) >= 2**31:
-            raise Refused("InvalidArgument", f"Provided {name} not an integer or within integer range",
-                          ArgumentName=name, ArgumentValue=text)  # fmt: skip
+            raise Refused(
+                "InvalidArgument",
+                f"Provided {name} not an integer or within integer range",
+                ArgumentName=name,
+                ArgumentValue=text,
+            )
         return min(int(text), most)
 
     def response(
@@ -75,8 +79,14 @@ class Call:
         """The error as S3 words it; HEAD and 304 have no body to word it in."""
         if self.method == "HEAD" or refused.status == 304:
             return self.response(refused.status)
-        content = {"Code": refused.code, "Message": refused.message, **refused.details, "Resource": self.path,
-                   "RequestId": self.request_id, "HostId": "local"}  # fmt: skip
+        content = {
+            "Code": refused.code,
+            "Message": refused.message,
+            **refused.details,
+            "Resource": self.path,
+            "RequestId": self.request_id,
+            "HostId": "local",
+        }
         return self.response(refused.status, XML, document("Error", content, namespace=None))
 
 

@@ -84,8 +84,11 @@ class Digests:
 def known_algorithm(name: str) -> str:
     """The algorithm in capitals. Raises InvalidRequest for a name S3 does not know."""
     if name.upper() not in ALGORITHMS:
-        raise Refused("InvalidRequest", "Checksum algorithm provided is unsupported. Please try again with any of the "
-                      f"valid types: [{', '.join(ALGORITHMS)}]")  # fmt: skip
+        raise Refused(
+            "InvalidRequest",
+            "Checksum algorithm provided is unsupported. Please try again with any of the "
+            f"valid types: [{', '.join(ALGORITHMS)}]",
+        )
     return name.upper()
 
 
@@ -93,8 +96,9 @@ def given_checksum(headers: Mapping[str, str]) -> Checksum | None:
     """The one checksum that headers or trailers name. Raises InvalidRequest when it is malformed or not one."""
     found = [name for name in headers if name.lower().startswith(HEADER_PREFIX) and _is_value(name)]
     if len(found) > 1:
-        raise Refused("InvalidRequest", "Expecting a single x-amz-checksum- header. Multiple checksum Types are not "
-                      "allowed.")  # fmt: skip
+        raise Refused(
+            "InvalidRequest", "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed."
+        )
     if not found:
         return None
     algorithm = known_algorithm(found[0][len(HEADER_PREFIX) :])
@@ -122,8 +126,10 @@ def kind_for(algorithm: str, asked: str | None) -> str:
     kind = asked or (FULL_OBJECT if algorithm == "CRC64NVME" else COMPOSITE)
     impossible = (FULL_OBJECT, "SHA1"), (FULL_OBJECT, "SHA256"), (COMPOSITE, "CRC64NVME")
     if kind not in (COMPOSITE, FULL_OBJECT) or (kind, algorithm) in impossible:
-        raise Refused("InvalidRequest", f"The {kind} checksum type cannot be used with the {algorithm.lower()} "
-                      "checksum algorithm.")  # fmt: skip
+        raise Refused(
+            "InvalidRequest",
+            f"The {kind} checksum type cannot be used with the {algorithm.lower()} checksum algorithm.",
+        )
     return kind
 
 

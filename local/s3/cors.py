@@ -89,14 +89,19 @@ def _allow(rule: CorsRule, origin: str) -> dict[str, str]:
 def _rule(element: Element) -> CorsRule:
     methods, origins = texts(element, "AllowedMethod"), texts(element, "AllowedOrigin")
     if unknown := set(methods) - _METHODS:
-        raise Refused("InvalidRequest", "Found unsupported HTTP method in CORS config. Unsupported method is "
-                      f"{', '.join(sorted(unknown))}")  # fmt: skip
+        raise Refused(
+            "InvalidRequest",
+            f"Found unsupported HTTP method in CORS config. Unsupported method is {', '.join(sorted(unknown))}",
+        )
     if not methods or not origins:
         raise Refused("MalformedXML")
     return CorsRule(
-        tuple(origins), tuple(methods), tuple(texts(element, "AllowedHeader")),
-        tuple(texts(element, "ExposeHeader")), text(element, "MaxAgeSeconds"),
-    )  # fmt: skip
+        tuple(origins),
+        tuple(methods),
+        tuple(texts(element, "AllowedHeader")),
+        tuple(texts(element, "ExposeHeader")),
+        text(element, "MaxAgeSeconds"),
+    )
 
 
 def _matches(pattern: str, value: str) -> bool:

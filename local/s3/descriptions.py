@@ -11,18 +11,35 @@ from local.s3.errors import Refused
 from local.s3.index import Description, StoredObject
 
 META_PREFIX = "x-amz-meta-"
-_KEPT = ("Content-Type", "Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language", "Expires",
-         "x-amz-website-redirect-location")  # fmt: skip
+_KEPT = (
+    "Content-Type",
+    "Cache-Control",
+    "Content-Disposition",
+    "Content-Encoding",
+    "Content-Language",
+    "Expires",
+    "x-amz-website-redirect-location",
+)
 _OVERRIDES = {
     f"response-{name.lower()}": name
-    for name in ("Content-Type", "Content-Language", "Expires", "Cache-Control", "Content-Disposition",
-                 "Content-Encoding")
-}  # fmt: skip
+    for name in (
+        "Content-Type",
+        "Content-Language",
+        "Expires",
+        "Cache-Control",
+        "Content-Disposition",
+        "Content-Encoding",
+    )
+}
 _MAX_METADATA_BYTES = 2048
 _MAX_TAGS, _MAX_TAG_KEY, _MAX_TAG_VALUE = 10, 128, 256
 _PRIVATE_ACLS = ("private", "bucket-owner-full-control")
-_UNKNOWN_HERE = ("x-amz-server-side-encryption-customer-algorithm", "x-amz-object-lock-mode",
-                 "x-amz-object-lock-legal-hold", "x-amz-write-offset-bytes")  # fmt: skip
+_UNKNOWN_HERE = (
+    "x-amz-server-side-encryption-customer-algorithm",
+    "x-amz-object-lock-mode",
+    "x-amz-object-lock-legal-hold",
+    "x-amz-write-offset-bytes",
+)
 
 
 def describe(headers: Mapping[str, str]) -> Description:

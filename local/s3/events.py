@@ -66,8 +66,14 @@ def messages(bucket: Bucket, event: str, stored: StoredObject, call: Call, regio
 def configuration_messages(bucket: Bucket, call: Call) -> list[tuple[str, str]]:
     """What S3 sends to each queue when it is configured."""
     rules = read_rules(bucket.notification) if bucket.notification else ()
-    body = {"Service": "Amazon S3", "Event": "s3:TestEvent", "Time": _now(), "Bucket": bucket.name,
-            "RequestId": call.request_id, "HostId": "local"}  # fmt: skip
+    body = {
+        "Service": "Amazon S3",
+        "Event": "s3:TestEvent",
+        "Time": _now(),
+        "Bucket": bucket.name,
+        "RequestId": call.request_id,
+        "HostId": "local",
+    }
     return [(rule.queue_arn, json.dumps(body)) for rule in rules]
 
 
@@ -150,12 +156,15 @@ def _record(rule: Rule, event: str, stored: StoredObject, call: Call, region: st
         "s3": {
             "s3SchemaVersion": "1.0",
             "configurationId": rule.identity,
-            "bucket": {"name": stored.bucket, "ownerIdentity": {"principalId": "local"},
-                       "arn": f"arn:aws:s3:::{stored.bucket}"},
+            "bucket": {
+                "name": stored.bucket,
+                "ownerIdentity": {"principalId": "local"},
+                "arn": f"arn:aws:s3:::{stored.bucket}",
+            },
             "object": {"key": quote_plus(stored.key, safe="/"), "sequencer": f"{time.time_ns():016X}"}
             | ({"size": stored.size_bytes, "eTag": stored.etag} if created else {}),
         },
-    }  # fmt: skip
+    }
 
 
 def _now() -> str:

@@ -160,8 +160,9 @@ class Index:
         """Objects whose keys begin with the prefix and come after `after`, in the order of UTF-8 bytes."""
         rows = self.connection.execute(
             "SELECT * FROM objects WHERE bucket = ? AND key > ? AND key >= ? AND substr(key, 1, ?) = ? "
-            "ORDER BY key LIMIT ?", (bucket, after, prefix, len(prefix), prefix, limit),
-        )  # fmt: skip
+            "ORDER BY key LIMIT ?",
+            (bucket, after, prefix, len(prefix), prefix, limit),
+        )
         return [_stored(row) for row in rows]
 
     def put(self, stored: StoredObject, pieces: Iterable[Piece], events: Iterable[tuple[str, str]] = ()) -> list[str]:
@@ -172,9 +173,16 @@ class Index:
         freed = self.delete(stored.bucket, stored.key)
         self.connection.execute(
             "INSERT INTO objects VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (stored.bucket, stored.key, stored.size_bytes, stored.etag, stored.modified_at,
-             stored.description.to_json(), stored.content),
-        )  # fmt: skip
+            (
+                stored.bucket,
+                stored.key,
+                stored.size_bytes,
+                stored.etag,
+                stored.modified_at,
+                stored.description.to_json(),
+                stored.content,
+            ),
+        )
         self.add_pieces(stored.content, pieces)
         self.add_events(events)
         return freed

@@ -50,19 +50,26 @@ class Expected:
         self.size_bytes = _declared_size(call, chunked=self.is_chunked)
         self.algorithm = (self._named_algorithm() if has_sums else None) or wanted
         if wanted and self.algorithm != wanted:
-            raise Refused("InvalidRequest", f"Checksum Type mismatch occurred, expected checksum Type: "
-                          f"{wanted.lower()}, actual checksum Type: {str(self.algorithm).lower()}")  # fmt: skip
+            raise Refused(
+                "InvalidRequest",
+                f"Checksum Type mismatch occurred, expected checksum Type: "
+                f"{wanted.lower()}, actual checksum Type: {str(self.algorithm).lower()}",
+            )
         sums = {self.algorithm} if self.algorithm else set()
         self.digests = Digests(sums | ({"SHA256"} if len(self._payload) == 64 else set()))
 
     def check(self, size_bytes: int) -> Checksum | None:
         """The body's checksum. Raises IncompleteBody, BadDigest, InvalidDigest, XAmzContentSHA256Mismatch."""
         if size_bytes != self.size_bytes:
-            raise Refused("IncompleteBody", "You did not provide the number of bytes specified by the Content-Length "
-                          "HTTP header")  # fmt: skip
+            raise Refused(
+                "IncompleteBody", "You did not provide the number of bytes specified by the Content-Length HTTP header"
+            )
         if len(self._payload) == 64 and self.digests.hex("SHA256") != self._payload:
-            raise Refused("XAmzContentSHA256Mismatch", ClientComputedContentSHA256=self._payload,
-                          S3ComputedContentSHA256=self.digests.hex("SHA256"))  # fmt: skip
+            raise Refused(
+                "XAmzContentSHA256Mismatch",
+                ClientComputedContentSHA256=self._payload,
+                S3ComputedContentSHA256=self.digests.hex("SHA256"),
+            )
         self._check_md5()
         return self._checked_sum()
 
@@ -98,8 +105,11 @@ class Expected:
         if trailer.startswith(HEADER_PREFIX):
             return known_algorithm(trailer.removeprefix(HEADER_PREFIX))
         if "X-Amz-Sdk-Checksum-Algorithm" in headers:
-            raise Refused("InvalidRequest", "x-amz-sdk-checksum-algorithm specified, but no corresponding "
-                          "x-amz-checksum-* or x-amz-trailer headers were found.")  # fmt: skip
+            raise Refused(
+                "InvalidRequest",
+                "x-amz-sdk-checksum-algorithm specified, but no corresponding "
+                "x-amz-checksum-* or x-amz-trailer headers were found.",
+            )
         return None
 
 

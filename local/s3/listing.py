@@ -124,11 +124,15 @@ async def list_uploads(service: Service, call: Call) -> web.StreamResponse:
         "MaxUploads": limit,
         "IsTruncated": more,
         "Upload": [
-            {"Key": shown(upload.key), "UploadId": upload.id, "Initiated": iso_time(upload.started_at),
-             "StorageClass": "STANDARD"}
+            {
+                "Key": shown(upload.key),
+                "UploadId": upload.id,
+                "Initiated": iso_time(upload.started_at),
+                "StorageClass": "STANDARD",
+            }
             for upload in uploads
         ],
-    }  # fmt: skip
+    }
     return call.xml("ListMultipartUploadsResult", content)
 
 
@@ -225,5 +229,6 @@ def _untoken(token: str) -> str:
     try:
         return base64.b64decode(token, altchars=b"-_", validate=True).decode()
     except (binascii.Error, ValueError) as error:
-        raise Refused("InvalidArgument", "The continuation token provided is incorrect",
-                      ArgumentName="continuation-token") from error  # fmt: skip
+        raise Refused(
+            "InvalidArgument", "The continuation token provided is incorrect", ArgumentName="continuation-token"
+        ) from error

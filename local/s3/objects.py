@@ -40,8 +40,11 @@ async def put_object(service: Service, call: Call) -> web.StreamResponse:
 async def copy_object(service: Service, call: Call) -> web.StreamResponse:
     source = await copy_source(service, call)
     if source.size_bytes > LARGEST_PUT_BYTES:
-        raise Refused("InvalidRequest", "The specified copy source is larger than the maximum allowable size for a "
-                      f"copy source: {LARGEST_PUT_BYTES}")  # fmt: skip
+        raise Refused(
+            "InvalidRequest",
+            "The specified copy source is larger than the maximum allowable size for a "
+            f"copy source: {LARGEST_PUT_BYTES}",
+        )
     pieces = service.index.pieces(source.content)
     with service.segments.reading(piece.segment for piece in pieces):
         description = await _copied_description(service, call, source)
@@ -148,9 +151,12 @@ async def _copied_description(service: Service, call: Call, source: StoredObject
     replaces = call.headers.get("x-amz-metadata-directive", "COPY") == "REPLACE"
     tags_replaced = call.headers.get("x-amz-tagging-directive", "COPY") == "REPLACE"
     if (source.bucket, source.key) == (call.bucket, call.key) and not (replaces or tags_replaced):
-        raise Refused("InvalidRequest", "This copy request is illegal because it is trying to copy an object to itself "
-                      "without changing the object's metadata, storage class, website redirect location or encryption "
-                      "attributes.")  # fmt: skip
+        raise Refused(
+            "InvalidRequest",
+            "This copy request is illegal because it is trying to copy an object to itself "
+            "without changing the object's metadata, storage class, website redirect location or encryption "
+            "attributes.",
+        )
     if old.tags and not tags_replaced:
         await service.permits.require(call, "s3:GetObjectTagging", f"{source.bucket}/{source.key}")
     described = Description((given if replaces else old).headers, (given if tags_replaced else old).tags, old.checksum)

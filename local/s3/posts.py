@@ -108,8 +108,12 @@ def _verify(service: Service, form: Form) -> Signature:
     if form.field("x-amz-algorithm") != ALGORITHM:
         raise Refused("InvalidArgument", f"X-Amz-Algorithm only supports {ALGORITHM}", ArgumentName="x-amz-algorithm")
     now, region = datetime.now(UTC), service.config.region
-    claim = Claim(tuple(form.field("x-amz-credential").rsplit("/", 4)), (), form.field("x-amz-signature"),
-                  form.field("x-amz-date"))  # fmt: skip
+    claim = Claim(
+        tuple(form.field("x-amz-credential").rsplit("/", 4)),
+        (),
+        form.field("x-amz-signature"),
+        form.field("x-amz-date"),
+    )
     check_scope(claim, region, "AuthorizationQueryParametersError")
     credential = service.keyring.find(claim.scope[0], form.fields.get("x-amz-security-token"), now.timestamp())
     signer = ReceivedSigner(credential, region)
@@ -133,8 +137,10 @@ def _check_policy(form: Form, bucket: str) -> tuple[int, int]:
         if operator == "content-length-range":
             spans.append((int(name), int(value)))
         elif not _holds(operator, values.get(name), value):
-            raise Refused("AccessDenied", "Invalid according to Policy: Policy Condition failed: "
-                          f'["{operator}", "${name}", "{value}"]')  # fmt: skip
+            raise Refused(
+                "AccessDenied",
+                f'Invalid according to Policy: Policy Condition failed: ["{operator}", "${name}", "{value}"]',
+            )
     _check_extra(form.fields, {name for _, name, _ in conditions})
     return max(low for low, _ in spans), min(high for _, high in spans)
 

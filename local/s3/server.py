@@ -62,13 +62,46 @@ OPERATIONS: dict[tuple[str, str, str], Operation] = {
     ("GET", "object", "uploadId"): Operation(listing.list_parts, "s3:ListMultipartUploadParts"),
 }
 # Parts of a query that name another operation; those that OPERATIONS does not know are not implemented.
-_NAMING = frozenset({
-    "accelerate", "acl", "analytics", "attributes", "cors", "delete", "encryption", "intelligent-tiering",
-    "inventory", "legal-hold", "lifecycle", "list-type", "location", "logging", "metadataTable", "metrics",
-    "notification", "object-lock", "ownershipControls", "policy", "policyStatus", "publicAccessBlock",
-    "renameObject", "replication", "requestPayment", "restore", "retention", "select", "session", "tagging",
-    "torrent", "uploadId", "uploads", "versioning", "versions", "website",
-})  # fmt: skip
+_NAMING = frozenset(
+    {
+        "accelerate",
+        "acl",
+        "analytics",
+        "attributes",
+        "cors",
+        "delete",
+        "encryption",
+        "intelligent-tiering",
+        "inventory",
+        "legal-hold",
+        "lifecycle",
+        "list-type",
+        "location",
+        "logging",
+        "metadataTable",
+        "metrics",
+        "notification",
+        "object-lock",
+        "ownershipControls",
+        "policy",
+        "policyStatus",
+        "publicAccessBlock",
+        "renameObject",
+        "replication",
+        "requestPayment",
+        "restore",
+        "retention",
+        "select",
+        "session",
+        "tagging",
+        "torrent",
+        "uploadId",
+        "uploads",
+        "versioning",
+        "versions",
+        "website",
+    }
+)
 # Parts of a query that change what an operation means, in ways it does not know.
 _UNKNOWN = ("versionId", "partNumber")
 

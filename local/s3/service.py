@@ -36,9 +36,14 @@ class Service:
         check_write(call.headers, self.index.find(call.bucket, call.key))
 
     def commit(
-        self, call: Call, stored: StoredObject, pieces: Sequence[Piece], event: str,
-        conditions: Mapping[str, str], ending: Callable[[], Sequence[str]] = tuple,
-    ) -> None:  # fmt: skip
+        self,
+        call: Call,
+        stored: StoredObject,
+        pieces: Sequence[Piece],
+        event: str,
+        conditions: Mapping[str, str],
+        ending: Callable[[], Sequence[str]] = tuple,
+    ) -> None:
         """Makes the pieces an object, in one transaction with its events and with what it ends.
 
         `ending` removes an upload and names its contents. Raises what `check_write` does, and NoSuchBucket; then

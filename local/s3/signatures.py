@@ -83,8 +83,11 @@ def verify(call: Call, keyring: Keyring, region: str, now: datetime) -> Signatur
     """Raises AccessDenied without a signature, SignatureDoesNotMatch with a wrong one, and more by name."""
     in_header, in_query = "Authorization" in call.headers, "X-Amz-Algorithm" in call.query
     if in_header and in_query:
-        raise Refused("InvalidArgument", "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, "
-                      "Signature query string parameter or the Authorization header should be specified")  # fmt: skip
+        raise Refused(
+            "InvalidArgument",
+            "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, "
+            "Signature query string parameter or the Authorization header should be specified",
+        )
     if in_query:
         return _verify_query(call, keyring, region, now)
     if in_header:
@@ -97,8 +100,9 @@ def verify(call: Call, keyring: Keyring, region: str, now: datetime) -> Signatur
 def check_scope(claim: Claim, region: str, code: str) -> None:
     """Raises the named error unless key id, date, region and service fit together."""
     if len(claim.scope) != 5:
-        raise Refused(code, 'The Credential is mal-formed; expecting "<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/'
-                      'aws4_request".')  # fmt: skip
+        raise Refused(
+            code, 'The Credential is mal-formed; expecting "<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request".'
+        )
     _, date, named, service, end = claim.scope
     if named != region:
         raise Refused(code, f"The region '{named}' is wrong; expecting '{region}'", Region=region)
@@ -136,8 +140,12 @@ def _verify_header(call: Call, keyring: Keyring, region: str, now: datetime) -> 
     check_scope(claim, region, "AuthorizationHeaderMalformed")
     credential = keyring.find(claim.scope[0], call.headers.get("X-Amz-Security-Token"), now.timestamp())
     if abs((time_of(claim.timestamp) - now).total_seconds()) > MAX_SKEW_SECONDS:
-        raise Refused("RequestTimeTooSkewed", RequestTime=claim.timestamp, ServerTime=_iso(now),
-                      MaxAllowedSkewMilliseconds=MAX_SKEW_SECONDS * 1000)  # fmt: skip
+        raise Refused(
+            "RequestTimeTooSkewed",
+            RequestTime=claim.timestamp,
+            ServerTime=_iso(now),
+            MaxAllowedSkewMilliseconds=MAX_SKEW_SECONDS * 1000,
+        )
     payload = call.headers.get("X-Amz-Content-SHA256")
     if payload is None:
         raise Refused("InvalidRequest", "Missing required header for this request: x-amz-content-sha256")
@@ -150,13 +158,18 @@ def _verify_query(call: Call, keyring: Keyring, region: str, now: datetime) -> S
         raise Refused("AuthorizationQueryParametersError", 'X-Amz-Algorithm only supports "AWS4-HMAC-SHA256"')
     missing = [n for n in ("Credential", "Date", "Expires", "SignedHeaders", "Signature") if f"X-Amz-{n}" not in query]
     if missing:
-        raise Refused("AuthorizationQueryParametersError", "Query-string authentication version 4 requires the "
-                      "X-Amz-Algorithm, X-Amz-Credential, X-Amz-Signature, X-Amz-Date, X-Amz-SignedHeaders, and "
-                      "X-Amz-Expires parameters.")  # fmt: skip
+        raise Refused(
+            "AuthorizationQueryParametersError",
+            "Query-string authentication version 4 requires the "
+            "X-Amz-Algorithm, X-Amz-Credential, X-Amz-Signature, X-Amz-Date, X-Amz-SignedHeaders, and "
+            "X-Amz-Expires parameters.",
+        )
     claim = Claim(
-        tuple(query["X-Amz-Credential"].rsplit("/", 4)), tuple(query["X-Amz-SignedHeaders"].split(";")),
-        query["X-Amz-Signature"], query["X-Amz-Date"],
-    )  # fmt: skip
+        tuple(query["X-Amz-Credential"].rsplit("/", 4)),
+        tuple(query["X-Amz-SignedHeaders"].split(";")),
+        query["X-Amz-Signature"],
+        query["X-Amz-Date"],
+    )
     check_scope(claim, region, "AuthorizationQueryParametersError")
     credential = keyring.find(claim.scope[0], query.get("X-Amz-Security-Token"), now.timestamp())
     _check_period(claim.timestamp, query["X-Amz-Expires"], now)
@@ -176,8 +189,14 @@ def _checked(call: Call, claim: Claim, credential: Credential, region: str, payl
         request.headers[name] = ",".join(call.request.headers.getall(name, []))
     canonical = signer.canonical_request(request)
     text = signer.string_to_sign(request, canonical)
-    check_value(signer.signature(text, request), claim.value, AWSAccessKeyId=credential.access_key_id,
-                StringToSign=text, SignatureProvided=claim.value, CanonicalRequest=canonical)  # fmt: skip
+    check_value(
+        signer.signature(text, request),
+        claim.value,
+        AWSAccessKeyId=credential.access_key_id,
+        StringToSign=text,
+        SignatureProvided=claim.value,
+        CanonicalRequest=canonical,
+    )
     return Signature(credential, payload, claim.value, signer, claim.timestamp)
 
 
@@ -186,14 +205,16 @@ def _check_signed_headers(call: Call, signed: Collection[str]) -> None:
     unsigned = [name for name in map(str.lower, call.headers) if name.startswith("x-amz-") and name not in signed]
     if "host" not in signed or unsigned:
         names = ", ".join(unsigned or ["host"])
-        raise Refused("AccessDenied", "There were headers present in the request which were not signed",
-                      HeadersNotSigned=names)  # fmt: skip
+        raise Refused(
+            "AccessDenied", "There were headers present in the request which were not signed", HeadersNotSigned=names
+        )
 
 
 def _check_period(timestamp: str, expires: str, now: datetime) -> None:
     if not re.fullmatch(r"\d{1,6}", expires, re.ASCII) or not 0 < int(expires) <= LONGEST_EXPIRY_SECONDS:
-        raise Refused("AuthorizationQueryParametersError", "X-Amz-Expires must be a positive number of seconds, less "
-                      "than a week")  # fmt: skip
+        raise Refused(
+            "AuthorizationQueryParametersError", "X-Amz-Expires must be a positive number of seconds, less than a week"
+        )
     age_seconds = (now - time_of(timestamp)).total_seconds()
     if age_seconds < -MAX_SKEW_SECONDS:
         raise Refused("AccessDenied", "Request is not yet valid")
@@ -213,8 +234,10 @@ def _header_time(call: Call) -> str:
 def _known_payload(payload: str) -> str:
     if payload == UNSIGNED or payload in STREAMING or re.fullmatch("[0-9a-f]{64}", payload):
         return payload
-    raise Refused("InvalidArgument", "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, a STREAMING constant, or a "
-                  "valid sha256 value.")  # fmt: skip
+    raise Refused(
+        "InvalidArgument",
+        "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, a STREAMING constant, or a valid sha256 value.",
+    )
 
 
 def _at(timestamp: str) -> AWSRequest:
@@ -224,8 +247,9 @@ def _at(timestamp: str) -> AWSRequest:
 
 
 def _not_version_4() -> Refused:
-    return Refused("InvalidRequest", "The authorization mechanism you have provided is not supported. Please use "
-                   "AWS4-HMAC-SHA256.")  # fmt: skip
+    return Refused(
+        "InvalidRequest", "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256."
+    )
 
 
 def _iso(moment: datetime) -> str:

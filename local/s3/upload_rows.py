@@ -80,8 +80,10 @@ class UploadRows:
             return self._index.unused(freed)
 
     def parts(self, upload_id: str, after: int = 0, limit: int = 10_000) -> list[Part]:
-        look = ("SELECT number, size_bytes, etag, checksum, modified_at, content FROM parts "
-                "WHERE upload = ? AND number > ? ORDER BY number LIMIT ?")  # fmt: skip
+        look = (
+            "SELECT number, size_bytes, etag, checksum, modified_at, content FROM parts "
+            "WHERE upload = ? AND number > ? ORDER BY number LIMIT ?"
+        )
         return [_part(row) for row in self._connection.execute(look, (upload_id, after, limit))]
 
     def end(self, upload_id: str) -> list[str]:

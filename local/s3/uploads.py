@@ -63,9 +63,12 @@ async def upload_part(service: Service, call: Call) -> web.StreamResponse:
     upload, number = _addressed(service, call), _part_number(call)
     wanted = upload.description.checksum
     body = await receive(
-        call, service.segments, service.pace.throttle("put"), wanted=wanted.algorithm if wanted else None,
+        call,
+        service.segments,
+        service.pace.throttle("put"),
+        wanted=wanted.algorithm if wanted else None,
         fsync=service.config.fsync,
-    )  # fmt: skip
+    )
     part = Part(number, body.size_bytes, body.md5, body.checksum)
     _keep_part(service, upload, part, [Piece(body.segment, 0, body.size_bytes)])
     sums = {body.checksum.header: body.checksum.value} if body.checksum else {}
@@ -101,9 +104,11 @@ async def complete_upload(service: Service, call: Call) -> web.StreamResponse:
     pieces = [piece for part in parts for piece in service.index.pieces(part.content)]
     service.commit(call, stored, pieces, "CompleteMultipartUpload", call.headers, ending=lambda: rows.end(upload.id))
     content: dict[str, Content] = {
-        "Location": f"http://{call.headers.get('Host', '')}{call.request.rel_url.raw_path}", "Bucket": stored.bucket,
-        "Key": stored.key, "ETag": f'"{stored.etag}"',
-    }  # fmt: skip
+        "Location": f"http://{call.headers.get('Host', '')}{call.request.rel_url.raw_path}",
+        "Bucket": stored.bucket,
+        "Key": stored.key,
+        "ETag": f'"{stored.etag}"',
+    }
     if stored.description.checksum:
         checksum = stored.description.checksum
         content |= {checksum.element: checksum.value, "ChecksumType": checksum.kind}
@@ -122,8 +127,9 @@ def _joined(call: Call, upload: Upload, parts: Sequence[Part]) -> StoredObject:
     etag = f"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(parts)}"
     size_bytes = sum(part.size_bytes for part in parts)
     if call.headers.get("x-amz-mp-object-size", str(size_bytes)) != str(size_bytes):
-        raise Refused("InvalidRequest", "The provided 'x-amz-mp-object-size' header value does not match what was "
-                      "computed")  # fmt: skip
+        raise Refused(
+            "InvalidRequest", "The provided 'x-amz-mp-object-size' header value does not match what was computed"
+        )
     checksum, wanted, given = None, upload.description.checksum, given_checksum(call.headers)
     if wanted:
         sums = [(part.checksum.value, part.size_bytes) for part in parts if part.checksum]
@@ -142,9 +148,12 @@ def _named_parts(body: bytes, wanted: Checksum | None) -> list[Named]:
         raise Refused("InvalidPartOrder")
     bare = next((part.number for part in named if part.checksum is None), None)
     if wanted and wanted.kind == COMPOSITE and bare is not None:
-        raise Refused("InvalidRequest", f"The upload was created using a {wanted.algorithm.lower()} checksum. The "
-                      "complete request must include the checksum for each part. It was missing for part "
-                      f"{bare} in the request.")  # fmt: skip
+        raise Refused(
+            "InvalidRequest",
+            f"The upload was created using a {wanted.algorithm.lower()} checksum. The "
+            "complete request must include the checksum for each part. It was missing for part "
+            f"{bare} in the request.",
+        )
     return named
 
 
@@ -167,8 +176,13 @@ def _chosen(parts: Sequence[Part], named: Sequence[Named], wanted: Checksum | No
     chosen = [there[name.number] for name in named]
     for part in chosen[:-1]:
         if part.size_bytes < SMALLEST_PART_BYTES:
-            raise Refused("EntityTooSmall", ProposedSize=part.size_bytes, MinSizeAllowed=SMALLEST_PART_BYTES,
-                          PartNumber=part.number, ETag=part.etag)  # fmt: skip
+            raise Refused(
+                "EntityTooSmall",
+                ProposedSize=part.size_bytes,
+                MinSizeAllowed=SMALLEST_PART_BYTES,
+                PartNumber=part.number,
+                ETag=part.etag,
+            )
     return chosen
 
 
@@ -179,8 +193,12 @@ def _addressed(service: Service, call: Call) -> Upload:
 def _part_number(call: Call) -> int:
     value = call.query.get("partNumber", "")
     if not value.isascii() or not value.isdigit() or not 1 <= int(value) <= MOST_PARTS:
-        raise Refused("InvalidArgument", f"Part number must be an integer between 1 and {MOST_PARTS}, inclusive",
-                      ArgumentName="partNumber", ArgumentValue=value)  # fmt: skip
+        raise Refused(
+            "InvalidArgument",
+            f"Part number must be an integer between 1 and {MOST_PARTS}, inclusive",
+            ArgumentName="partNumber",
+            ArgumentValue=value,
+        )
     return int(value)
 
 
@@ -191,9 +209,13 @@ def _copied_span(header: str | None, source: StoredObject) -> Span:
         exact = re.fullmatch(r"bytes=\d+-(\d+)", header, re.ASCII)
         span = asked_span(header, source.size_bytes) if exact and int(exact[1]) < source.size_bytes else None
     if span is None:
-        raise Refused("InvalidArgument", "The x-amz-copy-source-range value must be of the form bytes=first-last "
-                      "where first and last are the zero-based offsets of the first and last bytes to copy",
-                      ArgumentName="x-amz-copy-source-range", ArgumentValue=header)  # fmt: skip
+        raise Refused(
+            "InvalidArgument",
+            "The x-amz-copy-source-range value must be of the form bytes=first-last "
+            "where first and last are the zero-based offsets of the first and last bytes to copy",
+            ArgumentName="x-amz-copy-source-range",
+            ArgumentValue=header,
+        )
     if header is not None and source.size_bytes <= SMALLEST_PART_BYTES:
         raise Refused("InvalidRequest", "The specified copy source is not supported as a byte-range copy source")
     if span.length > LARGEST_PUT_BYTES:

@@ -88,9 +88,13 @@ class DynamoLiveView:
         start: Any = {"ExclusiveStartKey": {"jobId": {"S": after}}} if after else {}
         try:
             answer = self._client.scan(
-                TableName=self._table, Limit=limit, ProjectionExpression="jobId, #v",
-                ExpressionAttributeNames={"#v": "version"}, ConsistentRead=True, **start,
-            )  # fmt: skip
+                TableName=self._table,
+                Limit=limit,
+                ProjectionExpression="jobId, #v",
+                ExpressionAttributeNames={"#v": "version"},
+                ConsistentRead=True,
+                **start,
+            )
         except _DOWN as error:
             raise _down("The live view") from error
         versions = {UUID(item["jobId"]["S"]): int(item["version"]["N"]) for item in answer["Items"]}

@@ -50,9 +50,12 @@ class DataApiSession:
     def run(self, statement: str) -> list[tuple[Any, ...]]:
         """The rows of one statement. Raises botocore's ClientError with PostgreSQL's sentence."""
         answer = self.api.client.execute_statement(
-            resourceArn=self.api.cluster_arn, secretArn=self.api.secret_arn, database=self.api.database,
-            transactionId=self.transaction_id, sql=statement,
-        )  # fmt: skip
+            resourceArn=self.api.cluster_arn,
+            secretArn=self.api.secret_arn,
+            database=self.api.database,
+            transactionId=self.transaction_id,
+            sql=statement,
+        )
         return [tuple(_value(field) for field in row) for row in answer.get("records", [])]
 
 

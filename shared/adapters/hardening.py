@@ -23,11 +23,19 @@ PROGRAMS = tuple(
     map(
         Path,
         (
-            "/bin", "/lib", "/lib64", "/usr/bin", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/opt/bin", "/opt/lib",
+            "/bin",
+            "/lib",
+            "/lib64",
+            "/usr/bin",
+            "/usr/lib",
+            "/usr/lib64",
+            "/usr/local/lib",
+            "/opt/bin",
+            "/opt/lib",
             "/etc/ld.so.cache",
         ),
     )
-)  # fmt: skip
+)
 _NOTHING = Path("/dev/null")
 
 

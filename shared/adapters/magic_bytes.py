@@ -26,10 +26,29 @@ _BRANDS = {
     "audio/mp4": ("M4A ", "M4B "),
     "video/quicktime": ("qt  ",),
     "video/mp4": (
-        "isom", "iso2", "iso3", "iso4", "iso5", "iso6", "iso7", "iso8", "iso9", "mp41", "mp42",
-        "avc1", "hvc1", "av01", "dash", "M4V ", "M4VH", "M4VP", "MSNV", "cmfc", "F4V ",
+        "isom",
+        "iso2",
+        "iso3",
+        "iso4",
+        "iso5",
+        "iso6",
+        "iso7",
+        "iso8",
+        "iso9",
+        "mp41",
+        "mp42",
+        "avc1",
+        "hvc1",
+        "av01",
+        "dash",
+        "M4V ",
+        "M4VH",
+        "M4VP",
+        "MSNV",
+        "cmfc",
+        "F4V ",
     ),
-}  # fmt: skip
+}
 _BRAND_TYPES = {brand.encode(): kind for kind, brands in _BRANDS.items() for brand in brands}
 _EBML = b"\x1a\x45\xdf\xa3"
 _DOC_TYPES = {b"\x42\x82\x84webm": "video/webm", b"\x42\x82\x88matroska": "video/x-matroska"}

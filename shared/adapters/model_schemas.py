@@ -66,9 +66,14 @@ def _mistakes(version: str, components: str, parameters: Mapping[str, Any]) -> S
         errors = islice(_validator(components).iter_errors(parameters), MOST_MISTAKES)
         told = [mistake for error in errors for mistake in _told(error)]
     except (
-        jsonschema.exceptions.UnknownType, referencing.exceptions.Unresolvable, re.error,
-        AttributeError, RecursionError, TypeError, ValueError,
-    ) as error:  # fmt: skip
+        jsonschema.exceptions.UnknownType,
+        referencing.exceptions.Unresolvable,
+        re.error,
+        AttributeError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as error:
         logger.warning("model_schema_broken", extra={"version": version, "reason": type(error).__name__})
         return ()
     return list(dict.fromkeys(told))

@@ -52,8 +52,9 @@ class S3MediaStore:
         signing: Any = client
         self._signer = UrlSigner(
             lambda: signing._request_signer._credentials.get_frozen_credentials(),
-            client.meta.region_name, clock or SystemClock(),
-        )  # fmt: skip
+            client.meta.region_name,
+            clock or SystemClock(),
+        )
 
     @property
     def bucket(self) -> str:
@@ -109,9 +110,14 @@ class S3MediaStore:
         except NotFound:
             return None
         return StoredObject(
-            key, answer["LastModified"], answer["ContentLength"], answer["ETag"],
-            essence(answer["ContentType"]) or "", _is_readable(answer), _sha256_of(answer),
-        )  # fmt: skip
+            key,
+            answer["LastModified"],
+            answer["ContentLength"],
+            answer["ETag"],
+            essence(answer["ContentType"]) or "",
+            _is_readable(answer),
+            _sha256_of(answer),
+        )
 
     def read(self, key: str, offset: int, length: int, etag: str) -> bytes:
         if length <= 0:
@@ -208,10 +214,14 @@ class S3MediaStore:
     def copy_part(self, upload: OpenUpload, number: int, source: StoredObject, offset: int, length: int) -> Part:
         with _own_errors():
             answer = self._client.upload_part_copy(
-                Bucket=self._bucket, Key=upload.key, UploadId=upload.upload_id, PartNumber=number,
-                CopySource={"Bucket": self._bucket, "Key": source.key}, CopySourceIfMatch=source.etag,
+                Bucket=self._bucket,
+                Key=upload.key,
+                UploadId=upload.upload_id,
+                PartNumber=number,
+                CopySource={"Bucket": self._bucket, "Key": source.key},
+                CopySourceIfMatch=source.etag,
                 CopySourceRange=f"bytes={offset}-{offset + length - 1}",
-            )  # fmt: skip
+            )
         return Part(number, answer["CopyPartResult"]["ETag"])
 
     def complete_upload(self, upload: OpenUpload, parts: Sequence[Part]) -> None:
@@ -319,9 +329,7 @@ def _meaning(code: str) -> ProductError:
 
 
 def _listed(entry: Mapping[str, Any]) -> StoredObject:
-    return StoredObject(
-        entry["Key"], entry["LastModified"], entry["Size"], entry["ETag"], readable=_is_readable(entry)
-    )  # fmt: skip
+    return StoredObject(entry["Key"], entry["LastModified"], entry["Size"], entry["ETag"], readable=_is_readable(entry))
 
 
 def _sha256_of(answer: Mapping[str, Any]) -> str:

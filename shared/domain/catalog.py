@@ -21,8 +21,11 @@ DEADLINE_FACTOR = 10
 # Of a model whose entry names none.
 SHORTEST_DEADLINE_SECONDS = 300
 _TYPES: Mapping[str, tuple[type, ...]] = {
-    "string": (str,), "integer": (int,), "number": (int, float), "boolean": (bool,),
-}  # fmt: skip
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+}
 _INTEGERS: Mapping[str, Any] = {"minimum": LEAST_INTEGER, "maximum": MOST_INTEGER}
 
 

@@ -20,10 +20,28 @@ from shared.domain.storage_keys import (
 
 WHOLE_USER = "user"
 STORES = (
-    "objects", "uploads", "liveView", "cache", "jobs", "attempts", "events", "outbox", "webhookInbox",
-    "webhookDeliveries", "storageOperations", "sectionVideos", "scripts", "shares", "frameSessions", "ledger",
-    "budgets", "forms", "fetches", "scriptTexts", "idempotencyKeys",
-)  # fmt: skip
+    "objects",
+    "uploads",
+    "liveView",
+    "cache",
+    "jobs",
+    "attempts",
+    "events",
+    "outbox",
+    "webhookInbox",
+    "webhookDeliveries",
+    "storageOperations",
+    "sectionVideos",
+    "scripts",
+    "shares",
+    "frameSessions",
+    "ledger",
+    "budgets",
+    "forms",
+    "fetches",
+    "scriptTexts",
+    "idempotencyKeys",
+)
 # By what an open erasure waits for: why.
 REASONS = {
     "workers": "Workers that ran when it was asked for may still write.",

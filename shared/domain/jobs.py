@@ -235,9 +235,13 @@ def snapshot(job: Job) -> dict[str, Any]:
     """
     if job.erased_at is not None:
         return {
-            "format": SNAPSHOT_FORMAT, "version": job.version, "accountId": str(job.account_id),
-            "jobId": str(job.id), "erased": True, "completedAt": iso(job.completed_at),
-        }  # fmt: skip
+            "format": SNAPSHOT_FORMAT,
+            "version": job.version,
+            "accountId": str(job.account_id),
+            "jobId": str(job.id),
+            "erased": True,
+            "completedAt": iso(job.completed_at),
+        }
     return {
         "format": SNAPSHOT_FORMAT,
         "version": job.version,

@@ -42,9 +42,11 @@ class Price:
         """The price that an attempt's row keeps: a later change of the registry changes nothing."""
         stopped = kept.get("stoppedSecondUsd")
         return cls(
-            Decimal(kept["unitUsd"]), kept["unit"], Decimal(kept["expectedSeconds"]),
+            Decimal(kept["unitUsd"]),
+            kept["unit"],
+            Decimal(kept["expectedSeconds"]),
             None if stopped is None else Decimal(stopped),
-        )  # fmt: skip
+        )
 
     def kept(self) -> dict[str, str]:
         """For an attempt's row."""
@@ -65,9 +67,11 @@ class Price:
     def actual_usd(self, parameters: Mapping[str, Any], used: Used) -> Decimal:
         """The cost of a call that succeeded; the estimate where the provider reports no use, or a use of zero."""
         units: Mapping[str, Any] = {
-            "second": used.media_seconds, "computeSecond": used.predict_seconds, "image": used.images,
+            "second": used.media_seconds,
+            "computeSecond": used.predict_seconds,
+            "image": used.images,
             "token": used.tokens,
-        }  # fmt: skip
+        }
         reported = units.get(self.unit)
         return _times(self.unit_usd, reported) if reported else self.estimate_usd(parameters)
 

@@ -10,11 +10,25 @@ from uuid import UUID
 USER_ROOTS = ("generated", "reference-frames", "video-clips", "uploads")
 
 EXTENSIONS = {
-    "video/mp4": "mp4", "video/quicktime": "mov", "video/webm": "webm", "video/x-matroska": "mkv",
-    "image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "image/gif": "gif",
-    "audio/mpeg": "mp3", "audio/wav": "wav", "audio/mp4": "m4a", "audio/flac": "flac", "audio/ogg": "ogg",
-    "text/plain": "txt", "application/x-subrip": "srt", "text/vtt": "vtt", "font/ttf": "ttf", "font/otf": "otf",
-}  # fmt: skip
+    "video/mp4": "mp4",
+    "video/quicktime": "mov",
+    "video/webm": "webm",
+    "video/x-matroska": "mkv",
+    "image/png": "png",
+    "image/jpeg": "jpg",
+    "image/webp": "webp",
+    "image/gif": "gif",
+    "audio/mpeg": "mp3",
+    "audio/wav": "wav",
+    "audio/mp4": "m4a",
+    "audio/flac": "flac",
+    "audio/ogg": "ogg",
+    "text/plain": "txt",
+    "application/x-subrip": "srt",
+    "text/vtt": "vtt",
+    "font/ttf": "ttf",
+    "font/otf": "otf",
+}
 
 _ATTEMPT_AND_OUTPUT = re.compile(r"[0-9]{1,9}/[0-9]{1,9}", re.ASCII)
 _INLINE = "inline-"

@@ -19,9 +19,16 @@ ENCODE, SOUND, NOTE = "encode", "sound", "note"
 SPLICED_CODECS = ("h264", "hevc", "av1", "vp9", "mpeg4")
 WEBM_PICTURES, WEBM_SOUNDS = ("vp8", "vp9", "av1"), ("opus", "vorbis")
 _VIDEO = {
-    "codec": "codec", "width": "width", "height": "height", "sar": "pixel aspect", "pixel_format": "pixel format",
-    "rotation": "rotation", "extradata": "decoder configuration", "transfer": "colours", "interlaced": "interlacing",
-}  # fmt: skip
+    "codec": "codec",
+    "width": "width",
+    "height": "height",
+    "sar": "pixel aspect",
+    "pixel_format": "pixel format",
+    "rotation": "rotation",
+    "extradata": "decoder configuration",
+    "transfer": "colours",
+    "interlaced": "interlacing",
+}
 _AUDIO = {"codec": "codec", "sample_rate": "sample rate", "layout": "channels", "extradata": "decoder configuration"}
 
 
@@ -90,8 +97,9 @@ def unlike(probes: Sequence[ProbedClip], encoded: Collection[int] = ()) -> tuple
     numbers, clips = [number for number, _ in kept], [clip for _, clip in kept]
     unread = (
         Mismatch(number, probe.fault or "not_mp4", ENCODE, f"Clip {number + 1} is no MP4 that can be spliced.")
-        for number, probe in enumerate(probes) if probe.clip is None
-    )  # fmt: skip
+        for number, probe in enumerate(probes)
+        if probe.clip is None
+    )
     otherwise = (
         Mismatch(number, "read_otherwise", ENCODE, f"Clip {number + 1}: {probe.disagreement}.")
         for number, probe in enumerate(probes)
@@ -137,9 +145,12 @@ def differences(number: int, model: MediaFacts, clip: MediaFacts) -> Iterator[Mi
 
 
 def _unlike(
-    number: int, kind: str, names: Mapping[str, str], model: VideoFacts | AudioFacts | None,
+    number: int,
+    kind: str,
+    names: Mapping[str, str],
+    model: VideoFacts | AudioFacts | None,
     clip: VideoFacts | AudioFacts | None,
-) -> Iterator[Mismatch]:  # fmt: skip
+) -> Iterator[Mismatch]:
     severity = ENCODE if kind == "video" else SOUND
     for name, words in names.items():
         others, own = getattr(model, name, None), getattr(clip, name, None)

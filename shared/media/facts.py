@@ -16,12 +16,37 @@ from shared.media.presentation import orientation
 from shared.media.timeline import PictureTimes
 
 CODECS = {
-    "avc1": "h264", "avc3": "h264", "hvc1": "hevc", "hev1": "hevc", "vvc1": "vvc", "av01": "av1", "vp08": "vp8",
-    "vp09": "vp9", "mp4v": "mpeg4", "jpeg": "mjpeg", "ac-3": "ac3", "ec-3": "eac3", "Opus": "opus", "fLaC": "flac",
-    ".mp3": "mp3", "sowt": "pcm", "twos": "pcm", "lpcm": "pcm", "in24": "pcm", "fl32": "pcm",
-}  # fmt: skip
-AVC_PROFILES = {66: "Baseline", 77: "Main", 88: "Extended", 100: "High", 110: "High 10", 122: "High 4:2:2",
-                244: "High 4:4:4 Predictive", 44: "CAVLC 4:4:4"}  # fmt: skip
+    "avc1": "h264",
+    "avc3": "h264",
+    "hvc1": "hevc",
+    "hev1": "hevc",
+    "vvc1": "vvc",
+    "av01": "av1",
+    "vp08": "vp8",
+    "vp09": "vp9",
+    "mp4v": "mpeg4",
+    "jpeg": "mjpeg",
+    "ac-3": "ac3",
+    "ec-3": "eac3",
+    "Opus": "opus",
+    "fLaC": "flac",
+    ".mp3": "mp3",
+    "sowt": "pcm",
+    "twos": "pcm",
+    "lpcm": "pcm",
+    "in24": "pcm",
+    "fl32": "pcm",
+}
+AVC_PROFILES = {
+    66: "Baseline",
+    77: "Main",
+    88: "Extended",
+    100: "High",
+    110: "High 10",
+    122: "High 4:2:2",
+    244: "High 4:4:4 Predictive",
+    44: "CAVLC 4:4:4",
+}
 HEVC_PROFILES = {1: "Main", 2: "Main 10", 3: "Main Still Picture", 4: "Rext"}
 CHROMA = {0: "gray", 1: "yuv420p", 2: "yuv422p", 3: "yuv444p"}
 LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 7: "7.1"}

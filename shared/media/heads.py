@@ -72,19 +72,27 @@ class SyncScan:
     def kept(self) -> dict[str, Any]:
         """For a row: whoever reads the same bytes again need not look."""
         return {
-            "scanned": self.scanned, "withSets": self.with_sets, "sets": sorted(unit.hex() for unit in self.sets),
-            "ppsIds": sorted(self.pps_ids), "closed": self.closed, "closedStart": self.closed_start,
+            "scanned": self.scanned,
+            "withSets": self.with_sets,
+            "sets": sorted(unit.hex() for unit in self.sets),
+            "ppsIds": sorted(self.pps_ids),
+            "closed": self.closed,
+            "closedStart": self.closed_start,
             "keys": None if self.keys is None else list(self.keys),
-        }  # fmt: skip
+        }
 
     @classmethod
     def of(cls, kept: Mapping[str, Any]) -> SyncScan:
         """What a row has kept."""
         return cls(
-            kept["scanned"], kept["withSets"], frozenset(bytes.fromhex(unit) for unit in kept["sets"]),
-            frozenset(kept["ppsIds"]), kept["closed"], kept["closedStart"],
+            kept["scanned"],
+            kept["withSets"],
+            frozenset(bytes.fromhex(unit) for unit in kept["sets"]),
+            frozenset(kept["ppsIds"]),
+            kept["closed"],
+            kept["closedStart"],
             None if kept["keys"] is None else tuple(kept["keys"]),
-        )  # fmt: skip
+        )
 
 
 def head_ranges(tables: SampleTables) -> list[tuple[int, int]]:

@@ -38,9 +38,15 @@ Refused = tuple[tuple[str, tuple[str, ...]], ...]
 SPLICE, COPY, SMART, ENCODE_ALL = "splice", "copy", "smart", "encode"
 # What another MP4 of the same pictures does not have any more.
 MENDED_BY_REWRAPPING = {
-    "no_parameter_sets", "chunks_overlap", "no_times", "odd_composition", "odd_edits", "late_picture", "timescale",
+    "no_parameter_sets",
+    "chunks_overlap",
+    "no_times",
+    "odd_composition",
+    "odd_edits",
+    "late_picture",
+    "timescale",
     "mp4_no_key_marks",
-}  # fmt: skip
+}
 REQUESTED = {"asked_for", "size", "fps", "quality"}
 
 

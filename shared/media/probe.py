@@ -31,8 +31,9 @@ _CONTAINER = re.compile(r"^Input #0, ([\w,]+), from", re.M)
 # FFmpeg's threads write into one log: a single call's text stays whole, while another's may follow it at once, on the
 # same line and without a prefix. What is read of a text ends inside it.
 _PICTURE = re.compile(r"n: *\d+ pts:[^\n]*? fmt:(\w+) cl:\S+ sar:\S+ s:\S+ i:(\w) ")
-_COLOURS = [re.compile(f"{what}:({'|'.join(sorted(names, key=len, reverse=True))})?")
-            for what, names in FFMPEG_NAMES.items()]  # fmt: skip
+_COLOURS = [
+    re.compile(f"{what}:({'|'.join(sorted(names, key=len, reverse=True))})?") for what, names in FFMPEG_NAMES.items()
+]
 _ROTATION = re.compile(r"displaymatrix: rotation of (-?\d+(?:\.\d+)?) degrees")
 _SOUND = re.compile(r"n:\d+ pts:(-?\d+) pts_time:\S+ fmt:\w+ channels:(\d+) chlayout:(.*?) rate:(\d+) ")
 _VIDEO = re.compile(r": Video: (?!wrapped_avframe)([^\n]*)")
@@ -43,8 +44,17 @@ _DEPTH = re.compile(r"p(\d{2})(?:le|be)$|^(?:gray|ya)(\d{2})|^(?:rgb|bgr)(48)|^(
 _DEPTH_OF_PACKED = {"48": 16, "64": 16}
 _ALPHA = re.compile(r"^(?:yuva|gbrap|rgba|bgra|argb|abgr|ya\d|pal8)")
 _LAYOUT_CHANNELS = {
-    "mono": 1, "stereo": 2, "2.1": 3, "3.0": 3, "4.0": 4, "quad": 4, "5.0": 5, "5.1": 6, "6.1": 7, "7.1": 8,
-}  # fmt: skip
+    "mono": 1,
+    "stereo": 2,
+    "2.1": 3,
+    "3.0": 3,
+    "4.0": 4,
+    "quad": 4,
+    "5.0": 5,
+    "5.1": 6,
+    "6.1": 7,
+    "7.1": 8,
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,10 +138,11 @@ def _write_edits(edts: memoryview, edits: Sequence[Edit]) -> None:
     if any(edit.duration >> (8 * width) for edit in edits):
         return
     rows = b"".join(
-        edit.duration.to_bytes(width, "big") + edit.media_time.to_bytes(width, "big", signed=True)
+        edit.duration.to_bytes(width, "big")
+        + edit.media_time.to_bytes(width, "big", signed=True)
         + edit.rate.to_bytes(4, "big")
         for edit in edits
-    )  # fmt: skip
+    )
     end = _EDITS_AT + len(rows)
     gap = size - end
     if gap < 0 or 0 < gap < _BOX_HEADER_BYTES:
@@ -203,9 +204,11 @@ def _index_first(source: ByteSource, read: Clip) -> tuple[Piece, ...] | None:
     if not movable:
         return None
     ranges = (
-        CopiedRange(0, 0, first), Made(bytes(moov)), CopiedRange(0, first, begin - first),
+        CopiedRange(0, 0, first),
+        Made(bytes(moov)),
+        CopiedRange(0, first, begin - first),
         CopiedRange(0, end, source.size_bytes - end),
-    )  # fmt: skip
+    )
     return tuple(piece for piece in ranges if piece.length)
 
 

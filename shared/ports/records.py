@@ -135,9 +135,16 @@ class Transaction(Erasures, Fetches, Scripts, Tending, Protocol):
         """The rows have been handed to their queues."""
 
     def record_webhook(
-        self, provider: str, webhook_id: str, provider_id: str, provider_status: str, *,
-        job_id: UUID | None, attempt_id: UUID | None, parked: bool,
-    ) -> bool:  # fmt: skip
+        self,
+        provider: str,
+        webhook_id: str,
+        provider_id: str,
+        provider_status: str,
+        *,
+        job_id: UUID | None,
+        attempt_id: UUID | None,
+        parked: bool,
+    ) -> bool:
         """Notes a delivery; False when this webhook id was recorded before."""
 
     def unpark(self, provider: str, provider_id: str) -> bool:

@@ -46,10 +46,16 @@ class Scripts(Protocol):
         """The account's section video, locked until the end, as it is then."""
 
     def videos(
-        self, account_id: UUID, *, script_id: int | None = None, section_id: int | None = None,
-        user_id: str | None = None, status: str | None = None, after: int | None = None,
+        self,
+        account_id: UUID,
+        *,
+        script_id: int | None = None,
+        section_id: int | None = None,
+        user_id: str | None = None,
+        status: str | None = None,
+        after: int | None = None,
         limit: int | None = None,
-    ) -> Sequence[SectionVideo]:  # fmt: skip
+    ) -> Sequence[SectionVideo]:
         """Section videos; of a script by position then id, else newest first. All of them where `limit` is None."""
 
     def count_videos(self, account_id: UUID, script_id: int, status: str | None = None) -> int:

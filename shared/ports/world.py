@@ -246,21 +246,38 @@ class Encoder(Protocol):
         """Joins like clips without re-encoding; `seconds` is how long each lasts, else its header says so."""
 
     def rewrap(
-        self, clip: MediaInput, facts: MediaFacts, result: MediaResult, *, sound: bool,
+        self,
+        clip: MediaInput,
+        facts: MediaFacts,
+        result: MediaResult,
+        *,
+        sound: bool,
         tell: Callable[[float], None] | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """A clip's picture, with its sound or without, in an MP4 of its own; nothing is encoded."""
 
     def whole_sound(
-        self, pieces: Sequence[SoundPiece], sample_rate: int, channels: int, result: MediaResult, *,
+        self,
+        pieces: Sequence[SoundPiece],
+        sample_rate: int,
+        channels: int,
+        result: MediaResult,
+        *,
         tell: Callable[[float], None] | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """The pieces' sound, sample by sample in a row, as one track of AAC in an MP4 of its own."""
 
     def conform(
-        self, clip: MediaInput, facts: MediaFacts, like: Target, result: MediaResult, *,
-        model: VideoFacts | None = None, timing: Timing | None = None, changing: bool = False,
+        self,
+        clip: MediaInput,
+        facts: MediaFacts,
+        like: Target,
+        result: MediaResult,
+        *,
+        model: VideoFacts | None = None,
+        timing: Timing | None = None,
+        changing: bool = False,
         tell: Callable[[float], None] | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Re-encodes a clip to the size, rate and sound of `like` with frames by `timing` (None: as many as it lasts);
         with `model`, so that it can be copied next to it."""

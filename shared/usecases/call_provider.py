@@ -129,9 +129,13 @@ def _resolve(message: ProviderCall, claim: Mapping[str, Any], provider: Provider
 
 def _accepted(message: ProviderCall, prediction: Prediction) -> Report:
     return CallAccepted(
-        message.jobId, message.attemptId, prediction.id, prediction.provider_status,
-        prediction.rate_remaining, prediction.rate_reset_seconds,
-    )  # fmt: skip
+        message.jobId,
+        message.attemptId,
+        prediction.id,
+        prediction.provider_status,
+        prediction.rate_remaining,
+        prediction.rate_reset_seconds,
+    )
 
 
 def _cancel(provider: Provider, provider_id: str) -> Prediction | None:

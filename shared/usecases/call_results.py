@@ -37,9 +37,11 @@ def take_seen(tx: Transaction, job: Job, attempt: Attempt, report: PredictionSee
         tell(tx, job, report)
     if report.providerStatus not in PROVIDER_ENDS:
         tx.change_attempt(
-            attempt, AttemptState.ACCEPTED, provider_status=report.providerStatus,
+            attempt,
+            AttemptState.ACCEPTED,
+            provider_status=report.providerStatus,
             check_in_seconds=RUNNING_CHECK_SECONDS,
-        )  # fmt: skip
+        )
         if attempt.provider in POLL_SECONDS:
             announce_store(tx, job, attempt, report.providerId, POLL_SECONDS[attempt.provider])
         return _goes_on(tx, job, attempt, report)
@@ -64,9 +66,14 @@ def take_stored(tx: Transaction, job: Job, attempt: Attempt, report: MediaStored
         return job
     incoming = {"outputs": [_row_of(output) for output in report.outputs], "text": report.text}
     moved = tx.move_job(
-        job, JobStatus.PROCESSING, current_step="processing", result={"incoming": incoming},
-        lease_owner=None, lease_until=None, deadline_at=max(job.deadline_at, clock.now() + MEDIA_THERE),
-    )  # fmt: skip
+        job,
+        JobStatus.PROCESSING,
+        current_step="processing",
+        result={"incoming": incoming},
+        lease_owner=None,
+        lease_until=None,
+        deadline_at=max(job.deadline_at, clock.now() + MEDIA_THERE),
+    )
     if moved is not None:
         tx.announce(moved, "inspect", body_of(JobMessage(str(job.id))))
         tx.add_event(moved, "media.stored", {"outputs": len(report.outputs)})
@@ -109,13 +116,20 @@ def _ended_by_provider(tx: Transaction, job: Job, attempt: Attempt, report: Pred
         return fail_job(tx, job, "provider_failed", message, clock=clock)
     if too_late:
         return end_job(
-            tx, job, JobStatus.TIMEOUT, clock=clock, error_code="timeout",
+            tx,
+            job,
+            JobStatus.TIMEOUT,
+            clock=clock,
+            error_code="timeout",
             error_message="The provider did not finish before the job's deadline; POST /jobs/{jobId}/retry.",
-        )  # fmt: skip
+        )
     return fail_job(
-        tx, job, f"provider_{report.providerStatus}",
-        f"The provider {report.providerStatus} this; POST /jobs/{{jobId}}/retry.", clock=clock,
-    )  # fmt: skip
+        tx,
+        job,
+        f"provider_{report.providerStatus}",
+        f"The provider {report.providerStatus} this; POST /jobs/{{jobId}}/retry.",
+        clock=clock,
+    )
 
 
 def _used(report: PredictionSeen | MediaStored | StoreFailed, images: int | None = None) -> Used:

@@ -54,9 +54,13 @@ def work_of(job: Job) -> Work:
     name = job.script_id if job.script_id is not None else "clips"
     wishes = wishes_of(job.request)
     return Work(
-        job.request["sources"], wishes, str(job.account_id), str(job.id), f"{folder}/final-{name}",
+        job.request["sources"],
+        wishes,
+        str(job.account_id),
+        str(job.id),
+        f"{folder}/final-{name}",
         f"{folder}/thumbnail.jpg",
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,11 +178,22 @@ class FilmMaker:
 
     def _complete(self, job: Job, owner: str, film: Film) -> None:
         self._end(
-            job, owner, film, s3_bucket=self.media.bucket, s3_key=film.key, thumbnail_key=film.thumbnail_key,
-            content_type=film.content_type, size_bytes=film.size_bytes, width=film.width, height=film.height,
-            duration_seconds=Decimal(str(round(film.seconds, 3))), progress=100, current_step="storing",
-            output_format=film.plan.container, result=_result(job, film),
-        )  # fmt: skip
+            job,
+            owner,
+            film,
+            s3_bucket=self.media.bucket,
+            s3_key=film.key,
+            thumbnail_key=film.thumbnail_key,
+            content_type=film.content_type,
+            size_bytes=film.size_bytes,
+            width=film.width,
+            height=film.height,
+            duration_seconds=Decimal(str(round(film.seconds, 3))),
+            progress=100,
+            current_step="storing",
+            output_format=film.plan.container,
+            result=_result(job, film),
+        )
         count(COMPILE_STRATEGY, strategy=film.plan.strategy)
 
     def _end(self, job: Job, owner: str, film: Film | None = None, **changes: Any) -> None:

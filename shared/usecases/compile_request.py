@@ -75,24 +75,38 @@ class CompileRequest:
         """The request a job's row keeps, to be made again; `urls` by the numbers of its fetches."""
         asked = job.request
         clips = [_stored_clip(clip, urls) for clip in asked["clips"]]
-        fetched = {
-            clip.url: source["key"] for clip, source in zip(clips, asked["sources"], strict=False) if clip.url
-        }  # fmt: skip
+        fetched = {clip.url: source["key"] for clip, source in zip(clips, asked["sources"], strict=False) if clip.url}
         return cls(
-            RETRY_ROUTE, asked["scriptId"], asked["videoIds"], clips, asked["outputFormat"], asked["quality"],
-            asked["reencode"], tuple(asked["size"]) if asked.get("size") else None, asked.get("fps"),
-            job.webhook_url, idempotency_key, job.id, job.kind, fetched,
-        )  # fmt: skip
+            RETRY_ROUTE,
+            asked["scriptId"],
+            asked["videoIds"],
+            clips,
+            asked["outputFormat"],
+            asked["quality"],
+            asked["reencode"],
+            tuple(asked["size"]) if asked.get("size") else None,
+            asked.get("fps"),
+            job.webhook_url,
+            idempotency_key,
+            job.id,
+            job.kind,
+            fetched,
+        )
 
 
 def body_asked(request: CompileRequest) -> dict[str, Any]:
     """What was asked for, as a job's row keeps it."""
     return {
-        "scriptId": request.script_id, "videoIds": list(request.video_ids),
-        "clips": [_named(clip) for clip in request.clips], "webhookUrl": request.webhook_url,
-        "outputFormat": request.output_format, "quality": request.quality, "reencode": request.reencode,
-        "size": list(request.size) if request.size else None, "fps": request.fps,
-    }  # fmt: skip
+        "scriptId": request.script_id,
+        "videoIds": list(request.video_ids),
+        "clips": [_named(clip) for clip in request.clips],
+        "webhookUrl": request.webhook_url,
+        "outputFormat": request.output_format,
+        "quality": request.quality,
+        "reencode": request.reencode,
+        "size": list(request.size) if request.size else None,
+        "fps": request.fps,
+    }
 
 
 def stored_body(request: CompileRequest, fetches: Sequence[SourceFetch]) -> dict[str, Any]:

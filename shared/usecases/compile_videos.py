@@ -51,9 +51,14 @@ COMPILABLE = ("approved",)
 
 
 def request_compile(
-    request: CompileRequest, caller: Caller, *, records: Records, media: MediaStore, clock: Clock,
+    request: CompileRequest,
+    caller: Caller,
+    *,
+    records: Records,
+    media: MediaStore,
+    clock: Clock,
     aftermath: Aftermath,
-) -> Job:  # fmt: skip
+) -> Job:
     """The job, written and queued; one that may be done inline is queued with a delay, one whose clips are still to be
     fetched when they are there.
 
@@ -228,9 +233,13 @@ def _of_job(job: Job, video_id: int | None) -> dict[str, Any]:
 
 
 def _new_job(
-    request: CompileRequest, caller: Caller, job_id: UUID, sources: Sequence[Mapping[str, Any]],
-    fetches: Sequence[SourceFetch], clock: Clock,
-) -> Job:  # fmt: skip
+    request: CompileRequest,
+    caller: Caller,
+    job_id: UUID,
+    sources: Sequence[Mapping[str, Any]],
+    fetches: Sequence[SourceFetch],
+    clock: Clock,
+) -> Job:
     alike = len({str(source["format"]) for source in sources}) == 1 and not request.reencode
     pace = COPY_SECONDS_PER_FILM_SECOND if alike else ENCODE_SECONDS_PER_FILM_SECOND
     film_seconds = Decimal(str(sum(source["seconds"] for source in sources)))

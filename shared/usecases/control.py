@@ -49,9 +49,14 @@ def stop_job(tx: Transaction, job: Job, *, clock: Clock) -> tuple[Job, str]:
     """A locked, unfinished job cancelled, and its charge; its calls are withdrawn or cancelled at the provider."""
     charges = [_stop(tx, job, attempt) for attempt in _open_attempts(tx, job)]
     ended = end_job(
-        tx, job, JobStatus.CANCELLED, clock=clock, cancel_requested_at=clock.now(),
-        error_code="cancelled", error_message="The job was cancelled by its account.",
-    )  # fmt: skip
+        tx,
+        job,
+        JobStatus.CANCELLED,
+        clock=clock,
+        cancel_requested_at=clock.now(),
+        error_code="cancelled",
+        error_message="The job was cancelled by its account.",
+    )
     assert ended is not None
     return ended, "pending" if "pending" in charges else "none"
 

@@ -86,9 +86,15 @@ class Eraser:
     def _new(self, caller: Caller, subject: str, user_id: str) -> Erasure:
         now = self.clock.now()
         return Erasure(
-            uuid4(), caller.account_id, subject, user_id, requested_at=now, settled_at=now, due_at=now,
+            uuid4(),
+            caller.account_id,
+            subject,
+            user_id,
+            requested_at=now,
+            settled_at=now,
+            due_at=now,
             round_began_at=now,
-        )  # fmt: skip
+        )
 
     def go_on(self, erasure: Erasure, seconds: float) -> Erasure:
         """How far it has come after so many seconds at most; one that another worker has is left to it."""

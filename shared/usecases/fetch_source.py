@@ -22,9 +22,14 @@ Heartbeat = Callable[[Callable[[], bool]], AbstractContextManager[Event]]
 
 
 def fetch_source(
-    message: FetchSource, *, inside: Inside, downloader: Downloader, media: MediaStore, reports: Reports,
+    message: FetchSource,
+    *,
+    inside: Inside,
+    downloader: Downloader,
+    media: MediaStore,
+    reports: Reports,
     heartbeat: Heartbeat,
-) -> None:  # fmt: skip
+) -> None:
     """One message of queue `fetch`. Raises DependencyDown when the inside cannot be asked or told."""
     owner = f"fetch:{uuid4()}"
     asked = {"jobId": message.jobId, "number": message.number, "owner": owner}

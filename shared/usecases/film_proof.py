@@ -27,9 +27,11 @@ def of_proof(proof: Proof, written: WrittenFilm, decoded: Sequence[Mapping[str, 
     """Dark and silent stretches are the clips' own, found when they were decoded."""
     begins = [join.at_seconds for join in proof.joins]
     return {
-        **_sums(proof, written), "method": "tables", "black": _moved("black", begins, decoded),
+        **_sums(proof, written),
+        "method": "tables",
+        "black": _moved("black", begins, decoded),
         "silent": _moved("silent", begins, decoded),
-    }  # fmt: skip
+    }
 
 
 def _moved(name: str, begins: Sequence[float], decoded: Sequence[Mapping[str, Any]]) -> list[list[float]]:
@@ -44,10 +46,11 @@ def of_decode(proof: Proof, written: WrittenFilm, film: MediaFacts) -> dict[str,
     """Of a spliced film that was decoded whole."""
     decoded = film.decoded
     return {
-        **_sums(proof, written), "method": "decoded",
+        **_sums(proof, written),
+        "method": "decoded",
         "black": [[one.start_seconds, one.end_seconds] for one in decoded.black] if decoded else [],
         "silent": [[one.start_seconds, one.end_seconds] for one in decoded.silent] if decoded else [],
-    }  # fmt: skip
+    }
 
 
 def _sums(proof: Proof, written: WrittenFilm) -> dict[str, Any]:
@@ -57,24 +60,33 @@ def _sums(proof: Proof, written: WrittenFilm) -> dict[str, Any]:
         for found, own in zip(proof.joins, planned, strict=True)
     ]
     return {
-        "ok": True, "framesExpected": written.splice.pictures, "frames": proof.pictures,
-        "durationExpected": round(written.splice.duration_seconds, 3), "duration": round(proof.seconds, 3),
-        "driftMs": round(proof.drift_seconds * 1000, 1), "problems": [],
+        "ok": True,
+        "framesExpected": written.splice.pictures,
+        "frames": proof.pictures,
+        "durationExpected": round(written.splice.duration_seconds, 3),
+        "duration": round(proof.seconds, 3),
+        "driftMs": round(proof.drift_seconds * 1000, 1),
+        "problems": [],
         "joins": [
             {"atSeconds": round(join.at_seconds, 3), "audioOffsetMs": None if off is None else round(off * 1000, 1)}
             for join, off in zip(proof.joins, offsets, strict=True)
         ],
-    }  # fmt: skip
+    }
 
 
 def of_verification(verification: Verification) -> dict[str, Any]:
     """Of a film that FFmpeg joined, which is always decoded."""
     told = asdict(verification)
     return {
-        "ok": told["ok"], "framesExpected": told["frames_expected"], "frames": told["frames"],
-        "durationExpected": told["duration_expected"], "duration": told["duration"], "driftMs": told["drift_ms"],
-        "problems": list(told["problems"]), "method": "decoded",
+        "ok": told["ok"],
+        "framesExpected": told["frames_expected"],
+        "frames": told["frames"],
+        "durationExpected": told["duration_expected"],
+        "duration": told["duration"],
+        "driftMs": told["drift_ms"],
+        "problems": list(told["problems"]),
+        "method": "decoded",
         "joins": [{"atSeconds": one["at_seconds"], "audioOffsetMs": one["audio_offset_ms"]} for one in told["joins"]],
         "black": [list(one.values()) for one in told["black"]],
         "silent": [list(one.values()) for one in told["silent"]],
-    }  # fmt: skip
+    }

@@ -208,8 +208,12 @@ class FilmWork:
         )
 
     def _verified(
-        self, plan: CompilePlan, written: WrittenFilm, together: Together, rewritten: set[int],
-    ) -> Mapping[str, Any]:  # fmt: skip
+        self,
+        plan: CompilePlan,
+        written: WrittenFilm,
+        together: Together,
+        rewritten: set[int],
+    ) -> Mapping[str, Any]:
         """What was copied has been decoded as a clip; what was made or changed here is decoded now."""
         proof = written.proof
         if proof.problems:

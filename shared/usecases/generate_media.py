@@ -180,10 +180,15 @@ def _plan(model: Model, parameters: Mapping[str, Any], schemas: ModelSchemas) ->
             f"{model.model_id} does not take these parameters: mend what `details` names.", details=mistakes
         )
     return {
-        "modelId": model.model_id, "provider": model.provider, "version": schemas.called_as(model.version),
-        "input": dict(parameters), "stored": stored, "price": model.price(parameters).kept(),
-        "estimatedSeconds": float(model.estimated_seconds), "patienceSeconds": model.patience_seconds,
-    }  # fmt: skip
+        "modelId": model.model_id,
+        "provider": model.provider,
+        "version": schemas.called_as(model.version),
+        "input": dict(parameters),
+        "stored": stored,
+        "price": model.price(parameters).kept(),
+        "estimatedSeconds": float(model.estimated_seconds),
+        "patienceSeconds": model.patience_seconds,
+    }
 
 
 def _fallback(request: GenerateRequest, model: Model, catalog: Catalog) -> Model:
@@ -214,12 +219,18 @@ def _no_fallback(problem: str) -> InvalidRequest:
 def _body(request: GenerateRequest) -> dict[str, Any]:
     """What was asked for, as a job's row keeps it."""
     return {
-        "userId": request.user_id, "mediaType": request.media_type, "modelId": request.model_id,
-        "parameters": dict(request.parameters), "scriptId": request.script_id, "sectionId": request.section_id,
+        "userId": request.user_id,
+        "mediaType": request.media_type,
+        "modelId": request.model_id,
+        "parameters": dict(request.parameters),
+        "scriptId": request.script_id,
+        "sectionId": request.section_id,
         # No request names one any more: kept for the hash of a repeat and for the release before.
-        "position": None, "webhookUrl": request.webhook_url, "metadata": dict(request.metadata),
+        "position": None,
+        "webhookUrl": request.webhook_url,
+        "metadata": dict(request.metadata),
         "fallback": request.fallback,
-    }  # fmt: skip
+    }
 
 
 def _route(request: GenerateRequest) -> str:

@@ -87,9 +87,12 @@ class Inspector:
             held = tx.lock_job(job_id)
             if held is not None and _waits_for_file(held):
                 moved = tx.move_job(
-                    held, JobStatus.PROCESSING, current_step="processing", result={"incoming": incoming},
+                    held,
+                    JobStatus.PROCESSING,
+                    current_step="processing",
+                    result={"incoming": incoming},
                     deadline_at=max(held.deadline_at, self.clock.now() + MEDIA_THERE),
-                )  # fmt: skip
+                )
                 assert moved is not None
                 tx.follow_job(moved)
                 tx.add_event(moved, "media.uploaded")
@@ -189,12 +192,22 @@ class Inspector:
                     held, "upload", output["key"], success=True, size_bytes=output["fileSize"], duration_ms=0
                 )
             ended = end_job(
-                tx, held, JobStatus.COMPLETED, clock=self.clock, s3_bucket=self.media.bucket,
-                s3_key=first["key"], thumbnail_key=first.get("thumbnailKey"),
-                content_type=first["contentType"], size_bytes=first["fileSize"], width=first.get("width"),
-                height=first.get("height"), duration_seconds=first.get("duration"), progress=100,
-                current_step="storing", result={"outputs": outputs},
-            )  # fmt: skip
+                tx,
+                held,
+                JobStatus.COMPLETED,
+                clock=self.clock,
+                s3_bucket=self.media.bucket,
+                s3_key=first["key"],
+                thumbnail_key=first.get("thumbnailKey"),
+                content_type=first["contentType"],
+                size_bytes=first["fileSize"],
+                width=first.get("width"),
+                height=first.get("height"),
+                duration_seconds=first.get("duration"),
+                progress=100,
+                current_step="storing",
+                result={"outputs": outputs},
+            )
         if ended is not None:
             self.aftermath.of(ended)
 

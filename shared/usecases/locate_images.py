@@ -42,9 +42,15 @@ class Located:
 
 
 def locate_images(
-    given: Mapping[str, Any], fields: Set[str], job_id: UUID, user_id: str, caller: Caller, *, records: Records,
+    given: Mapping[str, Any],
+    fields: Set[str],
+    job_id: UUID,
+    user_id: str,
+    caller: Caller,
+    *,
+    records: Records,
     media: MediaStore,
-) -> Located:  # fmt: skip
+) -> Located:
     """The images in `fields` that are stored here or came inside the request; never a signed URL of our own.
 
     Ill-formed ones are left to the registry's check. Raises NotFound, Conflict (a job without a picture),

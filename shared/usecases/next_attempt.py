@@ -56,10 +56,14 @@ def after_failure(tx: Transaction, job: Job, attempt: Attempt, failure: Failure,
     tx.add_event(job, "call.fell_back", {"code": failure.code, "from": job.model_id, "to": plan["modelId"]})
     patience = timedelta(seconds=plan["patienceSeconds"])
     return tx.touch_job(
-        job, model_id=plan["modelId"], retry_count=0, deadline_at=max(job.deadline_at, clock.now() + patience),
-        estimated_seconds=Decimal(str(plan["estimatedSeconds"])), estimated_cost_usd=again.reserved_usd,
+        job,
+        model_id=plan["modelId"],
+        retry_count=0,
+        deadline_at=max(job.deadline_at, clock.now() + patience),
+        estimated_seconds=Decimal(str(plan["estimatedSeconds"])),
+        estimated_cost_usd=again.reserved_usd,
         **free,
-    )  # fmt: skip
+    )
 
 
 def _next_plan(job: Job, failure: Failure) -> Mapping[str, Any] | None:

@@ -126,10 +126,20 @@ def present(view: Mapping[str, Any], media: MediaStore, now: datetime, *, in_lis
     shown = {
         name: view[name]
         for name in (
-            "jobId", "kind", "status", "progress", "currentStep", "mediaType", "modelId", "userId", "scriptId",
-            "estimatedTime", "estimatedCost", "createdAt",
+            "jobId",
+            "kind",
+            "status",
+            "progress",
+            "currentStep",
+            "mediaType",
+            "modelId",
+            "userId",
+            "scriptId",
+            "estimatedTime",
+            "estimatedCost",
+            "createdAt",
         )
-    }  # fmt: skip
+    }
     if view["status"] not in FINISHED:
         shown["etaSeconds"] = eta_seconds(view, now)
     if view["kind"] == "generate":

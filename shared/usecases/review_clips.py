@@ -238,9 +238,12 @@ def _script_of(tx: Transaction, caller: Caller, video_id: int) -> int | None:
 def present_verdict(video: SectionVideo) -> dict[str, object]:
     """A verdict as the key that gave it sees it."""
     return {
-        "videoId": str(video.id), "status": video.status, "version": video.version,
-        "reviewedBy": _id(video.reviewed_by), "previousStatus": video.reviewed_from,
-    }  # fmt: skip
+        "videoId": str(video.id),
+        "status": video.status,
+        "version": video.version,
+        "reviewedBy": _id(video.reviewed_by),
+        "previousStatus": video.reviewed_from,
+    }
 
 
 def _not_movable(video: SectionVideo, verdict: str) -> Conflict:

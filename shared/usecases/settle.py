@@ -83,9 +83,11 @@ class Settler:
         assert attempt.claimed_at is not None
         listed_by_now = self.clock.now() >= attempt.claimed_at + LISTED_WITHIN
         return {
-            "verdict": "resolve", "request": dict(attempt.request), "claimedAt": iso(attempt.claimed_at),
+            "verdict": "resolve",
+            "request": dict(attempt.request),
+            "claimedAt": iso(attempt.claimed_at),
             "absentMeansFailed": attempt.error_code == PROVIDER_ERROR and listed_by_now,
-        }  # fmt: skip
+        }
 
     def _let_go(self, tx: Transaction, job: Job, attempt: Attempt) -> tuple[Job | None, Mapping[str, Any]]:
         tx.change_attempt(attempt, AttemptState.CLAIMED, check_in_seconds=CLAIM_CHECK_SECONDS)
@@ -94,8 +96,10 @@ class Settler:
             tx.follow_job(moved)
         cancel_after_seconds = max(int((job.deadline_at - self.clock.now()).total_seconds()), 5)
         return moved, {
-            "verdict": "go", "request": dict(attempt.request), "cancelAfterSeconds": cancel_after_seconds,
-        }  # fmt: skip
+            "verdict": "go",
+            "request": dict(attempt.request),
+            "cancelAfterSeconds": cancel_after_seconds,
+        }
 
     def claim_store(self, job_id: UUID, attempt_id: UUID, owner: str) -> Mapping[str, Any]:
         """`go` with a lease, `read` when only the charge is still of interest, `wait` while another works."""
@@ -156,9 +160,14 @@ class Settler:
     ) -> Job | None:
         matched = job is not None and attempt is not None and attempt.provider_id in (None, report.providerId)
         new = tx.record_webhook(
-            report.provider, report.webhookId, report.providerId, report.providerStatus,
-            job_id=job.id if job else None, attempt_id=attempt.id if attempt else None, parked=not matched,
-        )  # fmt: skip
+            report.provider,
+            report.webhookId,
+            report.providerId,
+            report.providerStatus,
+            job_id=job.id if job else None,
+            attempt_id=attempt.id if attempt else None,
+            parked=not matched,
+        )
         if not new or not matched or job is None or attempt is None or attempt.state not in _OPEN:
             return None
         if attempt.state is AttemptState.CLAIMED:
@@ -176,9 +185,12 @@ class Settler:
             tx.add_event(job, "call.unresolved", {"message": "The prediction found belongs to another attempt."})
             return job
         tx.change_attempt(
-            attempt, AttemptState.ACCEPTED, provider_id=provider_id, provider_status=provider_status,
+            attempt,
+            AttemptState.ACCEPTED,
+            provider_id=provider_id,
+            provider_status=provider_status,
             check_in_seconds=RUNNING_CHECK_SECONDS,
-        )  # fmt: skip
+        )
         tx.add_event(job, "call.accepted", {"providerId": provider_id})
         if job.status.finished:
             announce_cancel(tx, job, attempt, provider_id)
@@ -207,9 +219,13 @@ class Settler:
         if job.status.finished:
             return job
         return end_job(
-            tx, job, JobStatus.TIMEOUT, clock=self.clock, error_code="timeout",
+            tx,
+            job,
+            JobStatus.TIMEOUT,
+            clock=self.clock,
+            error_code="timeout",
             error_message="The job's deadline came before the provider could be asked; POST /jobs/{jobId}/retry.",
-        )  # fmt: skip
+        )
 
 
 def _unresolved(tx: Transaction, job: Job, attempt: Attempt, report: CallUnresolved) -> Job:

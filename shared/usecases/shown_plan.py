@@ -32,18 +32,26 @@ def shown_plan(sources: Sequence[Mapping[str, Any]], planned: Planned, reckoned:
         "mismatches": [_mismatch(one) for one in plan.mismatches if one.clip is None],
         "refused": reasons_of(plan),
         "notes": notes_of(plan),
-        "target": None if target is None else {
-            "width": target.width, "height": target.height, "fps": str(target.fps),
-            "sampleRate": target.sample_rate, "channels": target.channels,
+        "target": None
+        if target is None
+        else {
+            "width": target.width,
+            "height": target.height,
+            "fps": str(target.fps),
+            "sampleRate": target.sample_rate,
+            "channels": target.channels,
         },
         "totalDuration": round(sum(_seconds(probe) for probe in planned.probes), 3),
         "bytesThrough": planned.reckoning.bytes_through,
         "bytesCopied": planned.reckoning.bytes_copied,
         "estimate": {
-            "seconds": reckoned.seconds, "lowSeconds": reckoned.low_seconds, "highSeconds": reckoned.high_seconds,
-            "costUsd": float(reckoned.cost_usd), "learntFromRuns": reckoned.runs,
+            "seconds": reckoned.seconds,
+            "lowSeconds": reckoned.low_seconds,
+            "highSeconds": reckoned.high_seconds,
+            "costUsd": float(reckoned.cost_usd),
+            "learntFromRuns": reckoned.runs,
         },
-    }  # fmt: skip
+    }
 
 
 def _clip(number: int, source: Mapping[str, Any], planned: Planned) -> dict[str, Any]:
@@ -96,9 +104,12 @@ def _of_facts(facts: MediaFacts) -> dict[str, Any]:
         width, height = facts.video.shown_size
         video |= {"displayWidth": width, "displayHeight": height, "hdr": facts.video.hdr or None}
     return {
-        "container": facts.container, "sizeBytes": facts.size_bytes, "seconds": float(facts.duration_seconds),
-        "video": video, "audio": audio,
-    }  # fmt: skip
+        "container": facts.container,
+        "sizeBytes": facts.size_bytes,
+        "seconds": float(facts.duration_seconds),
+        "video": video,
+        "audio": audio,
+    }
 
 
 def _camel(name: str) -> str:

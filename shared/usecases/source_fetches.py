@@ -111,9 +111,14 @@ class SourceFetches:
         path = path_of(job, fetch)
         told = f"{sentence} To mend it, {REMEDIES.get(code, TRY_AGAIN)}."
         ended = end_job(
-            tx, job, JobStatus.FAILED, clock=self.clock, error_code=code if code in REMEDIES else "source_unreachable",
-            error_message=f"{path}: {told}", result={"details": [{"path": path, "message": told}]},
-        )  # fmt: skip
+            tx,
+            job,
+            JobStatus.FAILED,
+            clock=self.clock,
+            error_code=code if code in REMEDIES else "source_unreachable",
+            error_message=f"{path}: {told}",
+            result={"details": [{"path": path, "message": told}]},
+        )
         assert ended is not None
         return ended
 

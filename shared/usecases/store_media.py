@@ -57,9 +57,7 @@ def store_media(
 
 
 def _claim(inside: Inside, message: StoreMedia, owner: str) -> Mapping[str, Any]:
-    question = {
-        "action": "claim_store", "jobId": message.jobId, "attemptId": message.attemptId, "owner": owner
-    }  # fmt: skip
+    question = {"action": "claim_store", "jobId": message.jobId, "attemptId": message.attemptId, "owner": owner}
     try:
         return inside.ask(question)
     except DependencyDown:
@@ -95,10 +93,19 @@ def _as_text(prediction: Prediction) -> Prediction:
 
 def _seen(message: StoreMedia, prediction: Prediction) -> PredictionSeen:
     return PredictionSeen(
-        message.jobId, message.attemptId, prediction.id, prediction.provider_status, prediction.error,
-        prediction.progress, prediction.predict_seconds, prediction.retryable, prediction.logs,
-        prediction.tokens, prediction.images, prediction.media_seconds,
-    )  # fmt: skip
+        message.jobId,
+        message.attemptId,
+        prediction.id,
+        prediction.provider_status,
+        prediction.error,
+        prediction.progress,
+        prediction.predict_seconds,
+        prediction.retryable,
+        prediction.logs,
+        prediction.tokens,
+        prediction.images,
+        prediction.media_seconds,
+    )
 
 
 def _fetch_all(message: StoreMedia, prediction: Prediction, downloader: Downloader, media: MediaStore) -> Report:
@@ -118,16 +125,30 @@ def _fetch_all(message: StoreMedia, prediction: Prediction, downloader: Download
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return MediaStored(
-        message.jobId, message.attemptId, prediction.id, tuple(outputs), text, prediction.predict_seconds,
-        prediction.tokens, prediction.images, prediction.media_seconds,
-    )  # fmt: skip
+        message.jobId,
+        message.attemptId,
+        prediction.id,
+        tuple(outputs),
+        text,
+        prediction.predict_seconds,
+        prediction.tokens,
+        prediction.images,
+        prediction.media_seconds,
+    )
 
 
 def _failed(message: StoreMedia, prediction: Prediction, code: str, sentence: str, *, final: bool) -> StoreFailed:
     return StoreFailed(
-        message.jobId, message.attemptId, code, sentence, final, prediction.predict_seconds, prediction.tokens,
-        prediction.images, prediction.media_seconds,
-    )  # fmt: skip
+        message.jobId,
+        message.attemptId,
+        code,
+        sentence,
+        final,
+        prediction.predict_seconds,
+        prediction.tokens,
+        prediction.images,
+        prediction.media_seconds,
+    )
 
 
 def _fetch(

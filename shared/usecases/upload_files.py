@@ -132,18 +132,27 @@ def _checked(request: UploadRequest) -> UploadRequest:
 
 def _new_upload(request: UploadRequest, caller: Caller, now: datetime) -> Upload:
     body: dict[str, Any] = {
-        "userId": request.user_id, "kind": request.kind, "scriptId": request.script_id,
+        "userId": request.user_id,
+        "kind": request.kind,
+        "scriptId": request.script_id,
         "files": [(file.name, file.content_type, file.size_bytes) for file in request.files],
-    }  # fmt: skip
+    }
     upload_id = uuid4()
     folder = upload_folder(caller.account_id, request.user_id, upload_id)
     if request.kind == "frame":
         folder = frames_folder(caller.account_id, request.user_id, now, upload_id)
     return Upload(
-        upload_id, caller.account_id, request.user_id, request.kind, request.script_id,
+        upload_id,
+        caller.account_id,
+        request.user_id,
+        request.kind,
+        request.script_id,
         [_placed(request, folder, file, number, now) for number, file in enumerate(request.files, 1)],
-        request.idempotency_key, hash_of(body), now, now + FORM_LIFE,
-    )  # fmt: skip
+        request.idempotency_key,
+        hash_of(body),
+        now,
+        now + FORM_LIFE,
+    )
 
 
 def _placed(request: UploadRequest, folder: str, file: UploadFile, number: int, now: datetime) -> UploadFile:
@@ -177,12 +186,25 @@ def _await_files(tx: Transaction, upload: Upload, script: Script, caller: Caller
 def _new_job(upload: Upload, file: UploadFile, script: Script, caller: Caller) -> Job:
     assert file.job_id is not None
     request = {
-        "uploadId": str(upload.id), "key": file.key, "name": file.name, "contentType": file.content_type,
+        "uploadId": str(upload.id),
+        "key": file.key,
+        "name": file.name,
+        "contentType": file.content_type,
         "size": file.size_bytes,
-    }  # fmt: skip
+    }
     return Job(
-        id=file.job_id, account_id=upload.account_id, user_id=upload.user_id, kind="upload", route=ROUTE,
-        request=request, request_hash=upload.request_hash, created_at=upload.created_at,
-        deadline_at=upload.created_at + ARRIVAL, media_type="video", script_id=script.id,
-        section_id=script.section_id, client_ip=caller.client_ip, user_agent=caller.user_agent,
-    )  # fmt: skip
+        id=file.job_id,
+        account_id=upload.account_id,
+        user_id=upload.user_id,
+        kind="upload",
+        route=ROUTE,
+        request=request,
+        request_hash=upload.request_hash,
+        created_at=upload.created_at,
+        deadline_at=upload.created_at + ARRIVAL,
+        media_type="video",
+        script_id=script.id,
+        section_id=script.section_id,
+        client_ip=caller.client_ip,
+        user_agent=caller.user_agent,
+    )

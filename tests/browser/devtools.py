@@ -112,8 +112,11 @@ def running(program: Path, folder: Path) -> Iterator[Browser]:
     with (folder / "chromium.log").open("wb") as log:
         process = subprocess.Popen(
             [*start, *FLAGS, f"--user-data-dir={folder / 'profile'}", "about:blank"],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(its_commands, its_answers),
-        )  # fmt: skip
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            pass_fds=(its_commands, its_answers),
+        )
     os.close(its_commands)
     os.close(its_answers)
     try:

@@ -122,8 +122,11 @@ def main(arguments: list[str]) -> int:
         for name in chosen.only.split(","):
             for done in _missing(name, on, end, targets[name], chosen.seed):
                 broken += done.violations
-                print(f"{name}: {results.totals(LEDGERS)[0][name]} of {targets[name]}, "
-                      f"{done.violations} violations, {done.seconds:.0f} s", flush=True)  # fmt: skip
+                print(
+                    f"{name}: {results.totals(LEDGERS)[0][name]} of {targets[name]}, "
+                    f"{done.violations} violations, {done.seconds:.0f} s",
+                    flush=True,
+                )
     results.write_table({name: campaign.target for name, campaign in CAMPAIGNS.items()}, LEDGERS)
     return 1 if broken else 0
 

@@ -102,9 +102,15 @@ class Lifecycle(RuleBasedStateMachine):
 
     def _generate(self, request: GenerateRequest, caller: Caller) -> Any:
         return generate_media(
-            request, caller, records=self.records, catalog=CATALOG, schemas=MemorySchemas(), media=self.media,
-            clock=self.clock, aftermath=self.aftermath,
-        )  # fmt: skip
+            request,
+            caller,
+            records=self.records,
+            catalog=CATALOG,
+            schemas=MemorySchemas(),
+            media=self.media,
+            clock=self.clock,
+            aftermath=self.aftermath,
+        )
 
     @precondition(lambda self: self.jobs)
     @rule(n=numbers, die=st.booleans())

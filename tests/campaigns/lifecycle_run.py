@@ -29,9 +29,13 @@ def run(database_url: str, number: int, count: int) -> tuple[int, int]:
     Lifecycle.database_url, Lifecycle.steps = database_url, 0
     machine = seed(number)(type("Lifecycle", (Lifecycle,), {}))
     chosen = settings(
-        max_examples=max(count // USUAL_STEPS, 1), stateful_step_count=STEPS_OF_ONE, deadline=None, database=None,
-        suppress_health_check=list(HealthCheck), phases=[Phase.generate],
-    )  # fmt: skip
+        max_examples=max(count // USUAL_STEPS, 1),
+        stateful_step_count=STEPS_OF_ONE,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate],
+    )
     try:
         run_state_machine_as_test(machine, settings=chosen)
     except Exception:  # noqa: BLE001 - any way out of the machine is a violation

@@ -83,8 +83,12 @@ def _bad_line(route: str, draw: Draw) -> Fault:
 def _generate(observed: Observed, prompt: str) -> str:
     """A job of a client that sends the same request until it is taken, then asks how the job is."""
     key, end = uuid4().hex, time.monotonic() + PATIENCE_SECONDS
-    body = {"userId": f"user-{key[:12]}", "mediaType": "image", "modelId": "flux-schnell",
-            "parameters": {"prompt": prompt}}  # fmt: skip
+    body = {
+        "userId": f"user-{key[:12]}",
+        "mediaType": "image",
+        "modelId": "flux-schnell",
+        "parameters": {"prompt": prompt},
+    }
     while (made := _asked(observed, "POST", "/generate-media", body, key))["httpStatus"] != 202:
         assert made["httpStatus"] in (0, *SERVER_ERRORS), made
         assert time.monotonic() < end, made

@@ -62,8 +62,10 @@ def _let_list_be_complete(observed: Observed, job: str) -> None:
         "UPDATE vsl.provider_attempts SET claimed_at = claimed_at - interval '1 minute' WHERE job_id = %(job)s "
         "AND state = 'claimed' AND error_code = %(code)s AND claimed_at > now() - interval '1 minute' "
         "AND claimed_at < now() - %(under_way)s",
-        job=job, code=PROVIDER_ERROR, under_way=CALL_UNDER_WAY,
-    )  # fmt: skip
+        job=job,
+        code=PROVIDER_ERROR,
+        under_way=CALL_UNDER_WAY,
+    )
 
 
 def _is_in_doubt(observed: Observed, job: str) -> bool:

@@ -30,9 +30,11 @@ OUTAGE_SECONDS = 20
 def directives() -> list[str]:
     """Every fault that a prompt can ask of the provider."""
     return [
-        *(f"[webhook={name}]" for name in WEBHOOKS), *(f"[answer={name}]" for name in ANSWERS),
-        *(f"[output={name}]" for name in OUTPUTS), *OTHERS,
-    ]  # fmt: skip
+        *(f"[webhook={name}]" for name in WEBHOOKS),
+        *(f"[answer={name}]" for name in ANSWERS),
+        *(f"[output={name}]" for name in OUTPUTS),
+        *OTHERS,
+    ]
 
 
 def worlds() -> dict[str, Fault]:

@@ -30,11 +30,15 @@ def surroundings() -> dict[str, Fault]:
     """Every fault of the surroundings, each over within seconds."""
     return {
         **{f"{part} stands still": _stand_still(part) for part in PARTS},
-        "redis is emptied": _empty_redis, "redis holds other things": _spoil_redis,
-        "the database crashes": _crash_database, "a function is killed": kill_any,
-        "the live view is lost": _lose_view, "a poison message comes": _poison,
-        "half of the webhooks are lost": _lose_webhooks, "webhooks come 50 times in any order": _repeat_webhooks,
-    }  # fmt: skip
+        "redis is emptied": _empty_redis,
+        "redis holds other things": _spoil_redis,
+        "the database crashes": _crash_database,
+        "a function is killed": kill_any,
+        "the live view is lost": _lose_view,
+        "a poison message comes": _poison,
+        "half of the webhooks are lost": _lose_webhooks,
+        "webhooks come 50 times in any order": _repeat_webhooks,
+    }
 
 
 def _stand_still(part: str) -> Fault:
@@ -157,9 +161,10 @@ def _deliver(observed: Observed, made: Any, status: str) -> int:
     body, message_id, now = json.dumps({"id": made["id"], "status": status}), f"msg_{uuid4().hex}", int(time.time())
     secret = observed.call("GET", "/v1/webhooks/default/secret", base="providerUrl", Authorization="Bearer any")["key"]
     headers = {
-        "webhook-id": message_id, "webhook-timestamp": str(now),
+        "webhook-id": message_id,
+        "webhook-timestamp": str(now),
         "webhook-signature": sign(secret, message_id, now, body),
-    }  # fmt: skip
+    }
     request = urllib.request.Request(made["webhook"], body.encode(), {"Content-Type": "application/json", **headers})
     with urllib.request.urlopen(request, timeout=60) as answer:
         return int(answer.status)

@@ -42,8 +42,13 @@ def _make(tenant: Tenant) -> None:
     script_id = str(
         tenant.api.post("/api/scripts", {"sectionId": 7, "scriptContent": tenant.word}).data(201)["scriptId"]
     )
-    body = {"userId": tenant.word, "mediaType": "video", "modelId": "seedance-1-lite", "scriptId": int(script_id),
-            "parameters": {"prompt": f"{tenant.word} [size=64x64]", "duration": 2, "resolution": "480p"}}  # fmt: skip
+    body = {
+        "userId": tenant.word,
+        "mediaType": "video",
+        "modelId": "seedance-1-lite",
+        "scriptId": int(script_id),
+        "parameters": {"prompt": f"{tenant.word} [size=64x64]", "duration": 2, "resolution": "480p"},
+    }
     tenant.jobs.append(tenant.api.post("/generate-media", body).data(202)["jobId"])
     tenant.jobs.append(tenant.api.post("/generate-media", a_text(tenant.word, userId=tenant.word)).data(202)["jobId"])
     tenant.scripts.append(script_id)
@@ -62,18 +67,23 @@ def _foreign(dice: random.Random, caller: Tenant, other: Tenant) -> Answer:
     job, script, video = dice.choice(other.jobs), dice.choice(other.scripts), dice.choice(other.videos)
     method, path, body = dice.choice(
         [
-            ("GET", f"/status/{job}", None), ("GET", f"/jobs/{job}/events", None), ("POST", f"/jobs/{job}/cancel", {}),
-            ("POST", f"/jobs/{job}/retry", {}), ("GET", f"/api/scripts/{script}", None),
-            ("POST", f"/api/scripts/{script}/compile", {}), ("POST", f"/api/section-videos/{video}/approve", {}),
+            ("GET", f"/status/{job}", None),
+            ("GET", f"/jobs/{job}/events", None),
+            ("POST", f"/jobs/{job}/cancel", {}),
+            ("POST", f"/jobs/{job}/retry", {}),
+            ("GET", f"/api/scripts/{script}", None),
+            ("POST", f"/api/scripts/{script}/compile", {}),
+            ("POST", f"/api/section-videos/{video}/approve", {}),
             ("POST", f"/api/section-videos/{video}/reject", {"regenerate": True}),
             ("PATCH", f"/api/section-videos/{video}", {"position": 1}),
             ("POST", "/compile-videos", {"videoIds": [video]}),
             ("POST", "/compile-videos", {"clips": [{"jobId": job}]}),
             ("POST", "/generate-media", a_text("x", scriptId=int(script))),
-            ("DELETE", f"/api/videos/{job}", None), ("DELETE", f"/api/section-videos/{video}", None),
+            ("DELETE", f"/api/videos/{job}", None),
+            ("DELETE", f"/api/section-videos/{video}", None),
             ("DELETE", f"/api/scripts/{script}", None),
         ]
-    )  # fmt: skip
+    )
     answer = caller.api.call(method, path, body)
     # Refused as if it did not exist; a route that needs another scope says so.
     return answer if answer.status in (*REFUSED, 403) else Answer(599, {}, {"done": path})
@@ -82,9 +92,17 @@ def _foreign(dice: random.Random, caller: Tenant, other: Tenant) -> Answer:
 def _listing(dice: random.Random, caller: Tenant, other: Tenant) -> Answer:
     """Every list, narrowed to what is the other's."""
     script = dice.choice(other.scripts)
-    paths = ("/jobs?limit=200", f"/jobs?userId={other.word}", "/api/scripts?limit=500", "/api/section-videos?limit=500",
-             f"/api/section-videos?scriptId={script}", f"/api/section-videos?userId={other.word}", "/models",
-             "/api/usage?groupBy=user", "/api/budgets")  # fmt: skip
+    paths = (
+        "/jobs?limit=200",
+        f"/jobs?userId={other.word}",
+        "/api/scripts?limit=500",
+        "/api/section-videos?limit=500",
+        f"/api/section-videos?scriptId={script}",
+        f"/api/section-videos?userId={other.word}",
+        "/models",
+        "/api/usage?groupBy=user",
+        "/api/budgets",
+    )
     return caller.api.get(dice.choice(paths))
 
 

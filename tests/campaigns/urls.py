@@ -17,9 +17,16 @@ from tests.unit.test_addresses import PRIVATE_ADDRESSES, PRIVATE_FORMS, SPELLING
 
 ALLOWED = "https://replicate.delivery"
 LOOK_ALIKES = (
-    "replicate.delivery.evil.example", "evil-replicate.delivery", "replicate-delivery.example", "replicate.deliver",
-    "xreplicate.delivery", "replicate.delivery.", "REPLICATE.delivery.evil.example", "delivery", "127.0.0.1.nip.io",
-)  # fmt: skip
+    "replicate.delivery.evil.example",
+    "evil-replicate.delivery",
+    "replicate-delivery.example",
+    "replicate.deliver",
+    "xreplicate.delivery",
+    "replicate.delivery.",
+    "REPLICATE.delivery.evil.example",
+    "delivery",
+    "127.0.0.1.nip.io",
+)
 SCHEMES = ("https", "http", "HTTPS", "ftp", "file", "gopher", "ws", "data", "https:https", "")
 PATHS = (
     "",
@@ -65,9 +72,13 @@ def hostile(dice: random.Random, port: int) -> tuple[str, Sequence[str]]:
 def _violates(dice: random.Random, trap: _Trap, folder: Path) -> bool:
     url, answer = hostile(dice, trap.port)
     guarded = GuardedDownloader(
-        allowed_origins=frozenset([ALLOWED]), max_bytes=1000, wall_seconds=2, min_bytes_per_second=1,
-        backoff_seconds=0, resolver=lambda host, port: list(answer),
-    )  # fmt: skip
+        allowed_origins=frozenset([ALLOWED]),
+        max_bytes=1000,
+        wall_seconds=2,
+        min_bytes_per_second=1,
+        backoff_seconds=0,
+        resolver=lambda host, port: list(answer),
+    )
     try:
         guarded.fetch(url, folder)
     except ProductError:

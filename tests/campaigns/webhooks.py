@@ -23,8 +23,11 @@ SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OTHER_SECRET = "whsec_" + base64.b64encode(b"another secret of 24 by.").decode()
 URL_KEY = "a long random text"
 ENVIRONMENT = {
-    "STAGE": "campaign", "REPORTS_QUEUE_URL": "none", "REPLICATE_WEBHOOK_SECRET": SECRET, "WEBHOOK_URL_KEY": URL_KEY,
-}  # fmt: skip
+    "STAGE": "campaign",
+    "REPORTS_QUEUE_URL": "none",
+    "REPLICATE_WEBHOOK_SECRET": SECRET,
+    "WEBHOOK_URL_KEY": URL_KEY,
+}
 CONTROLS = 50
 
 
@@ -48,13 +51,17 @@ class Delivery:
 
     def event(self) -> dict[str, Any]:
         return {
-            "httpMethod": "POST", "path": "/webhook/replicate", "resource": "/webhook/replicate",
-            "headers": self.headers, "multiValueHeaders": {k: [v] for k, v in self.headers.items()},
+            "httpMethod": "POST",
+            "path": "/webhook/replicate",
+            "resource": "/webhook/replicate",
+            "headers": self.headers,
+            "multiValueHeaders": {k: [v] for k, v in self.headers.items()},
             "queryStringParameters": self.query or None,
             "multiValueQueryStringParameters": {k: [v] for k, v in self.query.items()} or None,
-            "body": self.body, "isBase64Encoded": False,
+            "body": self.body,
+            "isBase64Encoded": False,
             "requestContext": {"requestId": "campaign", "path": "/local/webhook/replicate", "domainName": "api"},
-        }  # fmt: skip
+        }
 
 
 def run(seed: int, count: int) -> int:
@@ -156,9 +163,17 @@ def _no_prediction(sent: Delivery, dice: random.Random) -> Delivery:
 
 
 FORGERIES: tuple[Callable[[Delivery, random.Random], Delivery], ...] = (
-    _other_secret, _changed_body, _longer_body, _stale, _missing_header, _changed_header, _flipped_signature,
-    _another_job, _no_prediction, _huge_body,
-)  # fmt: skip
+    _other_secret,
+    _changed_body,
+    _longer_body,
+    _stale,
+    _missing_header,
+    _changed_header,
+    _flipped_signature,
+    _another_job,
+    _no_prediction,
+    _huge_body,
+)
 
 
 @contextmanager

@@ -31,8 +31,12 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         told = {"PYTHONPATH": path, "REPLICATE_API_TOKEN": "r8_test", "REPLICATE_BASE_URL": f"{base_url}/v1"}
         run = subprocess.run(
             [sys.executable, "-m", "tests.contract.next_sdk_client", base_url],
-            env={**os.environ, **told}, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_SECONDS,
-        )  # fmt: skip
+            env={**os.environ, **told},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_SECONDS,
+        )
     assert run.returncode == 0, run.stderr
     found: dict[str, Any] = json.loads(run.stdout)
     return found

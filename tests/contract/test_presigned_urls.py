@@ -27,9 +27,14 @@ ODD_KEYS = ("a.png", "a b+c&d=e.png", "\u00e9/\u4e2d~.mp4", "100%/%20.txt", "x'y
 def client(token: str | None = "a/token+==", style: str = "path", endpoint: str | None = None) -> Any:
     config = Config(signature_version="s3v4", s3={"addressing_style": style})
     return boto3.client(
-        "s3", "eu-west-1", endpoint_url=endpoint, aws_access_key_id="AKID", aws_secret_access_key="secret",
-        aws_session_token=token, config=config,
-    )  # fmt: skip
+        "s3",
+        "eu-west-1",
+        endpoint_url=endpoint,
+        aws_access_key_id="AKID",
+        aws_secret_access_key="secret",
+        aws_session_token=token,
+        config=config,
+    )
 
 
 def signed_at(moment: datetime, key: str = "a.png", seconds: int = 3600, **credentials: Any) -> str:

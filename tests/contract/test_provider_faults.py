@@ -124,8 +124,9 @@ def test_a_clip_has_the_shape_it_is_told(standin: StandIn, directives: str, told
 
 
 def test_wrong_outputs_are_wrong_in_the_way_asked(standin: StandIn, tmp_path: Path) -> None:
-    html, truncated, gone = (standin.output(standin.create(VIDEO, f"[output={fault}]")) for fault in
-                             ("html", "truncated", "gone"))  # fmt: skip
+    html, truncated, gone = (
+        standin.output(standin.create(VIDEO, f"[output={fault}]")) for fault in ("html", "truncated", "gone")
+    )
 
     assert (html.headers["content-type"], html.text[:15]) == ("text/html", "<!DOCTYPE html>")
     assert "partial file" in streams(truncated.content, tmp_path)

@@ -100,8 +100,10 @@ def test_a_model_that_is_not_called_by_its_name_is_called_by_its_latest_version(
 
     assert made.id == MADE["id"]
     assert [(asked.method, asked.path) for asked in server.asked] == [
-        ("POST", "/v1/predictions"), ("GET", "/v1/models/owner/name"), ("POST", "/v1/predictions"),
-    ]  # fmt: skip
+        ("POST", "/v1/predictions"),
+        ("GET", "/v1/models/owner/name"),
+        ("POST", "/v1/predictions"),
+    ]
     first, last = json.loads(server.asked[0].body), json.loads(server.asked[2].body)
     assert last == {**first, "version": "owner/name:abc"}
 
@@ -157,17 +159,35 @@ def test_a_throttled_create_says_when_to_come_back(headers: dict[str, str], deta
 
 @pytest.mark.parametrize(
     "answer",
-    [json_reply(500, {}), json_reply(502, MADE), reply(503), reply(504), reply(408), b"", b"HTTP/1.1 201",
-     json_reply(201, MADE)[:-5], reply(201), reply(201, b"<html>"), json_reply(201, {}), json_reply(201, [MADE]),
-     json_reply(201, {"id": None, "status": "starting"}), reply(201, b"[" * 99_999), reply(204), b"\x16\x03\x01\r\n",
-     json_reply(302, MADE, Location="/v1/predictions"), reply(422, b"{}")[:-1]],
-)  # fmt: skip
+    [
+        json_reply(500, {}),
+        json_reply(502, MADE),
+        reply(503),
+        reply(504),
+        reply(408),
+        b"",
+        b"HTTP/1.1 201",
+        json_reply(201, MADE)[:-5],
+        reply(201),
+        reply(201, b"<html>"),
+        json_reply(201, {}),
+        json_reply(201, [MADE]),
+        json_reply(201, {"id": None, "status": "starting"}),
+        reply(201, b"[" * 99_999),
+        reply(204),
+        b"\x16\x03\x01\r\n",
+        json_reply(302, MADE, Location="/v1/predictions"),
+        reply(422, b"{}")[:-1],
+    ],
+)
 def test_an_answer_that_cannot_be_read_is_lost_and_never_asked_again(answer: bytes) -> None:
     failed_create(always(answer), AnswerLost)
 
 
-@pytest.mark.parametrize(("answer", "code"), [(reply(500), "provider_error"), (reply(503), "provider_error"),
-                                              (b"", "answer_lost"), (reply(201), "answer_lost")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [(reply(500), "provider_error"), (reply(503), "provider_error"), (b"", "answer_lost"), (reply(201), "answer_lost")],
+)
 def test_a_provider_that_says_it_failed_is_told_from_one_that_says_nothing(answer: bytes, code: str) -> None:
     assert failed_create(always(answer), AnswerLost).code == code
 

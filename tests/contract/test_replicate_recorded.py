@@ -35,13 +35,33 @@ STARTED = {"id", "model", "version", "input", "logs", "error", "status", "create
 WAITED = STARTED | {"output", "data_removed"}
 ENDED = WAITED - {"data_removed"} | {"started_at", "completed_at", "metrics"}
 MODEL = {
-    "cover_image_url", "created_at", "default_example", "description", "github_url", "latest_version", "license_url",
-    "name", "owner", "paper_url", "run_count", "url", "visibility",
-}  # fmt: skip
+    "cover_image_url",
+    "created_at",
+    "default_example",
+    "description",
+    "github_url",
+    "latest_version",
+    "license_url",
+    "name",
+    "owner",
+    "paper_url",
+    "run_count",
+    "url",
+    "visibility",
+}
 VERSION = {"id", "created_at", "cog_version", "openapi_schema"}
 FILE = {
-    "id", "name", "content_type", "size", "etag", "checksums", "metadata", "created_at", "expires_at", "urls",
-}  # fmt: skip
+    "id",
+    "name",
+    "content_type",
+    "size",
+    "etag",
+    "checksums",
+    "metadata",
+    "created_at",
+    "expires_at",
+    "urls",
+}
 PAGE = {"next", "previous", "results"}
 TOKEN = "r8_test"
 SECRET = WebhookSigningSecret(key="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
@@ -92,7 +112,7 @@ def an_upload(standin: StandIn) -> Any:
         (an_upload, FILE),
         (lambda s: body(s, "GET", "/v1/webhooks/default/secret"), {"key"}),
     ],
-)  # fmt: skip
+)
 def test_no_recorded_field_is_missing(standin: StandIn, ask: Callable[[StandIn], Any], fields: set[str]) -> None:
     assert ask(standin).keys() >= fields
 

@@ -31,9 +31,12 @@ FIRST, SECOND, THIRD = (f"value-number-{word}" for word in ("one", "two", "three
 def secrets(stack: dict[str, Any]) -> Secrets:
     """Of a stage that has none yet."""
     manager = boto3.client(
-        "secretsmanager", region_name=stack["region"], endpoint_url=stack["awsEndpoint"],
-        aws_access_key_id=stack["awsAccessKeyId"], aws_secret_access_key=stack["awsSecretAccessKey"],
-    )  # fmt: skip
+        "secretsmanager",
+        region_name=stack["region"],
+        endpoint_url=stack["awsEndpoint"],
+        aws_access_key_id=stack["awsAccessKeyId"],
+        aws_secret_access_key=stack["awsSecretAccessKey"],
+    )
     return Secrets(f"test-{uuid4().hex[:8]}", manager)
 
 
@@ -112,9 +115,13 @@ def test_what_was_read_last_holds_while_the_service_cannot_be_read(
     secrets.set(NAME, FIRST)
     reader.read()
     nowhere = boto3.client(
-        "secretsmanager", region_name="us-east-1", endpoint_url="http://127.0.0.1:1",
-        aws_access_key_id="any", aws_secret_access_key="any", config=Config(retries={"total_max_attempts": 1}),
-    )  # fmt: skip
+        "secretsmanager",
+        region_name="us-east-1",
+        endpoint_url="http://127.0.0.1:1",
+        aws_access_key_id="any",
+        aws_secret_access_key="any",
+        config=Config(retries={"total_max_attempts": 1}),
+    )
     reader.client = lambda: nowhere
 
     assert read_anew(reader, clock).accepted(clock.now()) == (FIRST,)
@@ -141,11 +148,14 @@ def test_a_list_says_since_when_and_never_what(secrets: Secrets) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("replicate-token", "r8_two words"), ("replicate-token", "r8_line\nbreak"), ("runway-token", ""),
-        ("replicate-webhook-secret", "whsec_dG9vIHNob3J0"), ("replicate-webhook-secret", "not-with-a-prefix-at-all"),
+        ("replicate-token", "r8_two words"),
+        ("replicate-token", "r8_line\nbreak"),
+        ("runway-token", ""),
+        ("replicate-webhook-secret", "whsec_dG9vIHNob3J0"),
+        ("replicate-webhook-secret", "not-with-a-prefix-at-all"),
         ("replicate-webhook-secret", "whsec_\N{SNOWMAN}"),
     ],
-)  # fmt: skip
+)
 def test_a_value_that_cannot_work_is_refused_without_being_repeated(name: str, value: str) -> None:
     with pytest.raises(SecretRefused) as refused:
         command.CHECKS[name](value)
@@ -171,7 +181,10 @@ def test_what_the_service_refuses_is_told_without_the_value(
 def test_a_value_is_no_argument_of_the_command(stack: dict[str, Any]) -> None:
     refused = subprocess.run(
         [sys.executable, "-m", "operate.secrets", "--stage", "local", "set", "replicate-token", "r8_on_the_line"],
-        cwd=find_layout().root, env={**os.environ, **operator_environment(stack)}, capture_output=True, text=True,
-    )  # fmt: skip
+        cwd=find_layout().root,
+        env={**os.environ, **operator_environment(stack)},
+        capture_output=True,
+        text=True,
+    )
 
     assert refused.returncode == 2

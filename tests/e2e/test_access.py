@@ -154,18 +154,29 @@ def a_form(**changes: Any) -> dict[str, Any]:
 
 # {own} is the account of the caller, {other} that of another one whose clip lies in all these places.
 FOREIGN_KEYS = [
-    "uploads/{other}/tester/1/take.mp4", "generated/{other}/tester/2026/01/01/1/original.mp4",
-    "reference-frames/{other}/tester/1/take.mp4", "video-clips/{other}/tester/1/take.mp4",
-    "derived/{other}/0/take.mp4", "compiled/{other}/1/1/final-1.mp4", "incoming/1/1/0",
-]  # fmt: skip
+    "uploads/{other}/tester/1/take.mp4",
+    "generated/{other}/tester/2026/01/01/1/original.mp4",
+    "reference-frames/{other}/tester/1/take.mp4",
+    "video-clips/{other}/tester/1/take.mp4",
+    "derived/{other}/0/take.mp4",
+    "compiled/{other}/1/1/final-1.mp4",
+    "incoming/1/1/0",
+]
 CLIMBING_KEYS = [
-    "uploads/{own}/../{other}/tester/1/take.mp4", "uploads/{own}/tester/../../{other}/tester/1/take.mp4",
-    "uploads/{own}/tester/%2e%2e/%2e%2e/{other}/tester/1/take.mp4", "/uploads/{other}/tester/1/take.mp4",
-    "uploads/{own}/tester/1/../../../{other}/tester/1/take.mp4", "uploads//{other}/tester/1/take.mp4",
-    "uploads/{own}/./tester/1/take.mp4", "uploads/{own}\\..\\{other}\\tester\\1\\take.mp4",
-    "s3://vsl-media/uploads/{other}/tester/1/take.mp4", "../uploads/{other}/tester/1/take.mp4",
-    "catalog/models.json", "uploads/{own}/", "uploads",
-]  # fmt: skip
+    "uploads/{own}/../{other}/tester/1/take.mp4",
+    "uploads/{own}/tester/../../{other}/tester/1/take.mp4",
+    "uploads/{own}/tester/%2e%2e/%2e%2e/{other}/tester/1/take.mp4",
+    "/uploads/{other}/tester/1/take.mp4",
+    "uploads/{own}/tester/1/../../../{other}/tester/1/take.mp4",
+    "uploads//{other}/tester/1/take.mp4",
+    "uploads/{own}/./tester/1/take.mp4",
+    "uploads/{own}\\..\\{other}\\tester\\1\\take.mp4",
+    "s3://vsl-media/uploads/{other}/tester/1/take.mp4",
+    "../uploads/{other}/tester/1/take.mp4",
+    "catalog/models.json",
+    "uploads/{own}/",
+    "uploads",
+]
 
 
 @pytest.fixture(scope="module")

@@ -73,11 +73,20 @@ def test_approved_clips_are_compiled_with_exactly_the_documented_answers(api: Ap
 
 def assert_film(data: dict[str, Any], script_id: int, *, count: int, seconds: float) -> None:
     types = {
-        "scriptId": int, "videoCount": int, "totalDuration": float, "compiledVideoUrl": str, "thumbnailUrl": str,
-        "fileSize": int, "jobId": str, "duration": int, "strategy": str, "breakdown": dict, "outputs": list,
+        "scriptId": int,
+        "videoCount": int,
+        "totalDuration": float,
+        "compiledVideoUrl": str,
+        "thumbnailUrl": str,
+        "fileSize": int,
+        "jobId": str,
+        "duration": int,
+        "strategy": str,
+        "breakdown": dict,
+        "outputs": list,
         "verification": dict,
         "notes": list,
-    }  # fmt: skip
+    }
     assert {name: type(value) for name, value in data.items()} == types
     assert (data["scriptId"], data["videoCount"], data["strategy"]) == (script_id, count, "splice")
     assert abs(data["totalDuration"] - seconds) < 0.1

@@ -25,10 +25,13 @@ def admin(stack: dict[str, Any]) -> Api:
 @pytest.fixture(scope="session")
 def s3(stack: dict[str, Any]) -> Any:
     return boto3.client(
-        "s3", endpoint_url=stack["s3Endpoint"], region_name=stack["region"],
-        aws_access_key_id=stack["awsAccessKeyId"], aws_secret_access_key=stack["awsSecretAccessKey"],
+        "s3",
+        endpoint_url=stack["s3Endpoint"],
+        region_name=stack["region"],
+        aws_access_key_id=stack["awsAccessKeyId"],
+        aws_secret_access_key=stack["awsSecretAccessKey"],
         config=Config(signature_version="s3v4", s3={"addressing_style": "path"}),
-    )  # fmt: skip
+    )
 
 
 def objects(s3: Any, stack: dict[str, Any], words: str) -> list[str]:
@@ -74,9 +77,12 @@ def test_an_erased_job_is_gone_from_every_store(
 def views(stack: dict[str, Any], job_id: str, words: str) -> list[str]:
     """The views of a job that tell of it."""
     dynamodb = boto3.client(
-        "dynamodb", endpoint_url=stack["awsEndpoint"], region_name=stack["region"],
-        aws_access_key_id=stack["awsAccessKeyId"], aws_secret_access_key=stack["awsSecretAccessKey"],
-    )  # fmt: skip
+        "dynamodb",
+        endpoint_url=stack["awsEndpoint"],
+        region_name=stack["region"],
+        aws_access_key_id=stack["awsAccessKeyId"],
+        aws_secret_access_key=stack["awsSecretAccessKey"],
+    )
     item = dynamodb.get_item(TableName=f"vsl-{stack['stage']}-realtime-jobs", Key={"jobId": {"S": job_id}})
     cached = RedisCluster.from_url(stack["redisUrl"]).get(f"status:{{{job_id}}}")
     return [view for view in (str(item), str(cached)) if words in view]
@@ -158,9 +164,12 @@ def test_what_still_runs_is_cancelled_and_the_erasure_stays_open_until_workers_a
     )
     rows("UPDATE vsl.erasures SET settled_at = now(), due_at = now() WHERE id = %s RETURNING 1", erasure_id)
     lambda_client = boto3.client(
-        "lambda", endpoint_url=stack["awsEndpoint"], region_name=stack["region"],
-        aws_access_key_id=stack["awsAccessKeyId"], aws_secret_access_key=stack["awsSecretAccessKey"],
-    )  # fmt: skip
+        "lambda",
+        endpoint_url=stack["awsEndpoint"],
+        region_name=stack["region"],
+        aws_access_key_id=stack["awsAccessKeyId"],
+        aws_secret_access_key=stack["awsSecretAccessKey"],
+    )
     lambda_client.invoke(FunctionName=f"vsl-{stack['stage']}-retention", Payload=b"{}")
     eventually(
         lambda: admin.get(f"/api/erasures/{erasure_id}").data()["waitsFor"] == [],

@@ -188,8 +188,11 @@ def test_jobs_can_be_narrowed(api: Api, page_user: str) -> None:
 
     whole = api.get(f"/jobs?userId={page_user}").data()["jobs"]
     assert [found("status=completed"), found("status=failed"), found("kind=generate"), found("kind=compile")] == [
-        5, 0, 5, 0,
-    ]  # fmt: skip
+        5,
+        0,
+        5,
+        0,
+    ]
     assert found(f"from={whole[1]['createdAt']}") + found(f"to={whole[1]['createdAt']}") == 5
     assert found("to=2020-01-01T00:00:00Z") == 0
 

@@ -16,9 +16,10 @@ from tests.sample_media import SHELF, manifest
 # What a compile takes today: clips, a size, a rate.
 TAKEN = {"resolution", "fps"}
 JOBS = [
-    job for job in manifest()["jobs"]
+    job
+    for job in manifest()["jobs"]
     if job["operation"].startswith(("concat", "re-encode")) and set(job.get("request", {})) <= TAKEN
-]  # fmt: skip
+]
 BROKEN = next(job for job in manifest()["jobs"] if job["id"].startswith("o19"))
 # Read by this FFmpeg, though not by the one the list was made with.
 READ_NOW = {"iss634.webp", "sample_still_photo.heic", "sample_vvc.mp4", "truncated_jpeg.jpg"}

@@ -20,10 +20,13 @@ from tests.e2e.client import Api, eventually
 Line = dict[str, Any]
 # A message without sense. It comes from no queue, so that it does not come again.
 NO_REPORT = {
-    "messageId": "m-1", "body": "{}", "eventSource": "aws:sqs", "receiptHandle": "none",
+    "messageId": "m-1",
+    "body": "{}",
+    "eventSource": "aws:sqs",
+    "receiptHandle": "none",
     "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:vsl-local-reports",
     "attributes": {"ApproximateReceiveCount": "1"},
-}  # fmt: skip
+}
 # Logs Insights gives every line these, and knows these words and functions (CloudWatch Logs, query syntax).
 OF_AWS = {"@timestamp", "@message"}
 WORDS = {"fields", "filter", "stats", "sort", "limit", "by", "as", "and", "or", "in", "asc", "desc", "like"}
@@ -133,9 +136,12 @@ def fields_of(query: str) -> set[str]:
 
 def _invoke(stack: dict[str, Any], function: str, event: dict[str, Any]) -> None:
     client = boto3.client(
-        "lambda", endpoint_url=stack["awsEndpoint"], region_name=stack["region"],
-        aws_access_key_id=stack["awsAccessKeyId"], aws_secret_access_key=stack["awsSecretAccessKey"],
-    )  # fmt: skip
+        "lambda",
+        endpoint_url=stack["awsEndpoint"],
+        region_name=stack["region"],
+        aws_access_key_id=stack["awsAccessKeyId"],
+        aws_secret_access_key=stack["awsSecretAccessKey"],
+    )
     client.invoke(FunctionName=f"vsl-{stack['stage']}-{function}", Payload=json.dumps(event).encode())
 
 

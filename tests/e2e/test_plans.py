@@ -127,11 +127,16 @@ def test_clips_of_the_size_asked_for_are_copied(api: Api, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("wish", "path"),
     [
-        ({"resolution": "1280"}, "resolution"), ({"resolution": "15x20"}, "resolution"),
-        ({"resolution": "1281x720"}, "resolution"), ({"resolution": "9999x720"}, "resolution"),
-        ({"fps": 0}, "fps"), ({"fps": "24/7"}, "fps"), ({"fps": "1e9"}, "fps"), ({"fps": 121}, "fps"),
+        ({"resolution": "1280"}, "resolution"),
+        ({"resolution": "15x20"}, "resolution"),
+        ({"resolution": "1281x720"}, "resolution"),
+        ({"resolution": "9999x720"}, "resolution"),
+        ({"fps": 0}, "fps"),
+        ({"fps": "24/7"}, "fps"),
+        ({"fps": "1e9"}, "fps"),
+        ({"fps": 121}, "fps"),
     ],
-)  # fmt: skip
+)
 def test_wishes_that_make_no_sense_are_refused(api: Api, wish: dict[str, Any], path: str, nothing_made: Watch) -> None:
     with nothing_made():
         answer = api.post("/compile-videos/plan", {"clips": [{"videoId": 1}], **wish})

@@ -44,9 +44,16 @@ def jobs(api: Api) -> dict[str, str]:
         "clip": asked(api, a_clip("a clip of three seconds", parameters={"prompt": "three seconds", "duration": 3})),
         "picture": asked(api, an_image("a red lighthouse")),
         "text": asked(api, a_text("five words of the sea")),
-        "music": asked(api, {"userId": "tester", "mediaType": "audio", "modelId": "musicgen",
-                             "parameters": {"prompt": "a waltz", "duration": 1}}),
-    }  # fmt: skip
+        "music": asked(
+            api,
+            {
+                "userId": "tester",
+                "mediaType": "audio",
+                "modelId": "musicgen",
+                "parameters": {"prompt": "a waltz", "duration": 1},
+            },
+        ),
+    }
 
 
 def test_a_number_is_the_same_however_it_is_written(api: Api, predictions: Predictions, words: str) -> None:
@@ -145,8 +152,11 @@ def test_a_clip_starts_from_a_picture_by_any_of_its_names(
     # Calls overtake each other on their way.
     assert sorted("X-Amz-Signature" in image for image in shown) == [False, True, True, True]
     for table in ("jobs", "provider_attempts"):
-        kept = rows(f"SELECT request::text FROM vsl.{table} WHERE account_id IN "
-                    "(SELECT account_id FROM vsl.jobs WHERE id = %s)", started[0])  # fmt: skip
+        kept = rows(
+            f"SELECT request::text FROM vsl.{table} WHERE account_id IN "
+            "(SELECT account_id FROM vsl.jobs WHERE id = %s)",
+            started[0],
+        )
         assert not [request for (request,) in kept if "X-Amz" in request]
 
 
@@ -160,9 +170,13 @@ def test_another_accounts_picture_starts_no_clip(
 
 @pytest.mark.parametrize(
     ("parameters", "path"),
-    [({"firstFrame": "ftp://example.com/a.png"}, "firstFrame"), ({"firstFrame": {"s3Key": 7}}, "firstFrame"),
-     ({"image": "data:image/png;base64,%"}, "image"), ({"firstframe": "https://example.com/a.png"}, "firstframe")],
-)  # fmt: skip
+    [
+        ({"firstFrame": "ftp://example.com/a.png"}, "firstFrame"),
+        ({"firstFrame": {"s3Key": 7}}, "firstFrame"),
+        ({"image": "data:image/png;base64,%"}, "image"),
+        ({"firstframe": "https://example.com/a.png"}, "firstframe"),
+    ],
+)
 def test_a_picture_that_cannot_be_one_is_refused(api: Api, parameters: dict[str, Any], path: str) -> None:
     refused = api.post("/generate-media", a_clip("", parameters={"prompt": "x", **parameters}))
 

@@ -22,10 +22,13 @@ LIVE_JOBS = "SELECT count(*) FROM vsl.jobs WHERE erased_at IS NULL"
 
 def run_smoke(stack: dict[str, Any], key: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "operate.smoke", "--stage", "local", *arguments], stdin=subprocess.DEVNULL,
-        cwd=find_layout().root, env={**os.environ, **operator_environment(stack), KEY_VARIABLE: key},
-        capture_output=True, text=True,
-    )  # fmt: skip
+        [sys.executable, "-m", "operate.smoke", "--stage", "local", *arguments],
+        stdin=subprocess.DEVNULL,
+        cwd=find_layout().root,
+        env={**os.environ, **operator_environment(stack), KEY_VARIABLE: key},
+        capture_output=True,
+        text=True,
+    )
 
 
 def left(rows: Rows) -> list[int]:
@@ -79,9 +82,12 @@ def test_a_key_that_does_not_reach_is_told_before_anything_is_paid(
 def test_a_stage_without_an_address_is_told(stack: dict[str, Any]) -> None:
     environment = {**operator_environment(stack), "AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-1"}
     done = subprocess.run(
-        [sys.executable, "-m", "operate.smoke", "--stage", "prod"], cwd=find_layout().root,
-        env={**os.environ, **environment, KEY_VARIABLE: "any"}, capture_output=True, text=True,
-    )  # fmt: skip
+        [sys.executable, "-m", "operate.smoke", "--stage", "prod"],
+        cwd=find_layout().root,
+        env={**os.environ, **environment, KEY_VARIABLE: "any"},
+        capture_output=True,
+        text=True,
+    )
 
     assert done.returncode == 1
     assert "/vsl/prod/public-base-url" in done.stderr

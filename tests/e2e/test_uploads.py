@@ -160,10 +160,19 @@ def test_own_files_and_jobs_are_sources_of_a_film_and_nobody_elses(
 
 @pytest.mark.parametrize(
     ("tail", "status"),
-    [("../../other/a", 404), ("%2e%2e/a", 404), ("a?versionId=1", 404), ("a\n", 404), ("\u202ea", 404),
-     ("é" * 700, 404), ("a\u0000b", 422), ("\ud800", 422), ("x" * 1025, 422)],
+    [
+        ("../../other/a", 404),
+        ("%2e%2e/a", 404),
+        ("a?versionId=1", 404),
+        ("a\n", 404),
+        ("\u202ea", 404),
+        ("é" * 700, 404),
+        ("a\u0000b", 422),
+        ("\ud800", 422),
+        ("x" * 1025, 422),
+    ],
     ids=["up", "coded up", "query", "line", "turned", "1400 bytes", "NUL", "surrogate", "1025 characters"],
-)  # fmt: skip
+)
 def test_no_spelling_of_a_key_leads_anywhere_but_to_a_file_of_its_owner(
     api: Api, clip: bytes, tail: str, status: int
 ) -> None:

@@ -60,8 +60,9 @@ def test_two_verdicts_on_one_version_are_one_verdict(
     assert (approved["reviewedBy"], approved["previousStatus"]) == (own_key, "rejected")
     history = api.get(f"/jobs/{clip.job_ids[0]}/events").data()["events"]
     assert [(event["name"], event["details"]["keyId"]) for event in history[-2:]] == [
-        ("video.rejected", key_id), ("video.approved", own_key),
-    ]  # fmt: skip
+        ("video.rejected", key_id),
+        ("video.approved", own_key),
+    ]
 
 
 def test_of_an_approval_and_a_rejection_at_once_the_rejection_stands(
@@ -117,8 +118,9 @@ def test_a_clip_that_was_made_again_names_its_successor_everywhere(api: Api, cli
     assert successor in verdict(api, clip, "approve").refuses(409, "superseded")
     verdict(api, clip, "reject", {"regenerate": True}).refuses(409, "superseded")
     assert [(video["videoId"], video["supersededBy"]) for video in api.videos(clip.script_id)] == [
-        (clip.video_ids[0], successor), (successor, None),
-    ]  # fmt: skip
+        (clip.video_ids[0], successor),
+        (successor, None),
+    ]
     script = api.get(f"/api/scripts/{clip.script_id}").data()
     assert script["videos"][0]["supersededBy"] == successor
     api.post(f"/api/section-videos/{successor}/approve").data()
@@ -127,8 +129,13 @@ def test_a_clip_that_was_made_again_names_its_successor_everywhere(api: Api, cli
 
 def test_generate_answers_the_section_video_it_makes(api: Api, words: str) -> None:
     script_id = api.script()
-    body = {"userId": "tester", "mediaType": "video", "modelId": "seedance-1-lite", "scriptId": script_id,
-            "parameters": {"prompt": words, "duration": 2, "resolution": "480p"}}  # fmt: skip
+    body = {
+        "userId": "tester",
+        "mediaType": "video",
+        "modelId": "seedance-1-lite",
+        "scriptId": script_id,
+        "parameters": {"prompt": words, "duration": 2, "resolution": "480p"},
+    }
 
     first, again = (api.post("/generate-media", body, Idempotency_Key=words).data(202) for _ in range(2))
     outside = api.post("/generate-media", {**body, "scriptId": None}).data(202)

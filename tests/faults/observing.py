@@ -214,15 +214,25 @@ class Observed:
 
     def let_time_pass(self, job_id: str, *, leases: bool = False) -> None:
         """Moves what waits for the clock into the past: checks, delayed announcements, and leases if told to."""
-        self.rows("UPDATE vsl.provider_attempts SET next_check_at = now() WHERE job_id = %(job)s "
-                  "AND next_check_at IS NOT NULL", job=job_id)  # fmt: skip
-        self.rows("UPDATE vsl.outbox SET due_at = now(), claimed_until = NULL WHERE job_id = %(job)s "
-                  "AND sent_at IS NULL", job=job_id)  # fmt: skip
+        self.rows(
+            "UPDATE vsl.provider_attempts SET next_check_at = now() WHERE job_id = %(job)s "
+            "AND next_check_at IS NOT NULL",
+            job=job_id,
+        )
+        self.rows(
+            "UPDATE vsl.outbox SET due_at = now(), claimed_until = NULL WHERE job_id = %(job)s AND sent_at IS NULL",
+            job=job_id,
+        )
         if leases:
-            self.rows("UPDATE vsl.jobs SET lease_until = now() - interval '1 second' WHERE id = %(job)s "
-                      "AND lease_until IS NOT NULL", job=job_id)  # fmt: skip
-        self.rows("UPDATE vsl.jobs SET updated_at = now() - interval '2 minutes', check_at = now() "
-                  "WHERE id = %(job)s", job=job_id)  # fmt: skip
+            self.rows(
+                "UPDATE vsl.jobs SET lease_until = now() - interval '1 second' WHERE id = %(job)s "
+                "AND lease_until IS NOT NULL",
+                job=job_id,
+            )
+        self.rows(
+            "UPDATE vsl.jobs SET updated_at = now() - interval '2 minutes', check_at = now() WHERE id = %(job)s",
+            job=job_id,
+        )
 
     def end(self, *job_ids: str) -> list[str]:
         """The jobs' last states; sweeps about every second, with time moved, until all have ended."""
@@ -269,8 +279,9 @@ class Observed:
         """What the ledger says a job has cost."""
         (sum_,) = self.rows(
             "SELECT coalesce(sum(amount_usd), 0) AS usd FROM vsl.cost_ledger WHERE job_id = %(job)s "
-            "AND entry = 'actual'", job=job_id,
-        )  # fmt: skip
+            "AND entry = 'actual'",
+            job=job_id,
+        )
         return float(sum_["usd"])
 
     def assert_settled(self, job_id: str, predictions: int = 1) -> None:

@@ -46,9 +46,10 @@ def _signed(observed: Observed, message_id: str, body: str) -> dict[str, str]:
     secret = MediaProvider(f"{observed.stack['providerUrl']}/v1", "any", "").webhook_secret()
     now = int(time.time())
     return {
-        "webhook-id": message_id, "webhook-timestamp": str(now),
+        "webhook-id": message_id,
+        "webhook-timestamp": str(now),
         "webhook-signature": sign(secret, message_id, now, body),
-    }  # fmt: skip
+    }
 
 
 def _post(url: str, body: str, headers: Mapping[str, str]) -> int:

@@ -157,8 +157,17 @@ def test_filters_reach_past_the_protocol_list(tmp_path: Path, inner: Inner) -> N
     assert inner.paths
     inner.paths.clear()
     # The one text of an author that comes near a filter: what the file says of itself.
-    titled = made("-i", path, "-c", "copy", "-metadata", f"title={graph}", "-metadata", f"comment=|{graph}",
-                  tmp_path / "clip-1.mp4")  # fmt: skip
+    titled = made(
+        "-i",
+        path,
+        "-c",
+        "copy",
+        "-metadata",
+        f"title={graph}",
+        "-metadata",
+        f"comment=|{graph}",
+        tmp_path / "clip-1.mp4",
+    )
     facts = encoder().probe(titled)
     encoder().conform(titled, facts, target_of([facts]), tmp_path / "like.mp4")
     encoder().thumbnail(titled, tmp_path / "thumbnail.jpg")

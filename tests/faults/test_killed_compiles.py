@@ -20,8 +20,20 @@ from tests.footage import clip
 PICTURES = 48
 UNDER_WAY = "SELECT id::text FROM vsl.jobs WHERE kind = 'compile' AND status = 'processing'"
 # Filler makes a clip as large as one likes and costs next to nothing to decode.
-LARGE = ("-x264-params", "nal-hrd=cbr:filler=1", "-g", "24",
-         "-b:v", "100M", "-minrate", "100M", "-maxrate", "100M", "-bufsize", "50M")  # fmt: skip
+LARGE = (
+    "-x264-params",
+    "nal-hrd=cbr:filler=1",
+    "-g",
+    "24",
+    "-b:v",
+    "100M",
+    "-minrate",
+    "100M",
+    "-maxrate",
+    "100M",
+    "-bufsize",
+    "50M",
+)
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +71,11 @@ def pace(stack: dict[str, Any]) -> Iterator[Callable[[dict[str, Any]], None]]:
 
     def be(settings: dict[str, Any]) -> None:
         request = urllib.request.Request(
-            f"{stack['s3ControlUrl']}/pace", json.dumps(settings).encode(), {"Content-Type": "application/json"},
+            f"{stack['s3ControlUrl']}/pace",
+            json.dumps(settings).encode(),
+            {"Content-Type": "application/json"},
             method="PUT",
-        )  # fmt: skip
+        )
         urllib.request.urlopen(request, timeout=10).close()
 
     yield be
@@ -163,9 +177,7 @@ def test_a_clip_replaced_between_plan_and_copy_is_noticed(
     before = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
     pace({"copy": {"firstByteMs": 3000}})
     answers: list[Any] = []
-    asked = threading.Thread(
-        target=lambda: answers.append(observed.call("POST", "/compile-videos", {"clips": large}))
-    )  # fmt: skip
+    asked = threading.Thread(target=lambda: answers.append(observed.call("POST", "/compile-videos", {"clips": large})))
     asked.start()
     wait_for("the upload", lambda: uploads(observed))
     try:

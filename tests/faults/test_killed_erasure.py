@@ -59,7 +59,8 @@ def everywhere(observed: Observed, words: str) -> list[str]:
     """Tables with the words in any row, and objects with them in their key."""
     tables = observed.rows("SELECT schemaname || '.' || tablename AS name FROM pg_tables WHERE schemaname LIKE 'vsl%%'")
     told = [
-        table["name"] for table in tables
+        table["name"]
+        for table in tables
         if observed.rows(f"SELECT 1 FROM {table['name']} t WHERE t::text LIKE %(words)s LIMIT 1", words=f"%{words}%")
-    ]  # fmt: skip
+    ]
     return told + [key for key in objects(observed) if words in key]

@@ -27,10 +27,11 @@ def test_call_provider_killed_between_claim_and_call_never_calls(observed: Obser
     again = {"jobId": job, "attemptId": str(observed.attempts(job)[1]["id"])}
 
     observed.kill_after_commit(
-        "call-provider", job,
+        "call-provider",
+        job,
         committed=lambda: observed.attempts(job)[1]["state"] == "claimed",
         start=lambda: observed.send("calls", again),
-    )  # fmt: skip
+    )
     observed.let_time_pass(job)
     observed.sweep()
     wait_for("the provider to be asked", lambda: "call.unresolved" in _events(observed, job))

@@ -40,10 +40,14 @@ def loop(observed: Observed) -> Iterator[Loop]:
     attributes = {"VisibilityTimeout": str(SECONDS), "RedrivePolicy": redrive}
     queue = sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
     functions.create_function(
-        FunctionName=name, Runtime="python3.13", Role=_role(observed, name), Handler="tests.faults.sends_again.handler",
-        Code={"ZipFile": _archive()}, Timeout=SECONDS,
+        FunctionName=name,
+        Runtime="python3.13",
+        Role=_role(observed, name),
+        Handler="tests.faults.sends_again.handler",
+        Code={"ZipFile": _archive()},
+        Timeout=SECONDS,
         Environment={"Variables": {"MINISTACK_LAMBDA_PROXY_URL": _invoke_url(observed, name)}},
-    )  # fmt: skip
+    )
     mapping = functions.create_event_source_mapping(EventSourceArn=_arn(observed, queue), FunctionName=name)
     yield Loop(name, queue, dead)
     functions.delete_event_source_mapping(UUID=mapping["UUID"])

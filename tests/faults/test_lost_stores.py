@@ -123,9 +123,11 @@ def _no_live_view(observed: Observed) -> Iterator[str]:
         yield table
     finally:
         view.create_table(
-            TableName=table, KeySchema=found["KeySchema"], AttributeDefinitions=found["AttributeDefinitions"],
+            TableName=table,
+            KeySchema=found["KeySchema"],
+            AttributeDefinitions=found["AttributeDefinitions"],
             BillingMode="PAY_PER_REQUEST",
-        )  # fmt: skip
+        )
 
 
 @contextmanager

@@ -54,10 +54,13 @@ def test_a_prediction_of_another_attempt_leaves_the_call_in_doubt_until_its_own_
     observed.send(
         "reports",
         {
-            "type": "call.accepted", "jobId": job, "attemptId": str(observed.attempts(job)[0]["id"]),
-            "providerId": observed.predictions(other)[0]["id"], "providerStatus": "succeeded",
+            "type": "call.accepted",
+            "jobId": job,
+            "attemptId": str(observed.attempts(job)[0]["id"]),
+            "providerId": observed.predictions(other)[0]["id"],
+            "providerStatus": "succeeded",
         },
-    )  # fmt: skip
+    )
     wait_for("the doubt again", lambda: _has_event(observed, job, "call.unresolved"))
 
     assert observed.end(job) == ["completed"]

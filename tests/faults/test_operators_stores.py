@@ -38,8 +38,11 @@ def operate(observed: Observed, *arguments: str) -> subprocess.CompletedProcess[
     """An operator's command line."""
     return subprocess.run(
         [sys.executable, "-m", "operate.stores", "--stage", observed.stack["stage"], *arguments],
-        env={**os.environ, **operator_environment(dict(observed.stack))}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        env={**os.environ, **operator_environment(dict(observed.stack))},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def version(observed: Observed, table: str, job: str) -> int | None:
@@ -58,9 +61,11 @@ def make_again(observed: Observed, table: str) -> None:
     found = dynamodb.describe_table(TableName=table)["Table"]
     dynamodb.delete_table(TableName=table)
     dynamodb.create_table(
-        TableName=table, KeySchema=found["KeySchema"], AttributeDefinitions=found["AttributeDefinitions"],
+        TableName=table,
+        KeySchema=found["KeySchema"],
+        AttributeDefinitions=found["AttributeDefinitions"],
         BillingMode="PAY_PER_REQUEST",
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("wrong", [None, 1, 999_999], ids=["lost", "stale", "wrongly newer"])

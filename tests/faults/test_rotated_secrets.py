@@ -59,10 +59,13 @@ def ended_prediction(observed: Observed) -> Prediction:
 def operate(observed: Observed, *arguments: str, given: str = "") -> str:
     """Runs the command, after which functions start anew and so know the secrets as they are now."""
     done = subprocess.run(
-        [sys.executable, "-m", "operate.secrets", "--stage", "local", *arguments], input=given,
-        cwd=find_layout().root, env={**os.environ, **operator_environment(dict(observed.stack))},
-        capture_output=True, text=True,
-    )  # fmt: skip
+        [sys.executable, "-m", "operate.secrets", "--stage", "local", *arguments],
+        input=given,
+        cwd=find_layout().root,
+        env={**os.environ, **operator_environment(dict(observed.stack))},
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     observed.call("POST", "/reload", {}, base="runnerUrl")
     return done.stdout + done.stderr
@@ -71,9 +74,10 @@ def operate(observed: Observed, *arguments: str, given: str = "") -> str:
 def deliver(sent: Prediction, secret: str) -> int:
     message_id, now = f"msg_{time.time_ns()}", int(time.time())
     headers = {
-        "webhook-id": message_id, "webhook-timestamp": str(now),
+        "webhook-id": message_id,
+        "webhook-timestamp": str(now),
         "webhook-signature": sign(secret, message_id, now, sent.body),
-    }  # fmt: skip
+    }
     return httpx.post(sent.url, content=sent.body, headers=headers, timeout=60).status_code
 
 

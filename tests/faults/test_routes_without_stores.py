@@ -53,8 +53,15 @@ class Ours:
         if route == ("GET", "/health"):
             time.sleep(KEPT_FOR.total_seconds())
         method, path = route
-        there = {"scriptId": self.script_id, "jobId": self.job_id, "videoId": self.video_id, "mediaType": "image",
-                 "modelId": "flux-schnell", "userId": f"nobody-{uuid4().hex}", "erasureId": uuid4()}  # fmt: skip
+        there = {
+            "scriptId": self.script_id,
+            "jobId": self.job_id,
+            "videoId": self.video_id,
+            "mediaType": "image",
+            "modelId": "flux-schnell",
+            "userId": f"nobody-{uuid4().hex}",
+            "erasureId": uuid4(),
+        }
         if path.endswith(("/cancel", "/retry")) or method == "DELETE":
             there |= {"jobId": uuid4(), "scriptId": 2**31 - 1, "videoId": 2**31 - 1}
         if path.endswith("/reject"):
@@ -105,10 +112,13 @@ def usual(ours: Ours) -> Mapping[Route, int]:
 
 
 NOBODYS = [
-    ("POST", "/jobs/{jobId}/cancel"), ("POST", "/jobs/{jobId}/retry"), ("DELETE", "/api/videos/{jobId}"),
-    ("GET", "/api/erasures/{erasureId}"), ("DELETE", "/api/section-videos/{videoId}"),
+    ("POST", "/jobs/{jobId}/cancel"),
+    ("POST", "/jobs/{jobId}/retry"),
+    ("DELETE", "/api/videos/{jobId}"),
+    ("GET", "/api/erasures/{erasureId}"),
+    ("DELETE", "/api/section-videos/{videoId}"),
     ("DELETE", "/api/scripts/{scriptId}"),
-]  # fmt: skip
+]
 
 
 def is_told(answer: Answer, code: str) -> None:

@@ -19,20 +19,22 @@ from tests.footage import clip
 from tests.scripted_server import by_path, reply, scripted
 
 TABLES = (
-    "vsl.jobs", "vsl.provider_attempts", "vsl.job_events", "vsl.cost_ledger", "vsl_frontend.section_videos",
+    "vsl.jobs",
+    "vsl.provider_attempts",
+    "vsl.job_events",
+    "vsl.cost_ledger",
+    "vsl_frontend.section_videos",
     "vsl.source_fetches",
-)  # fmt: skip
+)
 SCHEDULED = ("reconcile", "retention", "provider-catalog", "migrate")
 
 
 def everything(observed: Observed, jobs: list[str]) -> dict[str, Any]:
     """What is known and kept of some jobs, in all stores that tell the truth."""
     ours = {
-        table: observed.rows(
-            f"SELECT t.* FROM {table} t WHERE t::text ~ ANY(%(jobs)s) ORDER BY t::text", jobs=jobs
-        )
+        table: observed.rows(f"SELECT t.* FROM {table} t WHERE t::text ~ ANY(%(jobs)s) ORDER BY t::text", jobs=jobs)
         for table in TABLES
-    }  # fmt: skip
+    }
     listed = observed.aws("s3").get_paginator("list_objects_v2").paginate(Bucket=observed.stack["bucket"])
     objects = {one["Key"]: (one["ETag"], one["LastModified"]) for page in listed for one in page.get("Contents", [])}
     budgets = observed.rows("SELECT * FROM vsl.budgets ORDER BY account_id, user_id, period")
@@ -71,8 +73,10 @@ def messages(observed: Observed, jobs: list[str], key: str) -> list[tuple[str, M
     failed = {"code": "output_expired", "message": "Gone.", "final": True}
     hook = {"provider": "replicate", "webhookId": f"msg_{uuid4().hex}", "providerStatus": "succeeded"}
     return [
-        ("calls", ids), ("calls", {**ids, "action": "cancel", "providerId": attempt["provider_id"]}),
-        ("store", {**told, "attemptNumber": 1}), ("inspect", {"jobId": generated}),
+        ("calls", ids),
+        ("calls", {**ids, "action": "cancel", "providerId": attempt["provider_id"]}),
+        ("store", {**told, "attemptNumber": 1}),
+        ("inspect", {"jobId": generated}),
         ("reports", {**told, "providerStatus": "starting", "type": "call.accepted"}),
         ("reports", {**ids, "code": "provider_busy", "message": "429", "retryable": True, "type": "call.rejected"}),
         ("reports", {**ids, "message": "No answer.", "type": "call.unresolved"}),
@@ -83,10 +87,11 @@ def messages(observed: Observed, jobs: list[str], key: str) -> list[tuple[str, M
         ("inspect", {"jobId": uploaded}),
         ("uploads", {"Records": [{"s3": {"object": {"key": key}}}]}),
         ("uploads", {"Event": "s3:TestEvent"}),
-        ("compile", {"jobId": film}), ("fetch", {"jobId": film, "number": 0}),
+        ("compile", {"jobId": film}),
+        ("fetch", {"jobId": film, "number": 0}),
         ("reports", {"jobId": film, "number": 0, "contentType": "video/mp4", "sizeBytes": 1, "type": "source.fetched"}),
         ("reports", {"jobId": film, "number": 0, **failed, "type": "source.failed"}),
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.usefixtures("unscheduled")
@@ -117,9 +122,16 @@ def test_whatever_runs_by_the_clock_or_a_deploy_may_run_twice(observed: Observed
 
 
 NEEDS = [
-    ("calls", "ministack"), ("store", "ministack"), ("reports", "postgres"), ("inspect", "postgres"), ("inspect", "s3"),
-    ("uploads", "postgres"), ("uploads", "s3"), ("compile", "postgres"), ("fetch", "ministack"),
-]  # fmt: skip
+    ("calls", "ministack"),
+    ("store", "ministack"),
+    ("reports", "postgres"),
+    ("inspect", "postgres"),
+    ("inspect", "s3"),
+    ("uploads", "postgres"),
+    ("uploads", "s3"),
+    ("compile", "postgres"),
+    ("fetch", "ministack"),
+]
 DOWN = {"postgres": {"reset_probability": 1}, "s3": {"http_status": 503}, "ministack": {"http_status": 503}}
 
 

@@ -30,9 +30,12 @@ def make_corpus(folder: Path) -> Path:
         clip(options="-movflags frag_keyframe -preset medium -bf 2 -g 4", tone=640),
         clip(options="-movflags cmaf -preset medium -bf 2", sound=None, tone=650),
         clip(options="-c:v libx265 -x265-params log-level=none -tag:v hvc1", tone=610),
-        clip(options="-movflags negative_cts_offsets -preset medium -bf 2 -x264-params nal-hrd=vbr:"
-                     "vbv-maxrate=300:vbv-bufsize=300", tone=620),
-    ]  # fmt: skip
+        clip(
+            options="-movflags negative_cts_offsets -preset medium -bf 2 -x264-params nal-hrd=vbr:"
+            "vbv-maxrate=300:vbv-bufsize=300",
+            tone=620,
+        ),
+    ]
     for number, path in enumerate(clips):
         shutil.copyfile(path, folder / f"{number:02}{path.suffix}")
     (folder / "long.mp4").write_bytes(with_long_offsets(clips[0].read_bytes()))

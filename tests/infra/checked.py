@@ -20,8 +20,14 @@ from local.synth import node_path
 ROOT = Path(__file__).resolve().parents[2]
 # What a synthesis reads, and what judges it: the versions of the tools are in requirements-dev.txt.
 _FOLDERS = ("infra", "layers", "shared", "functions", "config", "operate")
-_FILES = ("app.py", "cdk.json", "requirements.txt", "requirements-dev.txt", "tests/infra/nagged_app.py",
-          "tests/infra/checked.py")  # fmt: skip
+_FILES = (
+    "app.py",
+    "cdk.json",
+    "requirements.txt",
+    "requirements-dev.txt",
+    "tests/infra/nagged_app.py",
+    "tests/infra/checked.py",
+)
 PACKS = ("AwsSolutions", "Serverless")
 ACCOUNT = "111122223333"
 ANY_REGION = ""
@@ -80,8 +86,11 @@ class Checked:
         regions = [self.region] if self.region else REGIONS
         done = subprocess.run(
             [Path(sys.executable).with_name("cfn-lint"), *LINT, "--regions", *regions, "--", *templates],
-            cwd=ROOT, capture_output=True, text=True, check=True,
-        )  # fmt: skip
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         return [_sentence(finding) for finding in json.loads(done.stdout)]
 
     def _synthesize(self, place: Path) -> None:
@@ -90,10 +99,13 @@ class Checked:
         # Templates are all that is wanted: no layer is built.
         context = {**json.loads((ROOT / "cdk.json").read_text())["context"], "bundle": "false"}
         environment = {
-            **os.environ, "CDK_OUTDIR": str(draft), "CDK_CONTEXT_JSON": json.dumps(context),
-            "PATH": node_path(os.environ), "JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION": "1",
+            **os.environ,
+            "CDK_OUTDIR": str(draft),
+            "CDK_CONTEXT_JSON": json.dumps(context),
+            "PATH": node_path(os.environ),
+            "JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION": "1",
             **({"VSL_ACCOUNT": ACCOUNT, "VSL_REGION": self.region} if self.region else {}),
-        }  # fmt: skip
+        }
         command = [sys.executable, "-m", "tests.infra.nagged_app", self.stage, *(["--bare"] if self.is_bare else [])]
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, f"{self} cannot be synthesized:\n{done.stderr[-3000:]}"

@@ -73,10 +73,13 @@ class Emulator:
         """A function that answers CloudFormation that what it asks for has failed."""
         role = self.client("iam").create_role(RoleName=REFUSING_FUNCTION, AssumeRolePolicyDocument="{}")["Role"]
         self.client("lambda").create_function(
-            FunctionName=REFUSING_FUNCTION, Role=role["Arn"], Runtime="python3.13",
-            Handler="none.none", Code={"ZipFile": b"PK\x05\x06" + bytes(18)},
+            FunctionName=REFUSING_FUNCTION,
+            Role=role["Arn"],
+            Runtime="python3.13",
+            Handler="none.none",
+            Code={"ZipFile": b"PK\x05\x06" + bytes(18)},
             Environment={"Variables": {PROXY_VARIABLE: f"{self.functions_url}{REFUSING_PATH}"}},
-        )  # fmt: skip
+        )
 
     def reset(self) -> None:
         """Forgets everything."""

@@ -137,26 +137,43 @@ NEEDS: Mapping[str, tuple[Need, ...]] = {
         Need("directory.remove", ("table keys",), "keys that are in no row"),
     ),
     "generate_media": (
-        LOG_IN, CACHE, PUBLISH, WAIT, _outbox("calls", "compile", "fetch"), *_GENERATE,
+        LOG_IN,
+        CACHE,
+        PUBLISH,
+        WAIT,
+        _outbox("calls", "compile", "fetch"),
+        *_GENERATE,
         Need("media.head", (*OWN, *media("fetched/*")), "images and clips named by key; what an earlier job fetched"),
         Need("media.read_text", (*CATALOG, *media("compiled/*")), "the models' schemas; documents of plans and probes"),
         Need("media.signed_url", RESULTS, "links to a job's results"),
     ),
     "status": (
-        LOG_IN, CACHE, PUBLISH, WAIT,
+        LOG_IN,
+        CACHE,
+        PUBLISH,
+        WAIT,
         Need("queue.send", (), "it has no queue: what is unsent is left to the sweep"),
         Need("media.read_text", media("compiled/*"), "documents of plans and probes"),
         Need("media.signed_url", RESULTS, "links to jobs' results"),
     ),
     "review": (
-        LOG_IN, CACHE, PUBLISH, _outbox("calls"), *_GENERATE,
+        LOG_IN,
+        CACHE,
+        PUBLISH,
+        _outbox("calls"),
+        *_GENERATE,
         Need("media.head", OWN, "images of a request that is repeated"),
         Need("media.read_text", CATALOG, "the models' schemas"),
         Need("media.signed_url", RESULTS, "links to clips and films"),
         Need("media.upload_form", media("uploads/*", "reference-frames/*"), "forms for files and frames"),
     ),
     "compile_videos": (
-        LOG_IN, CACHE, PUBLISH, WAIT, _outbox("compile", "fetch"), _again("compile"),
+        LOG_IN,
+        CACHE,
+        PUBLISH,
+        WAIT,
+        _outbox("compile", "fetch"),
+        _again("compile"),
         Need("media.head", CLIPS, "clips, and films and parts that may be there already"),
         Need("media.read", CLIPS, "clips, and parts that were made of them"),
         Need("media.page", media("derived/*"), "whether a part was made before"),
@@ -174,7 +191,11 @@ NEEDS: Mapping[str, tuple[Need, ...]] = {
         Need("media.delete", FILMS, "films that are not right, parts that were replaced"),
     ),
     "inspect_media": (
-        LOG_IN, CACHE, PUBLISH, _outbox("inspect"), _again("inspect", "uploads"),
+        LOG_IN,
+        CACHE,
+        PUBLISH,
+        _outbox("inspect"),
+        _again("inspect", "uploads"),
         Need("media.head", media("uploads/*", "generated/*"), "a file that is waited for; the etag of what was kept"),
         Need("media.download", media("incoming/*", "uploads/*"), "what is to be looked through"),
         Need("media.upload", media("generated/*"), "the result and its thumbnail"),
@@ -183,10 +204,17 @@ NEEDS: Mapping[str, tuple[Need, ...]] = {
         Need("media.delete", media("incoming/*", "uploads/*"), "what came in for a job that has ended"),
     ),
     "settle": (
-        LOG_IN, CACHE, PUBLISH, _outbox("calls", "store", "inspect", "compile", "fetch"), _again("reports"),
+        LOG_IN,
+        CACHE,
+        PUBLISH,
+        _outbox("calls", "store", "inspect", "compile", "fetch"),
+        _again("reports"),
     ),
     "reconcile": (
-        LOG_IN, CACHE, PUBLISH, _outbox("calls", "store", "inspect", "compile", "fetch"),
+        LOG_IN,
+        CACHE,
+        PUBLISH,
+        _outbox("calls", "store", "inspect", "compile", "fetch"),
         Need("live.page", ("table jobs",), "the live view made anew"),
         Need("live.replace", ("table jobs",), "the live view made anew"),
         Need("live.remove", ("table jobs",), "the live view made anew"),
@@ -194,7 +222,9 @@ NEEDS: Mapping[str, tuple[Need, ...]] = {
         Need("directory.put", ("table keys",), "keys that were lost"),
     ),
     "retention": (
-        LOG_IN, CACHE, _outbox("calls"),
+        LOG_IN,
+        CACHE,
+        _outbox("calls"),
         Need("live.replace", ("table jobs",), "snapshots of what was erased"),
         Need("media.erase", ERASED, "all versions of what is erased"),
         Need("media.page", SWEPT, "what nobody owns"),
@@ -209,41 +239,60 @@ NEEDS: Mapping[str, tuple[Need, ...]] = {
     ),
     "webhook": (REPORT, _rotated("webhook-url-key", "replicate-webhook-secret")),
     "call_provider": (
-        ASK, REPORT, _again("calls"), _secrets("replicate-token", "runway-token"), _rotated("webhook-url-key"),
+        ASK,
+        REPORT,
+        _again("calls"),
+        _secrets("replicate-token", "runway-token"),
+        _rotated("webhook-url-key"),
         Need("parameters.get_parameter", ("parameter public-base-url",), "where webhooks are to go"),
         Need("media.signed_url", OWN, "images of a request, for the provider"),
         Need("media.head", media("uploads/*"), "an image that came inside the request"),
         Need("media.read", media("uploads/*"), "an image that came inside the request"),
     ),
     "store_media": (
-        ASK, REPORT, _again("store"), _secrets("replicate-token", "runway-token"), NO_PARAMETER,
+        ASK,
+        REPORT,
+        _again("store"),
+        _secrets("replicate-token", "runway-token"),
+        NO_PARAMETER,
         Need("media.head", media("incoming/*"), "what an earlier delivery brought"),
         Need("media.write_once", media("incoming/*"), "what the provider made"),
     ),
     "fetch_source": (
-        ASK, REPORT, _again("fetch"),
+        ASK,
+        REPORT,
+        _again("fetch"),
         Need("media.head", media("fetched/*"), "what an earlier delivery brought"),
         Need("media.write_once", media("fetched/*"), "what a caller named by URL"),
     ),
     "provider_catalog": (
-        _secrets("replicate-token"), NO_PARAMETER,
+        _secrets("replicate-token"),
+        NO_PARAMETER,
         Need("media.read_text", CATALOG, "what was known of the models"),
         Need("media.replace_text", CATALOG, "what is known of the models"),
     ),
-}  # fmt: skip
+}
 # Which function reads which queues: Lambda does so with the function's role.
 CONSUMERS: Mapping[str, tuple[str, ...]] = {
-    "call_provider": ("calls",), "settle": ("reports",), "store_media": ("store",), "fetch_source": ("fetch",),
-    "inspect_media": ("inspect", "uploads"), "compile_videos": ("compile",),
-}  # fmt: skip
+    "call_provider": ("calls",),
+    "settle": ("reports",),
+    "store_media": ("store",),
+    "fetch_source": ("fetch",),
+    "inspect_media": ("inspect", "uploads"),
+    "compile_videos": ("compile",),
+}
 # What Lambda itself does with a role (Lambda guide: execution role, VPC, X-Ray, Amazon SQS).
 LOGGING = ("logs:CreateLogStream", "logs:PutLogEvents")
 CONSUMING = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
 TRACING = ("xray:PutTraceSegments", "xray:PutTelemetryRecords")
 INTERFACES = (
-    "ec2:CreateNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets",
-    "ec2:DeleteNetworkInterface", "ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses",
-)  # fmt: skip
+    "ec2:CreateNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:DeleteNetworkInterface",
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:UnassignPrivateIpAddresses",
+)
 # The local database and cache have passwords, or none.
 LOGINS = ("rds-db:connect", "elasticache:Connect")
 # Makes the roles that tokens log in as, so the local stack has no need of it.

@@ -82,8 +82,11 @@ class Program:
         """By function of `bootstrap`, the adapter that it makes."""
         found = {}
         for node in self.modules[BOOTSTRAP].body:
-            made = [self.named(BOOTSTRAP, r.value.func) for r in ast.walk(node)
-                    if isinstance(r, ast.Return) and isinstance(r.value, ast.Call)]  # fmt: skip
+            made = [
+                self.named(BOOTSTRAP, r.value.func)
+                for r in ast.walk(node)
+                if isinstance(r, ast.Return) and isinstance(r.value, ast.Call)
+            ]
             if isinstance(node, ast.FunctionDef) and made and made[0] in ADAPTERS:
                 found[f"{BOOTSTRAP}:{node.name}"] = str(made[0])
         return found

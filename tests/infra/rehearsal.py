@@ -217,9 +217,10 @@ class Rehearsal:
         _ensure_bucket(storage, TEMPLATE_BUCKET)
         storage.put_object(Bucket=TEMPLATE_BUCKET, Key=stack, Body=json.dumps(template).encode())
         getattr(self._formation, operation)(
-            StackName=stack, TemplateURL=f"{self.emulator.url}/{TEMPLATE_BUCKET}/{stack}",
+            StackName=stack,
+            TemplateURL=f"{self.emulator.url}/{TEMPLATE_BUCKET}/{stack}",
             Capabilities=["CAPABILITY_NAMED_IAM"],
-        )  # fmt: skip
+        )
         self._wait(stack, wanted)
 
     def _await_end(self, stack: str) -> None:

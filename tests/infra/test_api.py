@@ -51,9 +51,14 @@ for routes in (PUBLIC, KEYED):
 ERROR_FIELDS = {"success", "error", "code", "details", "requestId"}
 # Trying again helps, and only then does the header stand there.
 WAITS = {
-    "THROTTLED", "QUOTA_EXCEEDED", "INTEGRATION_TIMEOUT", "INTEGRATION_FAILURE", "AUTHORIZER_FAILURE",
-    "AUTHORIZER_CONFIGURATION_ERROR", "DEFAULT_5XX",
-}  # fmt: skip
+    "THROTTLED",
+    "QUOTA_EXCEEDED",
+    "INTEGRATION_TIMEOUT",
+    "INTEGRATION_FAILURE",
+    "AUTHORIZER_FAILURE",
+    "AUTHORIZER_CONFIGURATION_ERROR",
+    "DEFAULT_5XX",
+}
 # Of what came in, what an answer of the gateway may hold.
 VARIABLE = re.compile(r"(?:context|stageVariables|method\.request)\.[A-Za-z.]+")
 every_keyed_route = pytest.mark.parametrize("route", KEYED, ids=" ".join)

@@ -14,9 +14,10 @@ from tests.infra.templates import Templates
 
 def test_lambda_lets_the_chains_that_are_meant_go_on_and_no_others(templates: Templates) -> None:
     allowed = {
-        name for name, function in templates.all("AWS::Lambda::Function").items()
+        name
+        for name, function in templates.all("AWS::Lambda::Function").items()
         if function.get("RecursiveLoop") == "Allow"
-    }  # fmt: skip
+    }
 
     assert looping_functions(templates) == allowed == {templates.function_name(name) for name in CHAINED}
 

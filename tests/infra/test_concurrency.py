@@ -33,8 +33,9 @@ every_stage = pytest.mark.parametrize("stage", deployed, ids=lambda stage: stage
 
 def test_the_template_reserves_what_the_stage_says(templates: Templates) -> None:
     functions = templates.all("AWS::Lambda::Function")
-    reserved = {name: f["ReservedConcurrentExecutions"] for name, f in functions.items()
-                if "ReservedConcurrentExecutions" in f}  # fmt: skip
+    reserved = {
+        name: f["ReservedConcurrentExecutions"] for name, f in functions.items() if "ReservedConcurrentExecutions" in f
+    }
 
     expected = STAGES[templates.stage].reserved
     assert reserved == {templates.function_name(name): number for name, number in expected.items()}
@@ -110,8 +111,9 @@ def test_the_template_has_the_functions_event_sources_and_capacity_that_were_cou
         for topic, reader in READERS.items()
     }
     assert cluster["ServerlessV2ScalingConfiguration"] == {
-        "MinCapacity": stage.database_min_capacity, "MaxCapacity": stage.database_max_capacity,
-    }  # fmt: skip
+        "MinCapacity": stage.database_min_capacity,
+        "MaxCapacity": stage.database_max_capacity,
+    }
 
 
 def _synthesized(stage: Stage, folder: Path) -> list[str]:

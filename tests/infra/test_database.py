@@ -66,10 +66,17 @@ def test_the_master_is_the_business_of_one_function_that_uses_the_data_api(dev: 
 
     assert (cluster["EnableHttpEndpoint"], "VpcConfig" in function) == (True, False)
     assert [(actions, len(resources)) for actions, resources in used if resources != {"*"}] == [
-        (["rds-data:BeginTransaction", "rds-data:CommitTransaction", "rds-data:ExecuteStatement",
-          "rds-data:RollbackTransaction"], 1),
+        (
+            [
+                "rds-data:BeginTransaction",
+                "rds-data:CommitTransaction",
+                "rds-data:ExecuteStatement",
+                "rds-data:RollbackTransaction",
+            ],
+            1,
+        ),
         (["secretsmanager:GetSecretValue"], 1),
-    ]  # fmt: skip
+    ]
     assert {settings.database_cluster, settings.database_secret} == {r for _, rs in used for r in rs if rs != {"*"}}
     assert settings.database_name == cluster["DatabaseName"]
 
@@ -105,9 +112,13 @@ def test_what_is_kept_keeps_its_password_and_is_not_in_the_way_of_a_second_try(p
     kept = {name: r for name, r in resources if r.get("DeletionPolicy", "Delete") != "Delete"}
 
     assert sorted(r["Type"] for name, r in kept.items() if "atabase" in name) == [
-        "AWS::EC2::SecurityGroup", "AWS::RDS::DBCluster", "AWS::RDS::DBInstance", "AWS::RDS::DBInstance",
-        "AWS::RDS::DBSubnetGroup", "AWS::SecretsManager::Secret",
-    ]  # fmt: skip
+        "AWS::EC2::SecurityGroup",
+        "AWS::RDS::DBCluster",
+        "AWS::RDS::DBInstance",
+        "AWS::RDS::DBInstance",
+        "AWS::RDS::DBSubnetGroup",
+        "AWS::SecretsManager::Secret",
+    ]
     assert {(r["DeletionPolicy"], r["UpdateReplacePolicy"]) for r in kept.values()} == {
         ("RetainExceptOnCreate", "Retain")
     }

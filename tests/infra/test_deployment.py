@@ -21,9 +21,11 @@ from tests.infra.checked import ROOT
 from tests.infra.templates import Templates
 
 OURS = {
-    "VSL_ACCOUNT": "123456789012", "VSL_REGION": "eu-west-1", "VSL_CORS_ORIGINS": "https://app.vsl.tv",
+    "VSL_ACCOUNT": "123456789012",
+    "VSL_REGION": "eu-west-1",
+    "VSL_CORS_ORIGINS": "https://app.vsl.tv",
     "VSL_ALARM_EMAIL": "ops@vsl.tv",
-}  # fmt: skip
+}
 Synthesis = Callable[..., Path]
 
 
@@ -243,8 +245,10 @@ def test_what_is_kept_is_not_kept_of_a_creation_that_is_rolled_back(synthesized:
     # Nothing is made for a custom resource, and neither the account's setting nor its role has a name: none of them
     # could stand in the next try's way. The setting is that of all stages in the region, which go on writing logs.
     assert {resource["Type"] for resource in retained} <= {
-        "AWS::CloudFormation::CustomResource", "AWS::ApiGateway::Account", "AWS::IAM::Role"
-    }  # fmt: skip
+        "AWS::CloudFormation::CustomResource",
+        "AWS::ApiGateway::Account",
+        "AWS::IAM::Role",
+    }
     (role,) = [resource for resource in retained if resource["Type"] == "AWS::IAM::Role"]
     assert "apigateway.amazonaws.com" in json.dumps(role["Properties"]["AssumeRolePolicyDocument"])
     assert "RoleName" not in role["Properties"]
@@ -260,9 +264,11 @@ def test_the_cluster_is_made_last_as_no_rollback_may_delete_it(dev: Templates) -
     before = {made[name]["Type"] for name in cluster["DependsOn"]}
 
     assert before >= {
-        "AWS::DynamoDB::Table", "AWS::ElastiCache::ServerlessCache", "AWS::ElastiCache::User",
+        "AWS::DynamoDB::Table",
+        "AWS::ElastiCache::ServerlessCache",
+        "AWS::ElastiCache::User",
         "AWS::ElastiCache::UserGroup",
-    }  # fmt: skip
+    }
     assert len([name for name in cluster["DependsOn"] if made[name]["Type"] == "AWS::DynamoDB::Table"]) == 2
 
 

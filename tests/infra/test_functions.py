@@ -31,25 +31,42 @@ WAITERS = {"WAITERS_OF_ACCOUNT", "WAITERS_OF_STAGE"}
 PROMISES = {
     "authorizer": Promise(False, {"API_KEYS_TABLE"}),
     "generate_media": Promise(
-        True, LIVE | WAITERS
-        | {"CALLS_QUEUE_URL", "COMPILE_QUEUE_URL", "FETCH_QUEUE_URL", "CORS_ORIGINS", "MODELS_CONFIG"},
+        True,
+        LIVE | WAITERS | {"CALLS_QUEUE_URL", "COMPILE_QUEUE_URL", "FETCH_QUEUE_URL", "CORS_ORIGINS", "MODELS_CONFIG"},
     ),
     "status": Promise(True, LIVE | WAITERS | {"CORS_ORIGINS"}),
     "review": Promise(True, LIVE | {"CALLS_QUEUE_URL", "CORS_ORIGINS", "MODELS_CONFIG"}),
     "compile_videos": Promise(
-        True, LIVE | WAITERS
-        | {"COMPILE_QUEUE_URL", "FETCH_QUEUE_URL", "SOURCE_ORIGINS", "CORS_ORIGINS", "COMPILE_SHARE"},
+        True,
+        LIVE | WAITERS | {"COMPILE_QUEUE_URL", "FETCH_QUEUE_URL", "SOURCE_ORIGINS", "CORS_ORIGINS", "COMPILE_SHARE"},
     ),
     "webhook": Promise(False, {"REPORTS_QUEUE_URL", "REPLICATE_WEBHOOK_SECRET", "WEBHOOK_URL_KEY"}),
     "call_provider": Promise(
         False,
-        {"SETTLE_FUNCTION", "REPORTS_QUEUE_URL", "S3_BUCKET", "PUBLIC_BASE_URL",
-         "REPLICATE_API_TOKEN", "REPLICATE_BASE_URL", "RUNWAY_API_TOKEN", "RUNWAY_BASE_URL", "WEBHOOK_URL_KEY"},
+        {
+            "SETTLE_FUNCTION",
+            "REPORTS_QUEUE_URL",
+            "S3_BUCKET",
+            "PUBLIC_BASE_URL",
+            "REPLICATE_API_TOKEN",
+            "REPLICATE_BASE_URL",
+            "RUNWAY_API_TOKEN",
+            "RUNWAY_BASE_URL",
+            "WEBHOOK_URL_KEY",
+        },
     ),
     "store_media": Promise(
         False,
-        {"SETTLE_FUNCTION", "REPORTS_QUEUE_URL", "S3_BUCKET", "REPLICATE_API_TOKEN", "REPLICATE_BASE_URL",
-         "RUNWAY_API_TOKEN", "RUNWAY_BASE_URL", "PROVIDER_OUTPUT_ORIGINS"},
+        {
+            "SETTLE_FUNCTION",
+            "REPORTS_QUEUE_URL",
+            "S3_BUCKET",
+            "REPLICATE_API_TOKEN",
+            "REPLICATE_BASE_URL",
+            "RUNWAY_API_TOKEN",
+            "RUNWAY_BASE_URL",
+            "PROVIDER_OUTPUT_ORIGINS",
+        },
     ),
     "fetch_source": Promise(False, {"SETTLE_FUNCTION", "REPORTS_QUEUE_URL", "S3_BUCKET", "SOURCE_ORIGINS"}),
     "provider_catalog": Promise(False, {"S3_BUCKET", "REPLICATE_API_TOKEN", "REPLICATE_BASE_URL", "MODELS_CONFIG"}),
@@ -59,7 +76,7 @@ PROMISES = {
     "retention": Promise(True, LIVE | {"CALLS_QUEUE_URL", "CORS_ORIGINS"}),
     "migrate": Promise(True, {"DATABASE_URL"}),
     "account": Promise(True, {"DATABASE_URL", "API_KEYS_TABLE", "CORS_ORIGINS"}),
-}  # fmt: skip
+}
 every_function = pytest.mark.parametrize("name", PROMISES)
 
 
@@ -94,8 +111,10 @@ def test_a_function_reads_its_settings_from_its_environment(templates: Templates
 @every_function
 def test_a_function_is_told_the_right_names(templates: Templates, name: str) -> None:
     prefix = f"vsl-{templates.stage}"
-    right = {f"{topic.upper()}_QUEUE_URL": f"{prefix}-{topic}" for topic in
-             ("calls", "reports", "store", "inspect", "compile", "fetch")}  # fmt: skip
+    right = {
+        f"{topic.upper()}_QUEUE_URL": f"{prefix}-{topic}"
+        for topic in ("calls", "reports", "store", "inspect", "compile", "fetch")
+    }
     right |= {"DYNAMODB_TABLE": f"{prefix}-realtime-jobs", "API_KEYS_TABLE": f"{prefix}-api-keys"}
     right |= {"S3_BUCKET": f"{prefix}-media", "SETTLE_FUNCTION": f"{prefix}-settle"}
 

@@ -27,12 +27,13 @@ OTHER_ROLES = {
     **{
         f"schema{function.replace('-', '')}asker": {
             *((action, f"schema{function.replace('-', '')}answers") for action in WRITES_LOGS),
-            ("lambda:InvokeFunction", function), ("lambda:InvokeFunction", f"{function}:*"),
+            ("lambda:InvokeFunction", function),
+            ("lambda:InvokeFunction", f"{function}:*"),
             ("lambda:GetFunction", function),
         }
         for function in ("database-roles", "migrate")
     },
-}  # fmt: skip
+}
 PROGRAM = Program(read_sources())
 ROLES = [name for name in sorted(NEEDS) if name not in IN_AWS_ALONE]
 every_function = pytest.mark.parametrize("name", ROLES)
@@ -46,8 +47,12 @@ def test_a_functions_code_makes_the_calls_that_are_said_to_be_needed_and_no_othe
 
 
 def test_every_call_of_a_client_is_known_with_what_iam_asks_for_it() -> None:
-    ports = {operation for port, (adapter, _) in PORTS.items() for method in PROGRAM.methods[adapter]
-             for operation in operations_of(PROGRAM, port, method)}  # fmt: skip
+    ports = {
+        operation
+        for port, (adapter, _) in PORTS.items()
+        for method in PROGRAM.methods[adapter]
+        for operation in operations_of(PROGRAM, port, method)
+    }
     portless = {call for name in NEEDS for call in PROGRAM.reach(name) if call.partition(".")[0] not in PORTS}
 
     assert ports | portless == set(OPERATIONS)
@@ -67,8 +72,14 @@ def test_clients_are_made_for_the_known_adapters_and_called_by_nobody_else() -> 
 
 
 def test_what_holds_a_port_is_named_after_it() -> None:
-    protocols = {"MediaStore": "media", "LiveView": "live", "KeyDirectory": "directory", "Queue": "queue",
-                 "Reports": "reports", "Inside": "inside"}  # fmt: skip
+    protocols = {
+        "MediaStore": "media",
+        "LiveView": "live",
+        "KeyDirectory": "directory",
+        "Queue": "queue",
+        "Reports": "reports",
+        "Inside": "inside",
+    }
     wrong = [
         f"{module}: {name} holds a {protocols[protocol]}"
         for module, tree in PROGRAM.modules.items()
@@ -162,8 +173,11 @@ def test_a_grant_that_is_added_is_noticed(templates: Templates, seed: int) -> No
     chance = random.Random(seed)
     name = chance.choice(ROLES)
     every = {right for function in ROLES for right in granted(templates, function)} | {
-        ("s3:*", "media/*"), ("s3:GetObject", "media/*"), ("dynamodb:UpdateItem", "table jobs"), ("iam:PassRole", "*"),
-    }  # fmt: skip
+        ("s3:*", "media/*"),
+        ("s3:GetObject", "media/*"),
+        ("dynamodb:UpdateItem", "table jobs"),
+        ("iam:PassRole", "*"),
+    }
     added = chance.choice(sorted(every - granted(templates, name)))
 
     changed = with_rights(templates, name, granted(templates, name) | {added})
@@ -201,8 +215,9 @@ def test_who_may_consume_a_queue_is_who_lambda_gives_its_messages(templates: Tem
 
     assert read == {
         (templates.function_name(name), f"vsl-{templates.stage}-{topic}")
-        for name, topics in CONSUMERS.items() for topic in topics
-    }  # fmt: skip
+        for name, topics in CONSUMERS.items()
+        for topic in topics
+    }
 
 
 def test_nothing_is_encrypted_with_a_key_that_functions_would_need_rights_on(templates: Templates) -> None:
@@ -242,8 +257,13 @@ def _imported(tree: ast.Module) -> Iterator[str]:
 def _given_clients() -> set[str]:
     """What `bootstrap` calls with a client as its first argument."""
     calls = [node for node in ast.walk(PROGRAM.modules[BOOTSTRAP]) if isinstance(node, ast.Call) and node.args]
-    given = [call for call in calls if isinstance(call.args[0], ast.Call)
-             and isinstance(call.args[0].func, ast.Name) and call.args[0].func.id == "aws"]  # fmt: skip
+    given = [
+        call
+        for call in calls
+        if isinstance(call.args[0], ast.Call)
+        and isinstance(call.args[0].func, ast.Name)
+        and call.args[0].func.id == "aws"
+    ]
     return {str(PROGRAM.named(BOOTSTRAP, call.func)) for call in given}
 
 

@@ -77,9 +77,10 @@ def test_the_bucket_tells_of_uploads_and_only_it_may(templates: Templates) -> No
     (allowed,) = (s for p in templates.all("AWS::SQS::QueuePolicy").values() for s in _from_s3(p))
 
     assert rule == {
-        "Event": "s3:ObjectCreated:*", "Queue": f"vsl-{templates.stage}-uploads.Arn",
+        "Event": "s3:ObjectCreated:*",
+        "Queue": f"vsl-{templates.stage}-uploads.Arn",
         "Filter": {"S3Key": {"Rules": [{"Name": "prefix", "Value": "uploads/"}]}},
-    }  # fmt: skip
+    }
     assert (allowed["Action"], allowed["Resource"]) == ("sqs:SendMessage", rule["Queue"])
     source = allowed["Condition"]["ArnEquals"]["aws:SourceArn"].removesuffix("-AWS::AccountId-AWS::Region")
     assert source.endswith(f":s3:::vsl-{templates.stage}-media")
@@ -99,8 +100,10 @@ def test_the_sweep_runs_each_minute_and_models_are_read_each_hour(templates: Tem
     ran = {(rule["ScheduleExpression"], rule["State"], target["Arn"]) for rule in rules for target in rule["Targets"]}
 
     expected = {
-        "reconcile": "rate(1 minute)", "retention": "rate(1 minute)", "provider_catalog": "rate(1 hour)",
-    }  # fmt: skip
+        "reconcile": "rate(1 minute)",
+        "retention": "rate(1 minute)",
+        "provider_catalog": "rate(1 hour)",
+    }
     assert ran == {(rate, "ENABLED", f"{templates.function_name(name)}.Arn") for name, rate in expected.items()}
     assert _invocable_by(templates, "events.amazonaws.com") >= {arn for _, _, arn in ran}
 

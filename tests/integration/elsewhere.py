@@ -77,9 +77,13 @@ class Elsewhere:
 
     def run(self, message: Any) -> None:
         fetch_source(
-            FetchSource(**message), inside=self, downloader=self, media=self.world.media, reports=self,
+            FetchSource(**message),
+            inside=self,
+            downloader=self,
+            media=self.world.media,
+            reports=self,
             heartbeat=self.heartbeat,
-        )  # fmt: skip
+        )
 
     def run_all(self) -> None:
         """Every message sent so far and by what they bring about, each once."""
@@ -138,9 +142,11 @@ def urls_of(world: World, job: Job) -> dict[int, str]:
 def again(world: World, job: Job) -> Job:
     """A retry of the job."""
     return retry_job(
-        job.id, world.caller, records=world.records,
+        job.id,
+        world.caller,
+        records=world.records,
         again=lambda old: requested(world, CompileRequest.of_stored(old, urls_of(world, old), None)),
-    )  # fmt: skip
+    )
 
 
 def cancel(world: World, job: Job) -> None:

@@ -19,8 +19,11 @@ TAG = '"v1"'
 
 def downloader(*origins: str, **changes: Any) -> GuardedDownloader:
     settings: dict[str, Any] = {
-        "max_bytes": 100_000, "wall_seconds": 20, "min_bytes_per_second": 1, "backoff_seconds": 0
-    }  # fmt: skip
+        "max_bytes": 100_000,
+        "wall_seconds": 20,
+        "min_bytes_per_second": 1,
+        "backoff_seconds": 0,
+    }
     return GuardedDownloader(allowed_origins=frozenset(origins), **{**settings, **changes})
 
 

@@ -95,8 +95,14 @@ def test_a_cancel_while_its_media_are_stored_pays_once_and_ends_once(world: Worl
     for _ in range(ROUNDS):
         job_id, attempt_id, provider_id = world.accepted()
 
-        at_once(world, [cancelling(job_id), reporting(stored(job_id, attempt_id, provider_id)),
-                        reporting(hook(job_id, attempt_id, provider_id))])  # fmt: skip
+        at_once(
+            world,
+            [
+                cancelling(job_id),
+                reporting(stored(job_id, attempt_id, provider_id)),
+                reporting(hook(job_id, attempt_id, provider_id)),
+            ],
+        )
 
         # Whoever is last: media that were stored first are cancelled all the same.
         assert (world.status(job_id), count(world, job_id, "job.cancelled")) == ("cancelled", 1)
@@ -145,8 +151,9 @@ def test_of_verdicts_at_once_the_stricter_stands_and_one_film_is_made(world: Wor
         # Each verdict that was not there before is one step of its clip's version, and one event; a rejection is last.
         verdicts = world.sql(
             "SELECT count(*) FROM vsl.outbox o JOIN vsl.jobs j ON j.id = o.job_id "
-            "WHERE j.script_id = %s AND o.body->>'type' IN ('video.approved', 'video.rejected')", script_id,
-        )  # fmt: skip
+            "WHERE j.script_id = %s AND o.body->>'type' IN ('video.approved', 'video.rejected')",
+            script_id,
+        )
         assert versions(world, script_id) - before == verdicts[0][0] in (2, 3, 4)
         left = world.sql("SELECT status FROM vsl_frontend.section_videos WHERE script_id = %s", script_id)
         assert left == [("rejected",)] * 2
@@ -169,8 +176,15 @@ def completed_clip(world: World, script_id: int) -> int:
         assert job is not None
         moved = tx.move_job(job, JobStatus.PROCESSING)
         assert moved is not None
-        done = end_job(tx, moved, JobStatus.COMPLETED, clock=world.clock, s3_key=f"generated/{job_id}.mp4",
-                       content_type="video/mp4", duration_seconds=3)  # fmt: skip
+        done = end_job(
+            tx,
+            moved,
+            JobStatus.COMPLETED,
+            clock=world.clock,
+            s3_key=f"generated/{job_id}.mp4",
+            content_type="video/mp4",
+            duration_seconds=3,
+        )
         assert done is not None
     (row,) = world.sql("SELECT id FROM vsl_frontend.section_videos WHERE job_id = %s", job_id)
     return int(row[0])
@@ -182,9 +196,7 @@ def versions(world: World, script_id: int) -> int:
 
 
 def approving(video_id: int, came: datetime) -> Act:
-    return lambda world: approve(
-        video_id, world.caller, records=world.records, clock=world.clock, seen=Seen(at=came)
-    )  # fmt: skip
+    return lambda world: approve(video_id, world.caller, records=world.records, clock=world.clock, seen=Seen(at=came))
 
 
 def rejecting(video_id: int) -> Act:

@@ -60,9 +60,14 @@ class Message:
         """Whether it was worked through, and so is gone; else it is hidden."""
         attributes = {"ApproximateReceiveCount": str(len(self.hidden) + 1)}
         record = {
-            "messageId": "1", "receiptHandle": "r", "body": "{}", "eventSource": "aws:sqs", "eventSourceARN": QUEUE,
-            "attributes": attributes, "messageAttributes": {},
-        }  # fmt: skip
+            "messageId": "1",
+            "receiptHandle": "r",
+            "body": "{}",
+            "eventSource": "aws:sqs",
+            "eventSourceARN": QUEUE,
+            "attributes": attributes,
+            "messageAttributes": {},
+        }
         try:
             work_through({"Records": [record]}, SimpleNamespace(), lambda _: self.work(), self._hide)
         except MessagesFailed:
@@ -190,8 +195,9 @@ def test_the_sweep_sends_no_second_message_beside_the_one_that_comes_again(
     assert Message(work, world).deliver_until_gone_or_dead() == 5
 
     assert (world.status(job.id), len(world.queue.of("compile")) + len(world.queue.of("inspect"))) == (
-        "completed", before
-    )  # fmt: skip
+        "completed",
+        before,
+    )
 
 
 def test_media_whose_inspector_always_raises_end_as_a_dead_letter_that_can_be_replayed(
@@ -303,11 +309,16 @@ def test_outputs_are_stored_by_the_message_that_comes_again_and_fetched_once(
     stored = StoreMedia(str(job_id), str(attempt_id), 1, provider_id)
     message = Message(
         lambda: store_media(
-            stored, inside=outside, provider=outside, downloader=outside, media=world.media, reports=outside,
+            stored,
+            inside=outside,
+            provider=outside,
+            downloader=outside,
+            media=world.media,
+            reports=outside,
             heartbeat=outside.heartbeat,
         ),
         world,
-    )  # fmt: skip
+    )
 
     assert not message.deliver()
     assert message.deliver_again()

@@ -151,9 +151,13 @@ def test_a_token_is_used_for_ten_of_its_fifteen_minutes() -> None:
 def test_a_token_is_what_the_sdk_signs_for_a_serverless_cache(session_token: str | None) -> None:
     keys = ReadOnlyCredentials("AKID", "secret", session_token)
     signer = RequestSigner(
-        ServiceId("elasticache"), "eu-west-1", "elasticache", "v4", Credentials("AKID", "secret", session_token),
+        ServiceId("elasticache"),
+        "eu-west-1",
+        "elasticache",
+        "v4",
+        Credentials("AKID", "secret", session_token),
         botocore_session.get_session().get_component("event_emitter"),
-    )  # fmt: skip
+    )
     query = "&".join(f"{name}={value}" for name, value in QUERY.items())
     request = {"method": "GET", "url": f"https://vsl-dev/?{query}", "body": {}, "headers": {}, "context": {}}
 

@@ -182,12 +182,14 @@ def test_what_an_older_release_made_is_handed_to_its_owner_once(older: str) -> N
         owners = {owner for (owner,) in connection.execute(_OWNERS, {"schemas": list(SCHEMAS)})}
         member = connection.execute(
             "SELECT pg_has_role(%s, 'MEMBER'), pg_has_role(%s, 'MEMBER'), pg_get_userbyid(datdba) "
-            "FROM pg_database WHERE datname = current_database()", (OWNER, IAM)
-        ).fetchone()  # fmt: skip
+            "FROM pg_database WHERE datname = current_database()",
+            (OWNER, IAM),
+        ).fetchone()
         # The older release's functions are at work until they are replaced.
         assert connection.execute("UPDATE vsl.accounts SET name = 'b' RETURNING name").fetchall() == [("b",)]
-        connection.execute("INSERT INTO vsl_frontend.section_detailed_scripts (account_id, section_id) "
-                           "SELECT id, 1 FROM vsl.accounts")  # fmt: skip
+        connection.execute(
+            "INSERT INTO vsl_frontend.section_detailed_scripts (account_id, section_id) SELECT id, 1 FROM vsl.accounts"
+        )
     assert (handed > 30, again, owners, member) == (True, 0, {OWNER}, (False, False, MASTER))
     assert apply_migrations(as_role(older, OWNER)) == []
     live(older)

@@ -25,13 +25,24 @@ from tests.integration.inside import World
 from tests.memory import MemoryKeys, MemoryQueue
 
 DDL = (
-    "CREATE TABLE vsl.mine (a int)", "CREATE TABLE public.mine (a int)", "CREATE TEMPORARY TABLE mine (a int)",
-    "CREATE SCHEMA mine", "CREATE INDEX ON vsl.jobs (route)", "CREATE VIEW vsl.mine AS SELECT 1",
-    "CREATE FUNCTION vsl.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'", "ALTER TABLE vsl.jobs ADD COLUMN mine text",
-    "ALTER TABLE vsl.jobs DISABLE TRIGGER ALL", "DROP TABLE vsl.outbox", "DROP SCHEMA vsl_frontend CASCADE",
-    "TRUNCATE vsl.cost_ledger", "CREATE ROLE mine", "CREATE DATABASE mine", f"SET ROLE {OWNER}",
-    "SELECT * FROM vsl.schema_migration", f"GRANT SELECT ON vsl.jobs TO {OWNER} WITH GRANT OPTION",
-)  # fmt: skip
+    "CREATE TABLE vsl.mine (a int)",
+    "CREATE TABLE public.mine (a int)",
+    "CREATE TEMPORARY TABLE mine (a int)",
+    "CREATE SCHEMA mine",
+    "CREATE INDEX ON vsl.jobs (route)",
+    "CREATE VIEW vsl.mine AS SELECT 1",
+    "CREATE FUNCTION vsl.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    "ALTER TABLE vsl.jobs ADD COLUMN mine text",
+    "ALTER TABLE vsl.jobs DISABLE TRIGGER ALL",
+    "DROP TABLE vsl.outbox",
+    "DROP SCHEMA vsl_frontend CASCADE",
+    "TRUNCATE vsl.cost_ledger",
+    "CREATE ROLE mine",
+    "CREATE DATABASE mine",
+    f"SET ROLE {OWNER}",
+    "SELECT * FROM vsl.schema_migration",
+    f"GRANT SELECT ON vsl.jobs TO {OWNER} WITH GRANT OPTION",
+)
 Fresh = Callable[[], str]
 
 
@@ -66,8 +77,9 @@ def test_functions_have_the_rows_of_every_table_and_no_more_rights_on_it(databas
     with psycopg.connect(database_url) as connection:
         rights = connection.execute(
             "SELECT table_schema || '.' || table_name, string_agg(privilege_type, ' ' ORDER BY privilege_type) "
-            "FROM information_schema.role_table_grants WHERE grantee = %s GROUP BY 1", (APP,)
-        ).fetchall()  # fmt: skip
+            "FROM information_schema.role_table_grants WHERE grantee = %s GROUP BY 1",
+            (APP,),
+        ).fetchall()
         tables = connection.execute(
             "SELECT schemaname || '.' || tablename, tableowner FROM pg_tables WHERE schemaname NOT LIKE 'pg_%%' "
             "AND schemaname NOT IN ('information_schema', 'virtual')"

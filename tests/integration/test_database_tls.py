@@ -57,13 +57,17 @@ class Signer:
 
 
 def _certificate(
-    subject: str, issuer: str, key: ec.EllipticCurvePrivateKey, signer: ec.EllipticCurvePrivateKey,
+    subject: str,
+    issuer: str,
+    key: ec.EllipticCurvePrivateKey,
+    signer: ec.EllipticCurvePrivateKey,
     extension: x509.ExtensionType,
-) -> x509.Certificate:  # fmt: skip
+) -> x509.Certificate:
     names = [x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)]) for name in (subject, issuer)]
     day = datetime.timedelta(days=1)
-    draft = x509.CertificateBuilder(names[1], names[0], key.public_key(), x509.random_serial_number(), NOW - day,
-                                    NOW + day)  # fmt: skip
+    draft = x509.CertificateBuilder(
+        names[1], names[0], key.public_key(), x509.random_serial_number(), NOW - day, NOW + day
+    )
     return draft.add_extension(extension, critical=True).sign(signer, hashes.SHA256())
 
 

@@ -37,8 +37,9 @@ class Deleting:
         video_id = completed_clip(self.world, self.script_id)
         ((job_id, created_at),) = self.world.sql(
             "SELECT j.id, j.created_at FROM vsl.jobs j JOIN vsl_frontend.section_videos v ON v.job_id = j.id "
-            "WHERE v.id = %s", video_id,
-        )  # fmt: skip
+            "WHERE v.id = %s",
+            video_id,
+        )
         folder = generated_folder(self.world.caller.account_id, "user", created_at, job_id)
         self.media.objects[f"{folder}/original.mp4"] = (b"x", "video/mp4")
         self.world.sql("UPDATE vsl.provider_attempts SET state = 'finished' WHERE state <> 'finished'")
@@ -110,9 +111,7 @@ def test_a_clip_that_is_being_made_or_used_stays_and_the_caller_hears_how_to_go_
 
     assert (busy.value.code, in_use.value.code) == ("not_finished", "in_use")
     assert in_use.value.details[0].facts == {"jobId": str(film.id)}
-    deleting.world.sql(
-        "UPDATE vsl.jobs SET status = 'cancelled', completed_at = now() WHERE id = %s", film.id
-    )  # fmt: skip
+    deleting.world.sql("UPDATE vsl.jobs SET status = 'cancelled', completed_at = now() WHERE id = %s", film.id)
     assert deleting.delete(used).video_ids == [used]
 
 

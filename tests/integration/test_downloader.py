@@ -63,10 +63,21 @@ def test_follows_redirects_between_allowed_origins(tmp_path: Path, status: int) 
 
 @pytest.mark.parametrize(
     "location",
-    ["{trap}/canary", "//127.0.0.1:{port}/canary", "http://localhost:{port}/", "https://127.0.0.1:{port}/",
-     "http://allowed@127.0.0.1:{port}/", "http://2130706433:{port}/", "http://[::ffff:127.0.0.1]:{port}/",
-     "\\\\127.0.0.1:{port}\\", "file:///etc/passwd", "data:text/plain,canary", "canary", ""],
-)  # fmt: skip
+    [
+        "{trap}/canary",
+        "//127.0.0.1:{port}/canary",
+        "http://localhost:{port}/",
+        "https://127.0.0.1:{port}/",
+        "http://allowed@127.0.0.1:{port}/",
+        "http://2130706433:{port}/",
+        "http://[::ffff:127.0.0.1]:{port}/",
+        "\\\\127.0.0.1:{port}\\",
+        "file:///etc/passwd",
+        "data:text/plain,canary",
+        "canary",
+        "",
+    ],
+)
 @pytest.mark.parametrize("status", [301, 308])
 def test_redirects_elsewhere_reach_nothing(tmp_path: Path, location: str, status: int) -> None:
     with scripted(always(reply(200, PNG))) as trap:
@@ -170,10 +181,22 @@ def archive() -> bytes:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"<!doctype html><script>1</script>", b"<svg xmlns='http://www.w3.org/2000/svg'/>", archive(),
-     b"MZ" + bytes(600), b"\x7fELF" + bytes(600), b"#EXTM3U\nhttp://169.254.169.254/\n", b"ffconcat version 1.0\n",
-     b"<MPD/>", b"v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\n", gzip.compress(PNG), b"plain words", b" " * 99_999],
-)  # fmt: skip
+    [
+        b"",
+        b"<!doctype html><script>1</script>",
+        b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        archive(),
+        b"MZ" + bytes(600),
+        b"\x7fELF" + bytes(600),
+        b"#EXTM3U\nhttp://169.254.169.254/\n",
+        b"ffconcat version 1.0\n",
+        b"<MPD/>",
+        b"v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\n",
+        gzip.compress(PNG),
+        b"plain words",
+        b" " * 99_999,
+    ],
+)
 def test_what_is_no_media_is_refused_whatever_it_claims(tmp_path: Path, body: bytes) -> None:
     assert refused(always(reply(200, body, Content_Type="video/mp4")), tmp_path, BadMedia)[1] == 1
 

@@ -50,9 +50,7 @@ class Erasing:
 
     @property
     def eraser(self) -> Eraser:
-        aftermath = Aftermath(
-            records=self.world.records, queue=self.world.queue, live=self.live, cache=self.cache
-        )  # fmt: skip
+        aftermath = Aftermath(records=self.world.records, queue=self.world.queue, live=self.live, cache=self.cache)
         return Eraser(self.world.records, self.media, self.live, self.cache, aftermath, self.clock)
 
     def generate(self, user: str) -> tuple[UUID, UUID]:
@@ -71,8 +69,10 @@ class Erasing:
         self.world.sql("UPDATE vsl.provider_attempts SET state = 'finished' WHERE job_id = %s", job_id)
         self.world.sql(
             "UPDATE vsl.jobs SET status = 'completed', completed_at = now() - interval '1 hour', s3_key = %s "
-            "WHERE id = %s", key, job_id,
-        )  # fmt: skip
+            "WHERE id = %s",
+            key,
+            job_id,
+        )
         return job_id
 
     def user(self, user: str, seconds: float = 60) -> Erasure:
@@ -214,8 +214,9 @@ def test_a_job_that_another_worker_had_taken_up_may_still_be_written(erasing: Er
     erasing.world.sql("UPDATE vsl.jobs SET completed_at = now() WHERE id = %s", job_id)
     erasing.world.sql(
         "INSERT INTO vsl.job_events (account_id, job_id, name, status) VALUES (%s, %s, 'job.taken_up', 'processing')",
-        erasing.world.caller.account_id, job_id,
-    )  # fmt: skip
+        erasing.world.caller.account_id,
+        job_id,
+    )
 
     assert erasing.user(user).completed_at is None
 
@@ -245,8 +246,10 @@ def test_a_user_is_erased_whose_job_was_erased_before(erasing: Erasing, user: st
 def test_sums_stay_and_a_second_erasure_finds_nothing(erasing: Erasing, user: str) -> None:
     erasing.completed(user)
     account = erasing.world.caller.account_id
-    sums = "SELECT sum(amount_usd) FROM vsl.cost_ledger WHERE account_id = %s UNION ALL SELECT sum(reserved_usd) " \
-        "FROM vsl.budgets WHERE account_id = %s"  # fmt: skip
+    sums = (
+        "SELECT sum(amount_usd) FROM vsl.cost_ledger WHERE account_id = %s UNION ALL SELECT sum(reserved_usd) "
+        "FROM vsl.budgets WHERE account_id = %s"
+    )
     before = erasing.world.sql(sums, account, account)
 
     first, second = erasing.user(user), erasing.user(user)

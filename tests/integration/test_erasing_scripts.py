@@ -48,9 +48,7 @@ def clip(erasing: Erasing, user: str, script_id: int) -> UUID:
 
 
 def text_of(world: World, script_id: int) -> Any:
-    ((text,),) = world.sql(
-        "SELECT script_content FROM vsl_frontend.section_detailed_scripts WHERE id = %s", script_id
-    )  # fmt: skip
+    ((text,),) = world.sql("SELECT script_content FROM vsl_frontend.section_detailed_scripts WHERE id = %s", script_id)
     return text
 
 

@@ -18,8 +18,20 @@ X264 = ("-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-c:a",
 
 def distinct(path: Path) -> int:
     """Frames that differ from the one before."""
-    done = bare("-v", "info", "-i", path, "-an", "-vf", "mpdecimate=hi=200:lo=60:frac=0.05", "-fps_mode", "passthrough",
-                "-f", "null", "-")  # fmt: skip
+    done = bare(
+        "-v",
+        "info",
+        "-i",
+        path,
+        "-an",
+        "-vf",
+        "mpdecimate=hi=200:lo=60:frac=0.05",
+        "-fps_mode",
+        "passthrough",
+        "-f",
+        "null",
+        "-",
+    )
     return int(done.stderr.rpartition("frame=")[2].split()[0])
 
 

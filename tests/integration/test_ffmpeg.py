@@ -24,11 +24,14 @@ from tests.memory_media import MemoryMedia
 @pytest.mark.parametrize(
     ("odd", "expected"),
     [
-        ({"size": "320x240"}, "smart"), ({"fps": 30}, "splice"), ({"sound": None}, "splice"),
-        ({"sound": "mono"}, "copy"), ({"sound": "5.1"}, "copy"),
+        ({"size": "320x240"}, "smart"),
+        ({"fps": 30}, "splice"),
+        ({"sound": None}, "splice"),
+        ({"sound": "mono"}, "copy"),
+        ({"sound": "5.1"}, "copy"),
     ],
     ids=["size", "rate", "silent", "mono", "six channels"],
-)  # fmt: skip
+)
 def test_unlike_clips_become_one_film_in_the_majority_format(
     tmp_path: Path, odd: dict[str, Any], expected: str
 ) -> None:

@@ -59,8 +59,18 @@ def test_another_shape_stands_over_black(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("rate", ["24", "24000/1001", "30000/1001", "60"])
 def test_an_uneven_rate_becomes_even_and_lasts_as_long(tmp_path: Path, rate: str) -> None:
-    uneven = made("-f", "lavfi", "-i", "testsrc2=s=160x90:r=50:d=2", "-vf", "select='not(mod(n,3))+lt(n,20)'",
-                  "-fps_mode", "vfr", *X264, tmp_path / "clip-0.mkv")  # fmt: skip
+    uneven = made(
+        "-f",
+        "lavfi",
+        "-i",
+        "testsrc2=s=160x90:r=50:d=2",
+        "-vf",
+        "select='not(mod(n,3))+lt(n,20)'",
+        "-fps_mode",
+        "vfr",
+        *X264,
+        tmp_path / "clip-0.mkv",
+    )
     own = picture(encoder().probe(uneven))
     assert own.variable_rate
     facts, _ = conformed(uneven, replace(TARGET, fps=Fraction(rate)))
@@ -98,8 +108,20 @@ def test_what_is_transparent_stands_over_black(tmp_path: Path, kind: str) -> Non
 
 
 def test_interlaced_becomes_progressive(tmp_path: Path) -> None:
-    fields = made("-f", "lavfi", "-i", "testsrc2=s=160x96:r=50:d=1", "-vf", "interlace,setfield=tff", *X264,
-                  "-flags", "+ilme+ildct", "-x264-params", "tff=1", tmp_path / "clip-0.mp4")  # fmt: skip
+    fields = made(
+        "-f",
+        "lavfi",
+        "-i",
+        "testsrc2=s=160x96:r=50:d=1",
+        "-vf",
+        "interlace,setfield=tff",
+        *X264,
+        "-flags",
+        "+ilme+ildct",
+        "-x264-params",
+        "tff=1",
+        tmp_path / "clip-0.mp4",
+    )
     assert picture(encoder().probe(fields)).interlaced
     facts, _ = conformed(fields)
     assert not picture(facts).interlaced

@@ -32,9 +32,17 @@ def offsets(verification: Mapping[str, Any]) -> list[float]:
 
 def loud_at(film: Path, hertz: int, start_seconds: float, seconds: float) -> float:
     """Decibels of what a stretch of the film holds around one pitch."""
-    argv = [FFMPEG, "-hide_banner", "-i", str(film), "-af",
-            f"atrim={start_seconds}:{start_seconds + seconds},bandpass=f={hertz}:width_type=h:w=20,volumedetect",
-            "-f", "null", "-"]  # fmt: skip
+    argv = [
+        FFMPEG,
+        "-hide_banner",
+        "-i",
+        str(film),
+        "-af",
+        f"atrim={start_seconds}:{start_seconds + seconds},bandpass=f={hertz}:width_type=h:w=20,volumedetect",
+        "-f",
+        "null",
+        "-",
+    ]
     log = subprocess.run(argv, capture_output=True, text=True, check=True).stderr
     return float(log.split("mean_volume:")[1].split()[0])
 
@@ -96,9 +104,27 @@ def test_a_silent_clip_silences_itself_alone(tmp_path: Path) -> None:
 
 def test_sound_longer_and_shorter_than_the_picture(tmp_path: Path) -> None:
     def uneven(name: str, sound_seconds: float) -> Path:
-        return made("-f", "lavfi", "-i", "testsrc2=s=160x90:r=24:d=1", "-f", "lavfi", "-i",
-                    f"sine=440:r=44100:d={sound_seconds}", "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt",
-                    "yuv420p", "-c:a", "libmp3lame", "-ac", "2", tmp_path / name)  # fmt: skip
+        return made(
+            "-f",
+            "lavfi",
+            "-i",
+            "testsrc2=s=160x90:r=24:d=1",
+            "-f",
+            "lavfi",
+            "-i",
+            f"sine=440:r=44100:d={sound_seconds}",
+            "-c:v",
+            "libx264",
+            "-preset",
+            "ultrafast",
+            "-pix_fmt",
+            "yuv420p",
+            "-c:a",
+            "libmp3lame",
+            "-ac",
+            "2",
+            tmp_path / name,
+        )
 
     film, decoded, _ = copied([uneven("clip-0.mkv", 1.7), uneven("clip-1.mkv", 0.4)] * 5, tmp_path)
     assert max(offsets(film.verification)) < OFFSET_MS
@@ -114,9 +140,8 @@ def test_times_are_made_even_clip_by_clip(tmp_path: Path, kind: str, sound: str)
     how: dict[str, tuple[str | Path, ...]] = {
         "ts": ("-i", one, *coded, tmp_path / "odd.ts"),
         "mkv": ("-i", one, *coded, tmp_path / "odd.mkv"),
-        "late": ("-i", one, "-itsoffset", "0.3", "-i", one, "-map", "1:v", "-map", "0:a", *coded,
-                 tmp_path / "odd.mp4"),
-    }  # fmt: skip
+        "late": ("-i", one, "-itsoffset", "0.3", "-i", one, "-map", "1:v", "-map", "0:a", *coded, tmp_path / "odd.mp4"),
+    }
     odd = made(*how[kind])
     film, decoded, _ = copied([odd] * 6, tmp_path, "splice" if (kind, sound) == ("late", "aac") else "copy")
     assert max(offsets(film.verification)) < OFFSET_MS

@@ -42,8 +42,11 @@ def alive(pid: int) -> bool:
 def test_children_of_children_end_with_it(tmp_path: Path, leader_ends: bool) -> None:
     noted = tmp_path / "pids"
     rest = "exit 0" if leader_ends else "wait"
-    program = pretender(tmp_path, f"( sleep 600 & echo $! > {noted}.new; mv {noted}.new {noted}; wait ) &\n"
-                                  f"while [ ! -e {noted} ]; do sleep 0.01; done\n{rest}")  # fmt: skip
+    program = pretender(
+        tmp_path,
+        f"( sleep 600 & echo $! > {noted}.new; mv {noted}.new {noted}; wait ) &\n"
+        f"while [ ! -e {noted} ]; do sleep 0.01; done\n{rest}",
+    )
     left = iter([60.0])
     ours = FfmpegEncoder(
         program, should_stop=noted.exists, seconds_left=lambda: next(left, 4.9) if noted.exists() else 60.0

@@ -76,8 +76,22 @@ def test_moving_pictures(tmp_path: Path, name: str) -> None:
 
 def test_cover_art_is_no_video(tmp_path: Path) -> None:
     still = made(*SEEN, "-frames:v", "1", tmp_path / "cover.jpg")
-    song = made(*TONE, "-i", still, "-map", "0:a", "-map", "1:v", "-c:v", "copy", "-disposition:v", "attached_pic",
-                "-id3v2_version", "3", tmp_path / "a.mp3")  # fmt: skip
+    song = made(
+        *TONE,
+        "-i",
+        still,
+        "-map",
+        "0:a",
+        "-map",
+        "1:v",
+        "-c:v",
+        "copy",
+        "-disposition:v",
+        "attached_pic",
+        "-id3v2_version",
+        "3",
+        tmp_path / "a.mp3",
+    )
     assert "(attached pic)" in bare("-v", "info", "-i", song, "-map", "0:a", "-f", "null", "-").stderr
     for facts in (encoder().probe(song), encoder().verify(song)):
         assert facts.video is None
@@ -113,8 +127,20 @@ def test_a_film_turned_by_its_matrix(tmp_path: Path, rotation: int) -> None:
 
 @pytest.mark.parametrize("container", ["mp4", "mkv"])
 def test_an_uneven_rate_is_told_by_packets(tmp_path: Path, container: str) -> None:
-    path = made("-f", "lavfi", "-i", "testsrc2=s=160x90:r=50:d=2", "-vf", "select='not(mod(n,7))+lt(n,20)'",
-                "-fps_mode", "vfr", *X264, "-video_track_timescale", "90000", tmp_path / f"a.{container}")  # fmt: skip
+    path = made(
+        "-f",
+        "lavfi",
+        "-i",
+        "testsrc2=s=160x90:r=50:d=2",
+        "-vf",
+        "select='not(mod(n,7))+lt(n,20)'",
+        "-fps_mode",
+        "vfr",
+        *X264,
+        "-video_track_timescale",
+        "90000",
+        tmp_path / f"a.{container}",
+    )
     video = picture(encoder().probe(path))
     assert video.variable_rate
     assert float(video.fps) == pytest.approx(video.frames / float(video.duration_seconds), rel=0.001)
@@ -188,9 +214,13 @@ def test_unknown_pixels_are_square_and_known_ones_kept(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("matrix", "primaries", "transfer", "range_", "hdr"),
-    [("bt709", "bt709", "bt709", "tv", ""), ("smpte170m", "smpte170m", "smpte170m", "pc", ""),
-     ("bt2020nc", "bt2020", "smpte2084", "tv", "pq"), ("bt2020nc", "bt2020", "arib-std-b67", "tv", "hlg")],
-)  # fmt: skip
+    [
+        ("bt709", "bt709", "bt709", "tv", ""),
+        ("smpte170m", "smpte170m", "smpte170m", "pc", ""),
+        ("bt2020nc", "bt2020", "smpte2084", "tv", "pq"),
+        ("bt2020nc", "bt2020", "arib-std-b67", "tv", "hlg"),
+    ],
+)
 def test_colours(tmp_path: Path, matrix: str, primaries: str, transfer: str, range_: str, hdr: str) -> None:
     tags = f"setparams=range={range_}:colorspace={matrix}:color_primaries={primaries}:color_trc={transfer}"
     depth = 10 if hdr else 8
@@ -204,8 +234,11 @@ def test_colours(tmp_path: Path, matrix: str, primaries: str, transfer: str, ran
 def test_all_names_of_colours_are_known() -> None:
     """By what FFmpeg's own filter takes; its many names of one range are written as tv and pc."""
     text = subprocess.run([FFMPEG, "-hide_banner", "-h", "filter=setparams"], capture_output=True, text=True).stdout
-    for option, name in [("color_primaries", "color_primaries"), ("color_trc", "color_trc"),
-                         ("colorspace", "color_space")]:  # fmt: skip
+    for option, name in [
+        ("color_primaries", "color_primaries"),
+        ("color_trc", "color_trc"),
+        ("colorspace", "color_space"),
+    ]:
         values = re.search(rf"^   {option} +<int>.*\n((?:     .*\n)+)", text, re.M)
         assert values
         named = {line.split()[0] for line in values[1].splitlines()}
@@ -227,7 +260,7 @@ def test_another_thread_s_words_in_a_line_change_nothing(tmp_path: Path, cut: st
 @pytest.mark.parametrize(
     ("pixel_format", "depth", "alpha"),
     [("rgb24", 8, False), ("rgba", 8, True), ("rgb48be", 16, False), ("rgba64be", 16, True), ("gray16be", 16, False)],
-)  # fmt: skip
+)
 def test_depth_and_transparency(tmp_path: Path, pixel_format: str, depth: int, alpha: bool) -> None:
     video = picture(encoder().probe(made(*SEEN, "-frames:v", "1", "-pix_fmt", pixel_format, tmp_path / "a.png")))
     assert (video.pixel_format, video.bit_depth, video.alpha) == (pixel_format, depth, alpha)

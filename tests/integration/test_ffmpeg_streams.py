@@ -75,8 +75,9 @@ def test_fragments_are_seen_as_the_clip_in_one_piece(tmp_path: Path, flags: str)
 def test_frames_of_fragments_that_no_edit_list_brings_forward_stay_late(tmp_path: Path) -> None:
     one = clip(tmp_path / "clip.mp4", seconds=2, coded=("-bf", "2"))
     plain = made("-i", one, "-c", "copy", "-use_editlist", "0", tmp_path / "plain.mp4")
-    odd = made("-i", one, "-c", "copy", "-use_editlist", "0", "-movflags", "frag_keyframe+empty_moov",
-               tmp_path / "odd.mp4")  # fmt: skip
+    odd = made(
+        "-i", one, "-c", "copy", "-use_editlist", "0", "-movflags", "frag_keyframe+empty_moov", tmp_path / "odd.mp4"
+    )
 
     seen, whole = encoder().probe(Stored(odd, tmp_path).input()), encoder().probe(plain)
 
@@ -88,10 +89,30 @@ def test_frames_of_fragments_that_no_edit_list_brings_forward_stay_late(tmp_path
 def test_sound_far_from_its_picture_is_read_as_a_file(tmp_path: Path) -> None:
     """Through a pipe ten seconds of pictures would have to be kept until their sound comes."""
     one = clip(tmp_path / "clip.mp4", seconds=12, size="64x64")
-    apart = made("-i", one, "-c", "copy", "-max_interleave_delta", "60000000", "-movflags", "+faststart",
-                 "-metadata", "title=x", tmp_path / "near.mp4")  # fmt: skip
-    far = made("-i", one, "-c", "copy", "-min_frag_duration", "30000000", "-movflags",
-               "empty_moov+default_base_moof", tmp_path / "far.mp4")  # fmt: skip
+    apart = made(
+        "-i",
+        one,
+        "-c",
+        "copy",
+        "-max_interleave_delta",
+        "60000000",
+        "-movflags",
+        "+faststart",
+        "-metadata",
+        "title=x",
+        tmp_path / "near.mp4",
+    )
+    far = made(
+        "-i",
+        one,
+        "-c",
+        "copy",
+        "-min_frag_duration",
+        "30000000",
+        "-movflags",
+        "empty_moov+default_base_moof",
+        tmp_path / "far.mp4",
+    )
 
     assert not isinstance(Stored(apart, tmp_path).input(), Path)
     assert isinstance(Stored(far, tmp_path).input(), Path)

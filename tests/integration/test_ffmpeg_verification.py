@@ -53,8 +53,21 @@ def test_a_film_like_its_clips_passes(tmp_path: Path) -> None:
 def test_sound_that_was_moved_is_found_by_its_packets(tmp_path: Path, milliseconds: int) -> None:
     clips = [film_of(tmp_path / f"clip-{n}.mp4", heard=f"sine={300 + n * 50}:r=44100:d=2") for n in range(2)]
     encoder().join(clips, tmp_path / "film.mp4")
-    moved = made("-i", tmp_path / "film.mp4", "-itsoffset", milliseconds / 1000, "-i", tmp_path / "film.mp4",
-                 "-map", "0:v", "-map", "1:a", "-c", "copy", tmp_path / "moved.mp4")  # fmt: skip
+    moved = made(
+        "-i",
+        tmp_path / "film.mp4",
+        "-itsoffset",
+        milliseconds / 1000,
+        "-i",
+        tmp_path / "film.mp4",
+        "-map",
+        "0:v",
+        "-map",
+        "1:a",
+        "-c",
+        "copy",
+        tmp_path / "moved.mp4",
+    )
     result = proved(clips, moved)
     assert any("off its picture" in problem for problem in result.problems)
     assert result.joins[1].audio_offset_ms == pytest.approx(milliseconds, abs=2)
@@ -63,8 +76,23 @@ def test_sound_that_was_moved_is_found_by_its_packets(tmp_path: Path, millisecon
 def test_sound_encoded_anew_and_moved_is_found_by_its_clock(tmp_path: Path) -> None:
     one = film_of(tmp_path / "clip-0.mp4")
     encoder().join([one, one], tmp_path / "film.mp4")
-    late = made("-i", tmp_path / "film.mp4", "-itsoffset", "0.12", "-i", tmp_path / "film.mp4", "-map", "0:v",
-                "-map", "1:a", "-c:v", "copy", "-c:a", "flac", tmp_path / "late.mp4")  # fmt: skip
+    late = made(
+        "-i",
+        tmp_path / "film.mp4",
+        "-itsoffset",
+        "0.12",
+        "-i",
+        tmp_path / "film.mp4",
+        "-map",
+        "0:v",
+        "-map",
+        "1:a",
+        "-c:v",
+        "copy",
+        "-c:a",
+        "flac",
+        tmp_path / "late.mp4",
+    )
     result = proved([one, one], late)
     assert result.joins[1].audio_offset_ms == pytest.approx(120, abs=30)
     assert not result.ok

@@ -162,8 +162,10 @@ def test_an_image_that_is_gone_is_not_sent_as_an_address_of_nothing(world: World
 
 def test_images_of_refused_requests_are_removed_as_nobodys(world: World) -> None:
     kept, *_ = world.generate(request(DATA))
-    world.sql("INSERT INTO vsl.account_settings (account_id, settings) VALUES (%s, '{\"maxUnfinishedJobs\": 1}')",
-              world.caller.account_id)  # fmt: skip
+    world.sql(
+        "INSERT INTO vsl.account_settings (account_id, settings) VALUES (%s, '{\"maxUnfinishedJobs\": 1}')",
+        world.caller.account_id,
+    )
     with pytest.raises(RateLimited):
         world.generate(request(DATA))
     assert len(world.media.objects) == 2

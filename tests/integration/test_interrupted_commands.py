@@ -149,9 +149,13 @@ def test_an_interrupted_installation_leaves_no_program(tmp_path: Path) -> None:
         shutil.copy(file, tmp_path)
     with open(tmp_path / "stdout", "wb") as stdout:
         setup = subprocess.Popen(
-            ["bash", "local/setup.sh"], cwd=tmp_path, stdout=stdout, stderr=subprocess.PIPE, start_new_session=True,
+            ["bash", "local/setup.sh"],
+            cwd=tmp_path,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
             preexec_fn=heed_interrupts,
-        )  # fmt: skip
+        )
     assert wait_until(lambda: "Installing MiniStack" in (tmp_path / "stdout").read_text(), PATIENCE_SECONDS)
     assert wait_until(lambda: len(descendants(setup.pid)) > 2, PATIENCE_SECONDS)
     started = descendants(setup.pid)

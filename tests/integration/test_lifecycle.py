@@ -315,9 +315,12 @@ def test_how_long_a_job_still_takes_is_the_same_wherever_it_is_read(world: World
     views = [MemoryView(), MemoryView()]
     places = {"live": views[0], "cache": views[1]}
     reader = StatusReader(
-        records=world.records, aftermath=world.aftermath, clock=world.clock,
-        waiters=MemoryWaiters(most_of_account=1, most_of_stage=1), **places,
-    )  # fmt: skip
+        records=world.records,
+        aftermath=world.aftermath,
+        clock=world.clock,
+        waiters=MemoryWaiters(most_of_account=1, most_of_stage=1),
+        **places,
+    )
 
     from_truth = reader.read(job_id, world.caller)
     views[0].put(from_truth)
@@ -337,9 +340,13 @@ def test_a_long_poll_asks_the_database_for_nothing_that_the_live_view_has(
     live, clock = MemoryView(), MemoryClock(world.clock.now())
     live.put(snapshot(job))
     reader = StatusReader(
-        records=world.records, aftermath=world.aftermath, clock=clock, live=live, cache=_NoCache(),
+        records=world.records,
+        aftermath=world.aftermath,
+        clock=clock,
+        live=live,
+        cache=_NoCache(),
         waiters=MemoryWaiters(most_of_account=1, most_of_stage=1),
-    )  # fmt: skip
+    )
     asked: list[str] = []
     monkeypatch.setattr(PostgresRecords, "transaction", lambda _self: asked.append("transaction"))
 

@@ -178,8 +178,10 @@ def test_the_sweep_tells_of_the_fullest_budget_of_an_account(
         set_budget(caller, Budget(user, "month", 10), records=world.records, clock=world.clock)
         world.sql(
             "UPDATE vsl.budgets SET spent_usd = %s WHERE account_id = %s AND user_id = %s AND period <> 'month'",
-            spent, caller.account_id, user or "",
-        )  # fmt: skip
+            spent,
+            caller.account_id,
+            user or "",
+        )
     lines()
 
     _sweep(world)
@@ -233,9 +235,13 @@ def _call(answer: Prediction | Exception) -> None:
             return None
 
     call_provider(
-        ProviderCall(str(uuid4()), str(uuid4())), inside=Settle(), provider=Provider(), reports=Settle(),  # type: ignore[arg-type]
-        media=MemoryMedia(), webhook_url=lambda *_: "https://example.com/",
-    )  # fmt: skip
+        ProviderCall(str(uuid4()), str(uuid4())),
+        inside=Settle(),
+        provider=Provider(),
+        reports=Settle(),  # type: ignore[arg-type]
+        media=MemoryMedia(),
+        webhook_url=lambda *_: "https://example.com/",
+    )
 
 
 def _poll(world: World, seconds: int) -> int:
@@ -243,9 +249,13 @@ def _poll(world: World, seconds: int) -> int:
     _, job_id, _ = world.generate()
     cache = _Counting()
     reader = StatusReader(
-        records=world.records, live=world.live, cache=cache, aftermath=world.aftermath,
-        waiters=MemoryWaiters(most_of_account=1, most_of_stage=1), clock=MemoryClock(world.clock.now()),
-    )  # fmt: skip
+        records=world.records,
+        live=world.live,
+        cache=cache,
+        aftermath=world.aftermath,
+        waiters=MemoryWaiters(most_of_account=1, most_of_stage=1),
+        clock=MemoryClock(world.clock.now()),
+    )
     reader.wait(job_id, world.caller, seconds)
     return cache.looks
 

@@ -81,8 +81,21 @@ def test_an_empty_edit_behind_the_audio_ends_nothing(tmp_path: Path, other: str,
 
 def with_two_audios(path: Path, flags: tuple[int, int]) -> Path:
     """The first at 300 Hz, the second at 900 Hz."""
-    both = made("-i", clip(tone=300), "-i", clip(tone=900), "-map", "0:v", "-map", "0:a", "-map", "1:a",
-                "-c", "copy", path.with_name("both.mp4"))  # fmt: skip
+    both = made(
+        "-i",
+        clip(tone=300),
+        "-i",
+        clip(tone=900),
+        "-map",
+        "0:v",
+        "-map",
+        "0:a",
+        "-map",
+        "1:a",
+        "-c",
+        "copy",
+        path.with_name("both.mp4"),
+    )
 
     def flag(moov: list) -> None:
         for track, one in zip(mp4.tracks(moov, b"soun"), flags, strict=True):
@@ -104,8 +117,25 @@ def test_the_enabled_audio_is_heard_whatever_is_done(
 
 
 def test_a_matroska_s_default_audio_is_heard(tmp_path: Path) -> None:
-    odd = made("-i", clip(tone=300), "-i", clip(tone=900), "-map", "0:v", "-map", "0:a", "-map", "1:a", "-c", "copy",
-               "-disposition:a:0", "0", "-disposition:a:1", "default", tmp_path / "odd.mkv")  # fmt: skip
+    odd = made(
+        "-i",
+        clip(tone=300),
+        "-i",
+        clip(tone=900),
+        "-map",
+        "0:v",
+        "-map",
+        "0:a",
+        "-map",
+        "1:a",
+        "-c",
+        "copy",
+        "-disposition:a:0",
+        "0",
+        "-disposition:a:1",
+        "default",
+        tmp_path / "odd.mkv",
+    )
     _, path = film_of([odd, clip(tone=550)], tmp_path)
     assert pitch_hz(path, 0.1) == pytest.approx(900, abs=40)
     facts = encoder().probe(odd).audio

@@ -76,8 +76,23 @@ def test_a_clip_that_ffmpeg_shows_otherwise_is_encoded_as_it_shows_it(
 def test_parameter_sets_in_the_samples_alone_are_enough(tmp_path: Path) -> None:
     plain = clip(options=NO_B)
     units = made("-i", plain, "-c", "copy", "-an", tmp_path / "units.h264")
-    in_band = made("-r", "24", "-i", units, "-i", plain, "-map", "0", "-map", "1:a", "-c", "copy", "-tag:v", "avc3",
-                   tmp_path / "in-band.mp4")  # fmt: skip
+    in_band = made(
+        "-r",
+        "24",
+        "-i",
+        units,
+        "-i",
+        plain,
+        "-map",
+        "0",
+        "-map",
+        "1:a",
+        "-c",
+        "copy",
+        "-tag:v",
+        "avc3",
+        tmp_path / "in-band.mp4",
+    )
 
     def empty_head(moov: list) -> None:
         entry = mp4.at(mp4.tables(video(moov)), b"stsd")

@@ -56,12 +56,19 @@ class Older:
         self.run(
             "INSERT INTO vsl.jobs (id, account_id, user_id, kind, route, request_hash, request, deadline_at, retry_of, "
             "media_type, model_id) VALUES (%s, %s, 'u', 'generate', 'r', 'h', '{}', now(), %s, 'video', 'm')",
-            job, ACCOUNT, retry_of,
-        )  # fmt: skip
+            job,
+            ACCOUNT,
+            retry_of,
+        )
         row = self.run(
             "INSERT INTO vsl_frontend.section_videos (account_id, section_id, script_id, user_id, job_id, position, "
-            "status) VALUES (%s, 1, %s, 'u', %s, %s, %s) RETURNING id", ACCOUNT, script, job, position, status,
-        )  # fmt: skip
+            "status) VALUES (%s, 1, %s, 'u', %s, %s, %s) RETURNING id",
+            ACCOUNT,
+            script,
+            job,
+            position,
+            status,
+        )
         return int(row[0]), job
 
 
@@ -86,6 +93,11 @@ def test_clips_that_were_made_again_are_takes_and_places_have_no_gaps(older_url:
     records.close()
     places = {video.id: (video.position, video.superseded_by) for video in found.values()}
     assert places == {
-        first: (1, newest), again: (1, newest), newest: (1, None), good: (2, None), another: (3, None),
-        last: (4, None), alone: (1, None),
-    }  # fmt: skip
+        first: (1, newest),
+        again: (1, newest),
+        newest: (1, None),
+        good: (2, None),
+        another: (3, None),
+        last: (4, None),
+        alone: (1, None),
+    }

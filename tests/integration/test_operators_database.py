@@ -77,14 +77,20 @@ def test_a_limit_is_a_whole_number_and_nothing_that_is_like_one(world: World, va
 
 def test_a_providers_pace_is_shown_and_forgotten(run: Run, stack: dict[str, Any]) -> None:
     _sql(stack, "DELETE FROM vsl.provider_pace WHERE provider = 'runway'")
-    _sql(stack, "INSERT INTO vsl.provider_pace (provider, rate_per_second, tokens, filled_at, failures, blocked_until) "
-                "VALUES ('runway', 0.5, 1, now(), 6, '2040-01-01T00:00:00Z')")  # fmt: skip
+    _sql(
+        stack,
+        "INSERT INTO vsl.provider_pace (provider, rate_per_second, tokens, filled_at, failures, blocked_until) "
+        "VALUES ('runway', 0.5, 1, now(), 6, '2040-01-01T00:00:00Z')",
+    )
 
     (shown,) = [one for one in run("pace", "list")["paces"] if one["provider"] == "runway"]
 
     assert shown == {
-        "provider": "runway", "ratePerSecond": 0.5, "blockedUntil": "2040-01-01T00:00:00.000Z", "failures": 6,
-    }  # fmt: skip
+        "provider": "runway",
+        "ratePerSecond": 0.5,
+        "blockedUntil": "2040-01-01T00:00:00.000Z",
+        "failures": 6,
+    }
     assert run("pace", "reset", "runway") == {"provider": "runway", "reset": True}
     assert "unknown_provider" in run("pace", "reset", "runway")
 
@@ -101,9 +107,14 @@ def test_rows_that_the_sweep_leaves_alone_are_taken_back(run: Run, stack: dict[s
 def test_who_waits_for_a_turn_is_shown_by_account(run: Run, account: str, stack: dict[str, Any]) -> None:
     ids = [uuid4(), uuid4()]
     for one in ids:
-        _sql(stack, "INSERT INTO vsl.jobs (id, account_id, user_id, kind, route, request_hash, request, output_format, "
-                    "deadline_at, waits_for, check_at) VALUES (%s, %s, 'u', 'compile', 'r', '', '{}', 'mp4', "
-                    "now() + interval '1 hour', 'compile', now() + interval '1 hour')", one, account)  # fmt: skip
+        _sql(
+            stack,
+            "INSERT INTO vsl.jobs (id, account_id, user_id, kind, route, request_hash, request, output_format, "
+            "deadline_at, waits_for, check_at) VALUES (%s, %s, 'u', 'compile', 'r', '', '{}', 'mp4', "
+            "now() + interval '1 hour', 'compile', now() + interval '1 hour')",
+            one,
+            account,
+        )
     try:
         shown = run("turns")["turns"]
     finally:

@@ -20,10 +20,13 @@ from tests.memory import MemoryClock
 @pytest.fixture
 def s3(stack: dict[str, Any]) -> Any:
     return boto3.client(
-        "s3", endpoint_url=stack["s3Endpoint"], region_name=stack["region"],
-        aws_access_key_id=stack["awsAccessKeyId"], aws_secret_access_key=stack["awsSecretAccessKey"],
+        "s3",
+        endpoint_url=stack["s3Endpoint"],
+        region_name=stack["region"],
+        aws_access_key_id=stack["awsAccessKeyId"],
+        aws_secret_access_key=stack["awsSecretAccessKey"],
         config=Config(signature_version="s3v4", s3={"addressing_style": "path"}),
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture
@@ -43,8 +46,12 @@ def test_old_files_of_no_row_and_of_ended_jobs_go_and_others_stay(world: World, 
     named, orphan = f"derived/a/{uuid4().hex}", f"derived/a/{uuid4().hex}"
     world.sql(
         "INSERT INTO vsl.storage_operations (account_id, job_id, operation, bucket, key, success) "
-        "VALUES (%s, %s, 'upload', %s, %s, true)", world.caller.account_id, running, bucket, named,
-    )  # fmt: skip
+        "VALUES (%s, %s, 'upload', %s, %s, true)",
+        world.caller.account_id,
+        running,
+        bucket,
+        named,
+    )
     owned, waited_for = f"uploads/a/user/{uuid4()}/001.mp4", f"uploads/a/user/{uuid4()}/{running}.mp4"
     kept = {named, f"incoming/{running}/1/0", owned, waited_for}
     for key in (*kept, orphan, f"incoming/{uuid4()}/1/0", f"uploads/a/user/{uuid4()}/{uuid4()}.mp4"):
@@ -99,9 +106,11 @@ def test_a_removal_is_a_row_with_the_account_and_the_job_it_was_of(world: World,
         "SELECT key, account_id, job_id, operation::text FROM vsl.storage_operations WHERE bucket = %s", bucket
     )
     assert set(rows) == {
-        (owned, account, job_id, "delete"), (upload, account, job_id, "delete"),
-        (derived, account, None, "delete"), (strange, None, None, "delete"),
-    }  # fmt: skip
+        (owned, account, job_id, "delete"),
+        (upload, account, job_id, "delete"),
+        (derived, account, None, "delete"),
+        (strange, None, None, "delete"),
+    }
 
 
 def test_a_minute_takes_one_page_and_the_next_goes_on_behind_it(

@@ -10,13 +10,11 @@ from tests.integration.inside import World, hook
 AGE = "now() - interval '%s days'"
 TABLES = {
     "outbox": ("vsl.outbox", "topic = 'calls'", "sent_at = now() - interval '{days} days'"),
-    "events": (
-        "vsl.outbox", "topic = 'events'", "sent_at = NULL, created_at = now() - interval '{days} days'"
-    ),
+    "events": ("vsl.outbox", "topic = 'events'", "sent_at = NULL, created_at = now() - interval '{days} days'"),
     "webhook_inbox": ("vsl.webhook_inbox", "true", "received_at = now() - interval '{days} days'"),
     "idempotency_keys": ("vsl.idempotency_keys", "true", "created_at = now() - interval '{days} days'"),
     "set_back_rows": ("vsl.set_back_rows", "true", "until = now() - interval '{days} days'"),
-}  # fmt: skip
+}
 
 
 def _filled(world: World) -> None:
@@ -28,8 +26,9 @@ def _filled(world: World) -> None:
     world.sql("DELETE FROM vsl.outbox WHERE topic <> 'calls'")
     world.sql(
         "INSERT INTO vsl.outbox (account_id, job_id, topic, body) VALUES (%s, %s, 'events', '{}')",
-        world.caller.account_id, job_id,
-    )  # fmt: skip
+        world.caller.account_id,
+        job_id,
+    )
     with world.records.transaction() as tx:
         assert tx.take_key(world.caller.account_id, "r", "once", "hash")
         tx.set_back("row", 10)

@@ -14,8 +14,19 @@ from shared.domain.errors import DependencyDown
 from tests.s3_servers import SECRET, own_server
 from tests.scripted_server import always, reply, scripted
 
-REGISTRY = json.dumps({"image": {"own": {"version": "owner/name", "pricing": 0.05, "pricingUnit": "run",
-                                         "estimatedTime": 4, "supportedParams": ["prompt"]}}})  # fmt: skip
+REGISTRY = json.dumps(
+    {
+        "image": {
+            "own": {
+                "version": "owner/name",
+                "pricing": 0.05,
+                "pricingUnit": "run",
+                "estimatedTime": 4,
+                "supportedParams": ["prompt"],
+            }
+        }
+    }
+)
 
 
 @pytest.fixture(autouse=True)

@@ -80,8 +80,11 @@ def test_two_hundred_requests_cannot_pass_a_budget_of_ten(world: World) -> None:
 def test_every_kind_of_job_counts_towards_the_accounts_limit(world: World) -> None:
     """Ten of ten films were accepted where two might be."""
     _, clip, _ = world.generate()
-    world.sql("UPDATE vsl.jobs SET status = 'completed', completed_at = now(), s3_key = 'generated/x', "
-              "content_type = 'video/mp4', duration_seconds = 3 WHERE id = %s", clip)  # fmt: skip
+    world.sql(
+        "UPDATE vsl.jobs SET status = 'completed', completed_at = now(), s3_key = 'generated/x', "
+        "content_type = 'video/mp4', duration_seconds = 3 WHERE id = %s",
+        clip,
+    )
     settings = "INSERT INTO vsl.account_settings (account_id, settings) VALUES (%s, %s)"
     world.sql(settings, world.caller.account_id, '{"maxUnfinishedJobs": 2}')
 
@@ -180,9 +183,13 @@ def _try_film(world: World, clip: UUID, kind: str) -> bool:
     with world.elsewhere() as other:
         try:
             request_compile(
-                request, world.caller, records=other.records, media=other.media, clock=other.clock,
+                request,
+                world.caller,
+                records=other.records,
+                media=other.media,
+                clock=other.clock,
                 aftermath=other.aftermath,
-            )  # fmt: skip
+            )
         except RateLimited:
             return False
         return True

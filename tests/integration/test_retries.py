@@ -40,9 +40,15 @@ FALLING_BACK = catalog_with("image", "flux-schnell", fallback="sdxl")
 
 def ask(world: World, catalog: Catalog, request: GenerateRequest) -> UUID:
     job = generate_media(
-        request, world.caller, records=world.records, catalog=catalog, schemas=MemorySchemas(), media=world.media,
-        clock=SystemClock(), aftermath=world.aftermath,
-    )  # fmt: skip
+        request,
+        world.caller,
+        records=world.records,
+        catalog=catalog,
+        schemas=MemorySchemas(),
+        media=world.media,
+        clock=SystemClock(),
+        aftermath=world.aftermath,
+    )
     return job.id
 
 
@@ -110,11 +116,13 @@ def test_a_job_on_its_fallback_has_that_models_time_and_price(world: World) -> N
 
     assert world.sql(
         "SELECT model_id, estimated_seconds::int, estimated_cost_usd::text, "
-        "deadline_at > created_at + interval '200 s' FROM vsl.jobs WHERE id = %s", job_id,
-    ) == [("sdxl", 10, "0.010000", True)]  # fmt: skip
+        "deadline_at > created_at + interval '200 s' FROM vsl.jobs WHERE id = %s",
+        job_id,
+    ) == [("sdxl", 10, "0.010000", True)]
     assert world.events(job_id)[-1] == (
-        "call.fell_back", {"code": "model_unavailable", "from": "flux-schnell", "to": "sdxl"},
-    )  # fmt: skip
+        "call.fell_back",
+        {"code": "model_unavailable", "from": "flux-schnell", "to": "sdxl"},
+    )
 
 
 def test_a_clip_from_a_picture_does_not_fall_back_on_a_model_that_takes_none(world: World) -> None:
@@ -133,8 +141,11 @@ def unanswered(world: World, code: str, *, seconds_ago: int) -> tuple[UUID, UUID
     attempt_id = open_attempt(world, job_id)
     world.settler.claim_call(job_id, attempt_id)
     world.settler.take(CallUnresolved(str(job_id), str(attempt_id), "No answer.", code))
-    world.sql("UPDATE vsl.provider_attempts SET claimed_at = now() - make_interval(secs => %s) WHERE id = %s",
-              seconds_ago, attempt_id)  # fmt: skip
+    world.sql(
+        "UPDATE vsl.provider_attempts SET claimed_at = now() - make_interval(secs => %s) WHERE id = %s",
+        seconds_ago,
+        attempt_id,
+    )
     return job_id, attempt_id
 
 

@@ -149,10 +149,11 @@ REFUSED = {
     "a column that must not be null": ("UPDATE vsl.jobs SET kind = NULL WHERE id = %(id)s", "SQLSTATE 23502"),
     "a row that is there": (
         "INSERT INTO vsl.accounts (id, name, usage_plan_key) SELECT gen_random_uuid(), %(secret)s, 'k' "
-        "FROM generate_series(1, 2)", "of table accounts",
+        "FROM generate_series(1, 2)",
+        "of table accounts",
     ),
     "a value of the wrong type": ("SELECT CAST(%(secret)s AS uuid)", "SQLSTATE 22P02"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("statement", REFUSED)
@@ -198,8 +199,9 @@ def _clip_of_junk(world: World) -> UUID:
     world.sql(
         "UPDATE vsl.jobs SET status = 'completed', completed_at = now(), s3_key = 'generated/x', "
         "content_type = 'video/mp4', duration_seconds = 3, result = %s WHERE id = %s",
-        psycopg.types.json.Jsonb({"outputs": [{"key": "generated/x", "decoded": record}]}), job_id,
-    )  # fmt: skip
+        psycopg.types.json.Jsonb({"outputs": [{"key": "generated/x", "decoded": record}]}),
+        job_id,
+    )
     return job_id
 
 

@@ -48,8 +48,11 @@ class Account:
         )
 
     def client(self, session: RoleCredentials, **changed: str) -> Any:
-        keys = {"aws_access_key_id": session.access_key_id, "aws_secret_access_key": session.secret_access_key,
-                "aws_session_token": session.session_token}  # fmt: skip
+        keys = {
+            "aws_access_key_id": session.access_key_id,
+            "aws_secret_access_key": session.secret_access_key,
+            "aws_session_token": session.session_token,
+        }
         return self.own.server.client(**{**keys, **changed})
 
     def acting_as(self, *statements: dict[str, Any]) -> Any:
@@ -227,8 +230,14 @@ def test_events_reach_their_queue(account: Account) -> None:
     url = sqs.create_queue(QueueName=f"frames-{uuid4().hex[:8]}")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     s3.create_bucket(Bucket="watched")
-    rules = [{"Id": "frames", "QueueArn": arn, "Events": ["s3:ObjectCreated:*"],
-              "Filter": {"Key": {"FilterRules": [{"Name": "prefix", "Value": "uploads/"}]}}}]  # fmt: skip
+    rules = [
+        {
+            "Id": "frames",
+            "QueueArn": arn,
+            "Events": ["s3:ObjectCreated:*"],
+            "Filter": {"Key": {"FilterRules": [{"Name": "prefix", "Value": "uploads/"}]}},
+        }
+    ]
     s3.put_bucket_notification_configuration(Bucket="watched", NotificationConfiguration={"QueueConfigurations": rules})
     form = s3.generate_presigned_post("watched", "uploads/a b.png")
     httpx.post(form["url"], data=form["fields"], files={"file": b"frame"})

@@ -95,8 +95,14 @@ def test_bytes_that_no_object_needs_are_removed(own: OwnServer, s3: Any) -> None
     s3.put_object(Bucket=BUCKET, Key="source", Body=body)
     s3.copy_object(Bucket=BUCKET, Key="copy", CopySource=f"{BUCKET}/source")
     upload = s3.create_multipart_upload(Bucket=BUCKET, Key="joined")["UploadId"]
-    s3.upload_part_copy(Bucket=BUCKET, Key="joined", UploadId=upload, PartNumber=1, CopySource=f"{BUCKET}/source",
-                        CopySourceRange="bytes=0-9")  # fmt: skip
+    s3.upload_part_copy(
+        Bucket=BUCKET,
+        Key="joined",
+        UploadId=upload,
+        PartNumber=1,
+        CopySource=f"{BUCKET}/source",
+        CopySourceRange="bytes=0-9",
+    )
     assert len(segments(own)) == 1
 
     s3.put_object(Bucket=BUCKET, Key="source", Body=b"")

@@ -103,9 +103,12 @@ def test_a_usage_plan_key_is_one_that_api_gateway_takes(stack: dict[str, Any]) -
     """20 to 128 letters and digits; the emulator takes others as well (API Gateway guide, usage plans and keys)."""
     operate(stack, "create", "--name", "gallery")
     gateway = boto3.client(
-        "apigateway", endpoint_url=stack["awsEndpoint"], region_name=stack["region"],
-        aws_access_key_id=stack["awsAccessKeyId"], aws_secret_access_key=stack["awsSecretAccessKey"],
-    )  # fmt: skip
+        "apigateway",
+        endpoint_url=stack["awsEndpoint"],
+        region_name=stack["region"],
+        aws_access_key_id=stack["awsAccessKeyId"],
+        aws_secret_access_key=stack["awsSecretAccessKey"],
+    )
 
     keys = gateway.get_api_keys(nameQuery="vsl-local-gallery", includeValues=True)["items"]
 

@@ -151,8 +151,13 @@ def test_a_database_of_before_the_roles_is_given_them_with_its_rows(layout: Layo
         connection.execute("INSERT INTO vsl.accounts VALUES ('kept')")
     kill(supervisor, "postgres")
     (server.data / "pg_hba.conf").write_text("host all vsl 127.0.0.1/32 scram-sha-256\n")
-    before = ("ALTER ROLE vsl NOCREATEROLE", "REVOKE rds_iam FROM vsl", "DROP ROLE rds_iam",
-              "DROP ROLE vsl_owner", "DROP ROLE vsl_app")  # fmt: skip
+    before = (
+        "ALTER ROLE vsl NOCREATEROLE",
+        "REVOKE rds_iam FROM vsl",
+        "DROP ROLE rds_iam",
+        "DROP ROLE vsl_owner",
+        "DROP ROLE vsl_app",
+    )
     (server.data / "postmaster.pid").unlink()
     server._run("postgres", "--single", "-D", str(server.data), "postgres", text="\n".join(before) + "\n")
 
@@ -172,8 +177,11 @@ def test_roles_that_had_limits_of_their_own_have_the_databases(layout: Layout, s
     kill(supervisor, "postgres")
     (server.data / "pg_hba.conf").write_text("host all all 127.0.0.1/32 scram-sha-256\n")
     (server.data / "postmaster.pid").unlink()
-    before = ("ALTER ROLE vsl_app SET statement_timeout = '1s'", "ALTER ROLE vsl_owner SET statement_timeout = '1s'",
-              "GRANT vsl_owner, vsl_app TO vsl WITH ADMIN TRUE, INHERIT FALSE, SET FALSE")  # fmt: skip
+    before = (
+        "ALTER ROLE vsl_app SET statement_timeout = '1s'",
+        "ALTER ROLE vsl_owner SET statement_timeout = '1s'",
+        "GRANT vsl_owner, vsl_app TO vsl WITH ADMIN TRUE, INHERIT FALSE, SET FALSE",
+    )
     server._run("postgres", "--single", "-D", str(server.data), "postgres", text="\n".join(before) + "\n")
 
     server = run_postgres(layout, supervisor)

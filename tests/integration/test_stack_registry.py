@@ -41,10 +41,13 @@ def up(layout: Layout, monkeypatch: pytest.MonkeyPatch, setting: str) -> dict[st
 
 def put(stack: dict[str, Any], registry: object) -> None:
     client = boto3.client(
-        "s3", endpoint_url=stack["s3Endpoint"], region_name=stack["region"],
-        aws_access_key_id=stack["awsAccessKeyId"], aws_secret_access_key=stack["awsSecretAccessKey"],
+        "s3",
+        endpoint_url=stack["s3Endpoint"],
+        region_name=stack["region"],
+        aws_access_key_id=stack["awsAccessKeyId"],
+        aws_secret_access_key=stack["awsSecretAccessKey"],
         config=Config(signature_version="s3v4", s3={"addressing_style": "path"}),
-    )  # fmt: skip
+    )
     client.put_object(Bucket=stack["bucket"], Key=KEY, Body=json.dumps(registry).encode())
 
 

@@ -59,9 +59,14 @@ class Delivered:
     def deliver(self) -> Report:
         provider: Any = self
         store_media(
-            self.message, inside=self, provider=provider, downloader=downloader(self.host.origin), media=self.media,
-            reports=self, heartbeat=self.heartbeat,
-        )  # fmt: skip
+            self.message,
+            inside=self,
+            provider=provider,
+            downloader=downloader(self.host.origin),
+            media=self.media,
+            reports=self,
+            heartbeat=self.heartbeat,
+        )
         return self.reported[-1]
 
     @property

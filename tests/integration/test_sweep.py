@@ -42,8 +42,9 @@ def _waiting(world: World, jobs: int = 3) -> list[UUID]:
         "INSERT INTO vsl.jobs (id, account_id, user_id, kind, route, request_hash, request, output_format, deadline_at,"
         " check_at, published_version) SELECT gen_random_uuid(), %s, 'user', 'compile', 'r', '', '{}', 'mp4', "
         "now() + interval '30 minutes', now() - interval '1 s', 1 FROM generate_series(1, %s) RETURNING id",
-        world.caller.account_id, jobs,
-    )  # fmt: skip
+        world.caller.account_id,
+        jobs,
+    )
     return [job_id for (job_id,) in rows]
 
 

@@ -132,9 +132,13 @@ def test_with_all_calls_throttled_postgresql_answers_and_jobs_go_on(shown: World
     shown.settler.take(stored(job_id, attempt_id, provider_id))
     ended = failed_job(shown)
     reader = StatusReader(
-        records=shown.records, live=shown.live, cache=MemoryView(), aftermath=shown.aftermath,
-        waiters=MemoryWaiters(most_of_account=1, most_of_stage=1), clock=shown.clock,
-    )  # fmt: skip
+        records=shown.records,
+        live=shown.live,
+        cache=MemoryView(),
+        aftermath=shown.aftermath,
+        waiters=MemoryWaiters(most_of_account=1, most_of_stage=1),
+        clock=shown.clock,
+    )
 
     assert [reader.read(one, shown.caller)["status"] for one in (job_id, ended)] == ["processing", "failed"]
     assert [body["jobId"] for body in shown.queue.of("inspect")] == [str(job_id)]

@@ -33,8 +33,10 @@ def _jobs(world: World, caller: Caller, count: int, kind: str = "compile") -> li
         "created_at, deadline_at, media_type) SELECT gen_random_uuid(), %s, 'user', %s, 'r', '', '{}', 'mp4', "
         "now() + n * interval '1 ms', now() + interval '30 minutes', 'video' FROM generate_series(1, %s) AS n "
         "RETURNING created_at, id",
-        caller.account_id, kind, count,
-    )  # fmt: skip
+        caller.account_id,
+        kind,
+        count,
+    )
     return [job_id for _, job_id in sorted(rows)]
 
 

@@ -157,11 +157,19 @@ def queued(*bodies: Mapping[str, Any]) -> dict[str, Any]:
     """An event of SQS."""
     return {
         "Records": [
-            {"messageId": str(number), "receiptHandle": "r", "body": json.dumps(body), "attributes": {},
-             "messageAttributes": {}, "eventSource": "aws:sqs", "eventSourceARN": "arn", "awsRegion": "r"}
+            {
+                "messageId": str(number),
+                "receiptHandle": "r",
+                "body": json.dumps(body),
+                "attributes": {},
+                "messageAttributes": {},
+                "eventSource": "aws:sqs",
+                "eventSourceARN": "arn",
+                "awsRegion": "r",
+            }
             for number, body in enumerate(bodies)
         ]
-    }  # fmt: skip
+    }
 
 
 def test_a_job_without_the_keys_of_later_releases_is_tried_again_and_ends(world: World) -> None:
@@ -185,21 +193,33 @@ def test_a_clip_and_a_film_without_the_keys_of_later_releases_are_made(world: Wo
     for number in range(2):
         _clip_of(world, script_id, tmp_path / f"{number}.mp4")
     # As rows were when nothing was kept of what decoding had shown.
-    world.sql("UPDATE vsl.jobs SET result = result #- '{outputs,0,decoded}' #- '{outputs,0,thumbnailKey}' "
-              "WHERE account_id = %s", world.caller.account_id)  # fmt: skip
+    world.sql(
+        "UPDATE vsl.jobs SET result = result #- '{outputs,0,decoded}' #- '{outputs,0,thumbnailKey}' "
+        "WHERE account_id = %s",
+        world.caller.account_id,
+    )
     request = CompileRequest("POST /compile-videos", script_id=script_id)
     film = request_compile(
         request, world.caller, records=world.records, media=world.media, clock=world.clock, aftermath=world.aftermath
     )
-    world.sql("UPDATE vsl.jobs SET request = request - 'size' - 'fps' - 'quality' - 'reencode' - 'outputFormat' "
-              "#- '{sources,0,thumbnailKey}' #- '{sources,0,sizeBytes}' #- '{sources,0,decoded}' "
-              "#- '{sources,1,thumbnailKey}' #- '{sources,1,sizeBytes}' #- '{sources,1,decoded}' "
-              "WHERE id = %s", film.id)  # fmt: skip
+    world.sql(
+        "UPDATE vsl.jobs SET request = request - 'size' - 'fps' - 'quality' - 'reencode' - 'outputFormat' "
+        "#- '{sources,0,thumbnailKey}' #- '{sources,0,sizeBytes}' #- '{sources,0,decoded}' "
+        "#- '{sources,1,thumbnailKey}' #- '{sources,1,sizeBytes}' #- '{sources,1,decoded}' "
+        "WHERE id = %s",
+        film.id,
+    )
 
     FilmMaker(
-        world.records, world.media, world.clock, world.aftermath, workplaces(tmp_path), lease_seconds=60,
-        memory_mb=3008, turns=COMPILES,
-    ).compile(film.id)  # fmt: skip
+        world.records,
+        world.media,
+        world.clock,
+        world.aftermath,
+        workplaces(tmp_path),
+        lease_seconds=60,
+        memory_mb=3008,
+        turns=COMPILES,
+    ).compile(film.id)
 
     found = world.sql("SELECT status, error_message, duration_seconds FROM vsl.jobs WHERE id = %s", film.id)
     assert [(status, error) for status, error, _ in found] == [("completed", None)]

@@ -280,9 +280,13 @@ def test_a_key_is_a_source_only_when_a_file_of_the_account_is_there(bench: Bench
 def compiled(bench: Bench, clips: list[ClipSource]) -> Any:
     world = bench.world
     return request_compile(
-        CompileRequest("POST /compile-videos", clips=clips), world.caller, records=world.records, media=bench.media,
-        clock=SystemClock(), aftermath=world.aftermath,
-    )  # fmt: skip
+        CompileRequest("POST /compile-videos", clips=clips),
+        world.caller,
+        records=world.records,
+        media=bench.media,
+        clock=SystemClock(),
+        aftermath=world.aftermath,
+    )
 
 
 def test_a_form_is_shown_with_what_it_is_for(bench: Bench, clip: bytes) -> None:

@@ -71,9 +71,16 @@ class Review:
         world = self.world
         request = replace(REQUEST, script_id=clip.script_id, retry_of=old.id, replaces=clip.id)
         return generate_media(
-            request, self.caller, records=world.records, catalog=CATALOG, schemas=MemorySchemas(), media=world.media,
-            clock=world.clock, aftermath=world.aftermath, also=also,
-        )  # fmt: skip
+            request,
+            self.caller,
+            records=world.records,
+            catalog=CATALOG,
+            schemas=MemorySchemas(),
+            media=world.media,
+            clock=world.clock,
+            aftermath=world.aftermath,
+            also=also,
+        )
 
     def set(self, video_id: int, status: str) -> None:
         self.world.sql("UPDATE vsl_frontend.section_videos SET status = %s WHERE id = %s", status, video_id)
@@ -173,8 +180,9 @@ def test_events_name_the_key_and_the_version(review: Review) -> None:
     ]
     sent = review.world.sql(
         "SELECT body->>'type', body->'data' FROM vsl.outbox WHERE job_id = %s AND body->>'type' LIKE 'video.%%' "
-        "ORDER BY id", job_id,
-    )  # fmt: skip
+        "ORDER BY id",
+        job_id,
+    )
     assert [kind for kind, _ in sent] == ["video.approved", "video.rejected"]
     assert [(data["keyId"], data["version"]) for _, data in sent] == [(str(KEY), version + 1), (str(KEY), version + 2)]
     assert "no" not in [data.get("reason") for _, data in sent]

@@ -75,8 +75,9 @@ def test_no_webhook_crosses_from_one_account_to_another(world: World, other: Cal
 
     assert [asked_for_media(world, of[0]) for of in (mine, theirs)] == [0, 0]
     assert world.sql("SELECT parked FROM vsl.webhook_inbox WHERE job_id = ANY(%s)", [mine[0], theirs[0]]) == [
-        (True,), (True,),
-    ]  # fmt: skip
+        (True,),
+        (True,),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -99,9 +100,25 @@ def test_no_webhook_crosses_from_one_account_to_another(world: World, other: Cal
         ('"id"', 422),
         ("", 422),
     ],
-    ids=["1 MB", "100 MB", "two", "cut", "cut inside", "deep", "deep inside", "NaN", "Infinity", "number", "NUL",
-         "surrogate", "long", "path", "text", "empty"],
-)  # fmt: skip
+    ids=[
+        "1 MB",
+        "100 MB",
+        "two",
+        "cut",
+        "cut inside",
+        "deep",
+        "deep inside",
+        "NaN",
+        "Infinity",
+        "number",
+        "NUL",
+        "surrogate",
+        "long",
+        "path",
+        "text",
+        "empty",
+    ],
+)
 def test_an_authentic_body_that_is_no_prediction_is_refused(world: World, door: Door, body: str, status: int) -> None:
     assert door.knock(door.delivery(world.accepted(), body)) == status
     assert door.reports == []

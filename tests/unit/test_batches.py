@@ -65,6 +65,11 @@ def test_a_failure_is_logged_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _record(number: str, body: str, received: int = 1) -> dict[str, Any]:
     return {
-        "messageId": number, "receiptHandle": f"receipt-{number}", "body": body, "eventSource": "aws:sqs",
-        "eventSourceARN": QUEUE, "attributes": {"ApproximateReceiveCount": str(received)}, "messageAttributes": {},
-    }  # fmt: skip
+        "messageId": number,
+        "receiptHandle": f"receipt-{number}",
+        "body": body,
+        "eventSource": "aws:sqs",
+        "eventSourceARN": QUEUE,
+        "attributes": {"ApproximateReceiveCount": str(received)},
+        "messageAttributes": {},
+    }

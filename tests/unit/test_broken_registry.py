@@ -23,13 +23,26 @@ from shared.domain.errors import BrokenRegistry
 
 ROOT = Path(__file__).resolve().parents[2]
 ENTRY: Mapping[str, Any] = {
-    "version": "owner/name", "pricing": 0.05, "pricingUnit": "second", "estimatedTime": 40,
-    "supportedParams": ["prompt", "duration", "ratio", "image"], "defaults": {"duration": 5},
-    "limits": {"prompt": {"type": "string", "required": True}, "duration": {"type": "integer", "minimum": 2},
-               "ratio": {"type": "string", "enum": ["16:9", "1:1"]}},
-    "pricingBy": {"ratio": {"16:9": 0.1}}, "pricedUpTo": {"duration": 8}, "firstFrameParam": "image",
-    "sizeTo": "ratio", "deadlineSeconds": 600, "fallback": "m", "provider": "replicate", "stoppedPricing": 0.001,
-}  # fmt: skip
+    "version": "owner/name",
+    "pricing": 0.05,
+    "pricingUnit": "second",
+    "estimatedTime": 40,
+    "supportedParams": ["prompt", "duration", "ratio", "image"],
+    "defaults": {"duration": 5},
+    "limits": {
+        "prompt": {"type": "string", "required": True},
+        "duration": {"type": "integer", "minimum": 2},
+        "ratio": {"type": "string", "enum": ["16:9", "1:1"]},
+    },
+    "pricingBy": {"ratio": {"16:9": 0.1}},
+    "pricedUpTo": {"duration": 8},
+    "firstFrameParam": "image",
+    "sizeTo": "ratio",
+    "deadlineSeconds": 600,
+    "fallback": "m",
+    "provider": "replicate",
+    "stoppedPricing": 0.001,
+}
 
 
 def registry(**changes: Any) -> str:

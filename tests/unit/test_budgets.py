@@ -16,10 +16,14 @@ def budget(limit: str | None, spent: str = "0", reserved: str = "0", user: str =
 @pytest.mark.parametrize(
     ("limit", "spent", "reserved", "amount", "covered"),
     [
-        (None, "5", "5", "9", True), ("1", "0.5", "0.2", "0.3", True), ("1", "0.5", "0.2", "0.300001", False),
-        ("1", "0.5", "0.5", "0", False), ("0", "0", "0", "0", False), ("0.000001", "0", "0", "0", True),
+        (None, "5", "5", "9", True),
+        ("1", "0.5", "0.2", "0.3", True),
+        ("1", "0.5", "0.2", "0.300001", False),
+        ("1", "0.5", "0.5", "0", False),
+        ("0", "0", "0", "0", False),
+        ("0.000001", "0", "0", "0", True),
     ],
-)  # fmt: skip
+)
 def test_a_budget_covers_what_its_limit_leaves(
     limit: str | None, spent: str, reserved: str, amount: str, covered: bool
 ) -> None:
@@ -38,6 +42,12 @@ def test_a_refusal_names_whose_budget_it_is_and_what_is_left_the_least_first() -
     )
     assert [one.facts["userId"] for one in refusal.details] == ["ann", None]
     assert refusal.details[1].facts == {
-        "userId": None, "period": "month", "month": "2026-11", "neededUsd": 0.324, "limitUsd": 5.0, "spentUsd": 4.5,
-        "reservedUsd": 0.25, "leftUsd": 0.25,
-    }  # fmt: skip
+        "userId": None,
+        "period": "month",
+        "month": "2026-11",
+        "neededUsd": 0.324,
+        "limitUsd": 5.0,
+        "spentUsd": 4.5,
+        "reservedUsd": 0.25,
+        "leftUsd": 0.25,
+    }

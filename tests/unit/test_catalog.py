@@ -33,8 +33,11 @@ def test_every_mistake_is_named_in_one_answer() -> None:
     with pytest.raises(InvalidRequest) as refused:
         CATALOG.model("video", "seedance-1-lite").resolve({"durration": 3, "duration": 99, "fps": 30})
     assert {mistake.path for mistake in refused.value.details} == {
-        "parameters.durration", "parameters.duration", "parameters.fps", "parameters.prompt",
-    }  # fmt: skip
+        "parameters.durration",
+        "parameters.duration",
+        "parameters.fps",
+        "parameters.prompt",
+    }
 
 
 @pytest.mark.parametrize("value", [True, "3", 3.5, None, [3], float("nan")])

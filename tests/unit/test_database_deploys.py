@@ -26,8 +26,12 @@ from shared.domain.errors import Conflict, DependencyDown
 from tests.lambda_context import LambdaContext
 from tests.memory import MemoryClock
 
-DIRECT = {"ResponseURL": "https://cloudformation.example/answer", "StackId": "s", "RequestId": "r",
-          "LogicalResourceId": "l"}  # fmt: skip
+DIRECT = {
+    "ResponseURL": "https://cloudformation.example/answer",
+    "StackId": "s",
+    "RequestId": "r",
+    "LogicalResourceId": "l",
+}
 CLUSTER, SECRET = "arn:aws:rds:eu-west-1:1:cluster:c", "arn:aws:secretsmanager:eu-west-1:1:secret:s"
 BY_FRAMEWORK = {**DIRECT, "ResponseURL": "..."}
 
@@ -184,21 +188,32 @@ def test_roles_are_made_in_one_transaction_of_statements_that_the_data_api_takes
 ) -> None:
     client = FakeDataApi()
     monkeypatch.setattr(bootstrap, "aws", {"rds-data": client}.__getitem__)
-    monkeypatch.setattr(bootstrap, "settings", lambda kind: config.DatabaseRoles(
-        stage="dev", database_cluster=CLUSTER, database_secret=SECRET,
-        database_name="vsl",
-    ))  # fmt: skip
+    monkeypatch.setattr(
+        bootstrap,
+        "settings",
+        lambda kind: config.DatabaseRoles(
+            stage="dev",
+            database_cluster=CLUSTER,
+            database_secret=SECRET,
+            database_name="vsl",
+        ),
+    )
 
     answer = roles_function.handler({**BY_FRAMEWORK, "RequestType": "Create"}, CONTEXT)
 
     assert answer == {"PhysicalResourceId": "vsl-database-roles", "Data": {"handedOver": 0}}
     assert (client.calls[0], client.calls[-1], client.calls.count("BeginTransaction")) == (
-        "BeginTransaction", "CommitTransaction", 1,
-    )  # fmt: skip
+        "BeginTransaction",
+        "CommitTransaction",
+        1,
+    )
     assert [one for one in client.statements if "ROLE vsl_" in one] == [
-        "CREATE ROLE vsl_maker CREATEROLE", "SET LOCAL ROLE vsl_maker", "CREATE ROLE vsl_app LOGIN",
-        "CREATE ROLE vsl_owner LOGIN", "DROP ROLE vsl_maker",
-    ]  # fmt: skip
+        "CREATE ROLE vsl_maker CREATEROLE",
+        "SET LOCAL ROLE vsl_maker",
+        "CREATE ROLE vsl_app LOGIN",
+        "CREATE ROLE vsl_owner LOGIN",
+        "DROP ROLE vsl_maker",
+    ]
     assert client.statements[-1] == "GRANT rds_iam TO vsl_owner, vsl_app"
     # One statement at a time, and a colon would begin the name of a parameter.
     assert not [one for one in client.statements if ";" in one or ":" in one]

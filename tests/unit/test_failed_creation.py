@@ -18,9 +18,16 @@ from operate.failed_creation import MADE_BY, STACKS, FailedCreation, InTheWay
 PROD = stage_named("prod")
 ID = "arn:aws:cloudformation:eu-west-1:123456789012:stack/vsl-prod-{part}/0d1e2f3a"
 COMPLETE_OR_UNDER_WAY = (
-    "CREATE_COMPLETE", "CREATE_IN_PROGRESS", "ROLLBACK_IN_PROGRESS", "UPDATE_COMPLETE", "UPDATE_FAILED",
-    "UPDATE_ROLLBACK_COMPLETE", "UPDATE_ROLLBACK_FAILED", "UPDATE_ROLLBACK_IN_PROGRESS", "DELETE_FAILED",
-)  # fmt: skip
+    "CREATE_COMPLETE",
+    "CREATE_IN_PROGRESS",
+    "ROLLBACK_IN_PROGRESS",
+    "UPDATE_COMPLETE",
+    "UPDATE_FAILED",
+    "UPDATE_ROLLBACK_COMPLETE",
+    "UPDATE_ROLLBACK_FAILED",
+    "UPDATE_ROLLBACK_IN_PROGRESS",
+    "DELETE_FAILED",
+)
 
 
 @dataclass(frozen=True)
@@ -57,9 +64,12 @@ class Amazon:
 
 def stack(part: str, state: str) -> dict[str, Any]:
     return {
-        "StackName": f"vsl-prod-{part}", "StackId": ID.format(part=part), "StackStatus": state,
-        "CreationTime": "2026-01-01T00:00:00Z", "EnableTerminationProtection": True,
-    }  # fmt: skip
+        "StackName": f"vsl-prod-{part}",
+        "StackId": ID.format(part=part),
+        "StackStatus": state,
+        "CreationTime": "2026-01-01T00:00:00Z",
+        "EnableTerminationProtection": True,
+    }
 
 
 @pytest.fixture

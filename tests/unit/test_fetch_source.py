@@ -62,9 +62,7 @@ class Outside:
         yield self.lost
 
     def run(self) -> None:
-        fetch_source(
-            MESSAGE, inside=self, downloader=self, media=self.media, reports=self, heartbeat=self.heartbeat
-        )  # fmt: skip
+        fetch_source(MESSAGE, inside=self, downloader=self, media=self.media, reports=self, heartbeat=self.heartbeat)
 
 
 def test_a_source_is_put_where_it_was_told_and_reported() -> None:

@@ -16,16 +16,33 @@ FOLDERS = ("shared", "functions", "infra", "local", "operate", "bench", "tests")
 LONGEST_FUNCTION_LINES = 45
 LONGEST_FILE_LINES = 400
 DEEPEST_NESTING = 2
+# Each holds a function that is longer than the cap as the formatter lays it out: to be split first.
+LAID_OUT_BY_HAND = {
+    "bench/compile.py",
+    "infra/constructs/alarms.py",
+    "infra/constructs/function.py",
+    "infra/stacks/api.py",
+    "shared/adapters/ffmpeg.py",
+    "shared/media/commands.py",
+    "shared/media/conform.py",
+}
 EMPTY_NAMES = {"utils", "util", "common", "commons", "helpers", "helper", "manager", "misc"}
 
 # By layer, which of our own it may import. A layer not named here is free.
 ARROWS = {
-    "functions": {"functions", "shared.bootstrap", "shared.config", "shared.usecases", "shared.domain",
-                  "shared.http", "shared.batches", "shared.wire", "shared.observability"},
-    "shared.usecases": {"shared.usecases", "shared.domain", "shared.ports", "shared.media",
-                        "shared.observability"},
-    "shared.adapters": {"shared.adapters", "shared.domain", "shared.ports", "shared.media",
-                        "shared.observability"},
+    "functions": {
+        "functions",
+        "shared.bootstrap",
+        "shared.config",
+        "shared.usecases",
+        "shared.domain",
+        "shared.http",
+        "shared.batches",
+        "shared.wire",
+        "shared.observability",
+    },
+    "shared.usecases": {"shared.usecases", "shared.domain", "shared.ports", "shared.media", "shared.observability"},
+    "shared.adapters": {"shared.adapters", "shared.domain", "shared.ports", "shared.media", "shared.observability"},
     "shared.media": {"shared.media", "shared.domain"},
     "shared.ports": {"shared.ports", "shared.domain", "shared.media"},
     "shared.domain": {"shared.domain"},
@@ -38,7 +55,7 @@ ARROWS = {
     "infra": {"infra"},
     # Where a stage is deployed to stands there, and the command that deploys must look in the same place.
     "operate": {"operate", "infra.stages"},
-}  # fmt: skip
+}
 TIMELESS = ("shared/domain", "shared/usecases")
 CLOCK_CALLS = {
     "datetime": {"now", "utcnow", "today"},
@@ -73,6 +90,13 @@ def test_functions_are_short() -> None:
 def test_files_are_short() -> None:
     found = ((path, len((ROOT / path).read_text().splitlines())) for path in sources())
     none_of([f"{path}: {lines} lines" for path, lines in found if lines > LONGEST_FILE_LINES])
+
+
+def test_the_formatter_decides_the_layout() -> None:
+    asked = re.compile(r"#\s*fmt:\s*(skip|off)")
+    found = {path for path in sources() if asked.search((ROOT / path).read_text())}
+    none_of(sorted(found - LAID_OUT_BY_HAND))
+    assert found == LAID_OUT_BY_HAND, "these need it no more: take them out of the list"
 
 
 def test_blocks_nest_at_most_twice() -> None:

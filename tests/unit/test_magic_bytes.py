@@ -28,15 +28,47 @@ MEDIA = {
     b"OggS\x00\x02": "audio/ogg",
 }
 OTHERS = (
-    b"", b"\x00", b"<!DOCTYPE html>", b"<svg xmlns=", b"PK\x03\x04", b"MZ\x90\x00", b"\x7fELF", b"#EXTM3U\n",
-    b"ffconcat version 1.0\n", b"<MPD>", b"v=0\r\no=- 0", b"%PDF-1.7", b"\x1f\x8b\x08", b"RIFF\x00\x00\x00\x00ACON",
-    b"\x00\x00\x00\x18ftypxxxx\x00\x00\x00\x00xxxxyyyy", b"\x00\x00\x00\x08ftypisom", b"\x1a\x45\xdf\xa3\x80",
-    b"\xff\xfea\x00b\x00", b"\xff\xf1\x50\x80", b"\xff\xfb\xf0\x00", b"\xff\xfb", b"ID3\xff\xff", b"plain text",
-)  # fmt: skip
+    b"",
+    b"\x00",
+    b"<!DOCTYPE html>",
+    b"<svg xmlns=",
+    b"PK\x03\x04",
+    b"MZ\x90\x00",
+    b"\x7fELF",
+    b"#EXTM3U\n",
+    b"ffconcat version 1.0\n",
+    b"<MPD>",
+    b"v=0\r\no=- 0",
+    b"%PDF-1.7",
+    b"\x1f\x8b\x08",
+    b"RIFF\x00\x00\x00\x00ACON",
+    b"\x00\x00\x00\x18ftypxxxx\x00\x00\x00\x00xxxxyyyy",
+    b"\x00\x00\x00\x08ftypisom",
+    b"\x1a\x45\xdf\xa3\x80",
+    b"\xff\xfea\x00b\x00",
+    b"\xff\xf1\x50\x80",
+    b"\xff\xfb\xf0\x00",
+    b"\xff\xfb",
+    b"ID3\xff\xff",
+    b"plain text",
+)
 MARKUP = (
-    "<!doctype html><p>", "  <HTML>", "<svg>", "<?xml version='1.0'?>", "#EXTM3U\nhttp://", "ffconcat version 1.0",
-    "[playlist]", "v=0\r\n", "%PDF-1", "#!/bin/sh", "\ufeff<svg>", "a\x00b", "MZ\x00\x03", "", "\x1b]0;\x07",
-)  # fmt: skip
+    "<!doctype html><p>",
+    "  <HTML>",
+    "<svg>",
+    "<?xml version='1.0'?>",
+    "#EXTM3U\nhttp://",
+    "ffconcat version 1.0",
+    "[playlist]",
+    "v=0\r\n",
+    "%PDF-1",
+    "#!/bin/sh",
+    "\ufeff<svg>",
+    "a\x00b",
+    "MZ\x00\x03",
+    "",
+    "\x1b]0;\x07",
+)
 
 
 @pytest.mark.parametrize(("head", "expected"), MEDIA.items())

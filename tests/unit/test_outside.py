@@ -80,16 +80,25 @@ class Outside:
 
     def call(self, **message: Any) -> Report | None:
         call_provider(
-            ProviderCall(JOB, ATTEMPT, **message), inside=self, provider=self, reports=self, media=self.media,
+            ProviderCall(JOB, ATTEMPT, **message),
+            inside=self,
+            provider=self,
+            reports=self,
+            media=self.media,
             webhook_url=lambda job, attempt: f"https://api.example/{job}/{attempt}",
-        )  # fmt: skip
+        )
         return self.reported[0] if self.reported else None
 
     def store(self) -> Report | None:
         store_media(
-            StoreMedia(JOB, ATTEMPT, 1, "p1"), inside=self, provider=self, downloader=self, media=self.media,
-            reports=self, heartbeat=_no_heartbeat,
-        )  # fmt: skip
+            StoreMedia(JOB, ATTEMPT, 1, "p1"),
+            inside=self,
+            provider=self,
+            downloader=self,
+            media=self.media,
+            reports=self,
+            heartbeat=_no_heartbeat,
+        )
         return self.reported[0] if self.reported else None
 
 

@@ -24,10 +24,13 @@ def position_of(clips: list[Placed], video_id: int) -> int:
 @pytest.mark.parametrize(
     ("video_id", "to", "order"),
     [
-        (10, 3, [11, 12, 10, 13]), (13, 1, [13, 10, 11, 12]), (11, 2, [10, 11, 12, 13]), (12, 0, [12, 10, 11, 13]),
+        (10, 3, [11, 12, 10, 13]),
+        (13, 1, [13, 10, 11, 12]),
+        (11, 2, [10, 11, 12, 13]),
+        (12, 0, [12, 10, 11, 13]),
         (10, 99, [11, 12, 13, 10]),
     ],
-)  # fmt: skip
+)
 def test_a_clip_that_moves_makes_the_others_make_room(video_id: int, to: int, order: list[int]) -> None:
     assert order_after(FOUR, video_id, to) == order
 

@@ -49,8 +49,11 @@ def test_after_ten_seconds_a_change_is_seen() -> None:
         clock.sleep(0.2)
 
     assert [(first, later) for first, _, later in seen] == [
-        ("ok", "ok"), ("degraded", "degraded"), ("down", "down"), ("ok", "ok")
-    ]  # fmt: skip
+        ("ok", "ok"),
+        ("degraded", "degraded"),
+        ("down", "down"),
+        ("ok", "ok"),
+    ]
 
 
 def test_an_answer_of_before_an_environment_was_frozen_is_old() -> None:

@@ -116,10 +116,19 @@ def test_progress_is_the_last_percentage_of_the_logs(logs: Any, percent: int | N
 
 @pytest.mark.parametrize(
     ("metrics", "seconds"),
-    [({"predict_time": 1.5}, 1.5), ({"predict_time": 2}, 2.0), ({"predict_time": True}, None), ({}, None),
-     ({"predict_time": "1"}, None), ({"predict_time": -1}, None), ({"predict_time": float("nan")}, None),
-     ({"predict_time": 10**400}, None), (None, None), ([], None)],
-)  # fmt: skip
+    [
+        ({"predict_time": 1.5}, 1.5),
+        ({"predict_time": 2}, 2.0),
+        ({"predict_time": True}, None),
+        ({}, None),
+        ({"predict_time": "1"}, None),
+        ({"predict_time": -1}, None),
+        ({"predict_time": float("nan")}, None),
+        ({"predict_time": 10**400}, None),
+        (None, None),
+        ([], None),
+    ],
+)
 def test_predict_seconds_are_a_sound_number_or_unknown(metrics: Any, seconds: float | None) -> None:
     assert prediction(metrics=metrics).predict_seconds == seconds
 

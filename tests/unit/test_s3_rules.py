@@ -42,11 +42,15 @@ def allow(action: Any, resource: Any, effect: str = "Allow", **more: Any) -> dic
         ({"Statement": allow("s3:*", "*")["Statement"][0]}, "s3:PutObject", f"{BUCKET}/a", True),
         (NOT_DELETE, "s3:PutObject", BUCKET, True),
         (NOT_DELETE, "s3:DeleteObject", BUCKET, False),
-        ({"Statement": [{"Effect": "Allow", "Action": "s3:*", "NotResource": f"{BUCKET}/a*"}]}, "s3:GetObject",
-         f"{BUCKET}/ab", False),
+        (
+            {"Statement": [{"Effect": "Allow", "Action": "s3:*", "NotResource": f"{BUCKET}/a*"}]},
+            "s3:GetObject",
+            f"{BUCKET}/ab",
+            False,
+        ),
         (allow("s3:*", "*", Condition={"Bool": {"aws:SecureTransport": "true"}}), "s3:ListBucket", BUCKET, False),
     ],
-)  # fmt: skip
+)
 def test_a_policy_allows_what_it_names(policy: Any, action: str, resource: str, allowed: bool) -> None:
     assert is_allowed([policy], action, resource) is allowed
 
@@ -68,10 +72,13 @@ def test_a_condition_on_the_prefix_is_met_by_the_prefix_alone(condition: Any, co
     )
 
 
-@pytest.mark.parametrize("deny", [
-    allow("s3:Put*", f"{BUCKET}/locked/*", "Deny"),
-    allow("s3:Put*", f"{BUCKET}/locked/*", "Deny", Condition={"Bool": {"aws:SecureTransport": "false"}}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "deny",
+    [
+        allow("s3:Put*", f"{BUCKET}/locked/*", "Deny"),
+        allow("s3:Put*", f"{BUCKET}/locked/*", "Deny", Condition={"Bool": {"aws:SecureTransport": "false"}}),
+    ],
+)
 def test_a_denial_wins_wherever_it_stands(deny: Any) -> None:
     for policies in ([deny, allow("*", "*")], [allow("*", "*"), deny]):
         assert not is_allowed(policies, "s3:PutObject", f"{BUCKET}/locked/a")
@@ -132,10 +139,16 @@ def test_documents_are_read_with_and_without_their_namespace() -> None:
         assert [texts(entry, "Key") for entry in root.findall("Object")] == [["a & b"], ["<c>"]]
 
 
-@pytest.mark.parametrize("body", [
-    b"", b"<Delete>", b"<Other/>", b'<!DOCTYPE d [<!ENTITY e "x">]><Delete>&e;</Delete>',
-    b'<!DOCTYPE d SYSTEM "file:///etc/passwd"><Delete/>',
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<Delete>",
+        b"<Other/>",
+        b'<!DOCTYPE d [<!ENTITY e "x">]><Delete>&e;</Delete>',
+        b'<!DOCTYPE d SYSTEM "file:///etc/passwd"><Delete/>',
+    ],
+)
 def test_what_is_no_plain_document_is_malformed(body: bytes) -> None:
     with pytest.raises(Refused, match="MalformedXML"):
         parse(body, "Delete")
@@ -148,9 +161,15 @@ def test_a_notification_names_events_and_keys() -> None:
         "</FilterRule><FilterRule><Name>Suffix</Name><Value>.png</Value></FilterRule></S3Key></Filter>"
         "</QueueConfiguration></NotificationConfiguration>"
     )
-    wanted = [rules[0].wants(event, key) for event, key in (
-        ("s3:ObjectCreated:Post", "uploads/a.png"), ("s3:ObjectCreated:Put", "uploads/a.mp4"),
-        ("s3:ObjectCreated:Put", "other/a.png"), ("s3:ObjectRemoved:Delete", "uploads/a.png"))]  # fmt: skip
+    wanted = [
+        rules[0].wants(event, key)
+        for event, key in (
+            ("s3:ObjectCreated:Post", "uploads/a.png"),
+            ("s3:ObjectCreated:Put", "uploads/a.mp4"),
+            ("s3:ObjectCreated:Put", "other/a.png"),
+            ("s3:ObjectRemoved:Delete", "uploads/a.png"),
+        )
+    ]
     assert wanted == [True, False, False, False]
 
 

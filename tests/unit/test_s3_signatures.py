@@ -109,13 +109,20 @@ def test_the_documented_headers_are_right_for_a_quarter_of_an_hour(minutes: int)
 
 @pytest.mark.parametrize(
     ("authorization", "code"),
-    [("Basic abc", "AuthorizationHeaderMalformed"), ("AWS key:signature", "InvalidRequest"),
-     ("AWS4-HMAC-SHA256 Credential=a/b, SignedHeaders=host, Signature=c", "AuthorizationHeaderMalformed"),
-     (f"AWS4-HMAC-SHA256 Credential={SCOPE.replace('us-east-1', 'eu-west-1')}, SignedHeaders=host, Signature=c",
-      "AuthorizationHeaderMalformed"),
-     (f"AWS4-HMAC-SHA256 Credential={SCOPE.replace('20130524', '20130523')}, SignedHeaders=host, Signature=c",
-      "AuthorizationHeaderMalformed")],
-)  # fmt: skip
+    [
+        ("Basic abc", "AuthorizationHeaderMalformed"),
+        ("AWS key:signature", "InvalidRequest"),
+        ("AWS4-HMAC-SHA256 Credential=a/b, SignedHeaders=host, Signature=c", "AuthorizationHeaderMalformed"),
+        (
+            f"AWS4-HMAC-SHA256 Credential={SCOPE.replace('us-east-1', 'eu-west-1')}, SignedHeaders=host, Signature=c",
+            "AuthorizationHeaderMalformed",
+        ),
+        (
+            f"AWS4-HMAC-SHA256 Credential={SCOPE.replace('20130524', '20130523')}, SignedHeaders=host, Signature=c",
+            "AuthorizationHeaderMalformed",
+        ),
+    ],
+)
 def test_a_malformed_header_is_said_to_be(authorization: str, code: str) -> None:
     sent = {**HOST, "x-amz-date": "20130524T000000Z", "x-amz-content-sha256": EMPTY, "Authorization": authorization}
     assert code_of(read_call(make_mocked_request("GET", "/b/k", sent))) == code
@@ -141,9 +148,12 @@ CHUNKS = [
     (0, "b6c6ea8a5354eaf15b3cb7646744f4275b71ea724fed81ceb9323e279d449df9"),
 ]
 CHUNKED_HEADERS = {
-    "Host": "s3.amazonaws.com", "x-amz-storage-class": "REDUCED_REDUNDANCY", "Content-Encoding": "aws-chunked",
-    "x-amz-decoded-content-length": "66560", "Content-Length": "66824",
-}  # fmt: skip
+    "Host": "s3.amazonaws.com",
+    "x-amz-storage-class": "REDUCED_REDUNDANCY",
+    "Content-Encoding": "aws-chunked",
+    "x-amz-decoded-content-length": "66560",
+    "Content-Length": "66824",
+}
 
 
 def chunked_signature() -> Signature:
@@ -171,9 +181,14 @@ def test_the_documented_chunks_are_right() -> None:
     assert decode(chunks(CHUNKS), chunked_signature()) == (b"a" * 66560, {})
 
 
-@pytest.mark.parametrize("sent", [
-    chunks(CHUNKS, b"b"), chunks([CHUNKS[1], CHUNKS[0], CHUNKS[2]]), chunks([CHUNKS[0], CHUNKS[2]]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "sent",
+    [
+        chunks(CHUNKS, b"b"),
+        chunks([CHUNKS[1], CHUNKS[0], CHUNKS[2]]),
+        chunks([CHUNKS[0], CHUNKS[2]]),
+    ],
+)
 def test_changed_swapped_and_dropped_chunks_are_refused(sent: bytes) -> None:
     with pytest.raises(Refused, match="SignatureDoesNotMatch"):
         decode(sent, chunked_signature())
@@ -187,14 +202,17 @@ def test_a_stream_that_ends_early_is_incomplete(sent: bytes) -> None:
 
 def test_the_documented_trailer_is_right() -> None:
     signature = replace(
-        chunked_signature(), payload="STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER",
+        chunked_signature(),
+        payload="STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER",
         value="106e2a8a18243abcf37539882f36619c00e2dfc72633413f02d3b74544bfeb8e",
-    )  # fmt: skip
-    sent = chunks([
-        (65536, "b474d8862b1487a5145d686f57f013e54db672cee1c953b3010fb58501ef5aa2"),
-        (1024, "1c1344b170168f8e65b41376b44b20fe354e373826ccbbe2c1d40a8cae51e5c7"),
-        (0, "2ca2aba2005185cf7159c6277faf83795951dd77a3a99e6e65d5c9f85863f992"),
-    ]).removesuffix(b"\r\n")  # fmt: skip
+    )
+    sent = chunks(
+        [
+            (65536, "b474d8862b1487a5145d686f57f013e54db672cee1c953b3010fb58501ef5aa2"),
+            (1024, "1c1344b170168f8e65b41376b44b20fe354e373826ccbbe2c1d40a8cae51e5c7"),
+            (0, "2ca2aba2005185cf7159c6277faf83795951dd77a3a99e6e65d5c9f85863f992"),
+        ]
+    ).removesuffix(b"\r\n")
     trailer = b"x-amz-checksum-crc32c:sOO8/Q==\r\n"
     value = b"x-amz-trailer-signature:d81f82fc3505edab99d459891051a732e8730629a2e4a59689829ca17fe2e435\r\n\r\n"
     assert decode(sent + trailer + value, signature) == (b"a" * 66560, {"x-amz-checksum-crc32c": "sOO8/Q=="})

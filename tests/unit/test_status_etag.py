@@ -26,16 +26,38 @@ ACCOUNT, JOB = uuid4(), uuid4()
 KEYS = [f"generated/a/u/{number}.png" for number in range(3)]
 COMPLETED = snapshot(
     Job(
-        JOB, ACCOUNT, "user", "generate", "POST /generate-media", {}, "", START, START, status=JobStatus.COMPLETED,
-        s3_key=KEYS[0], thumbnail_key=KEYS[1], result={"outputs": [{"key": key} for key in KEYS]}, completed_at=START,
+        JOB,
+        ACCOUNT,
+        "user",
+        "generate",
+        "POST /generate-media",
+        {},
+        "",
+        START,
+        START,
+        status=JobStatus.COMPLETED,
+        s3_key=KEYS[0],
+        thumbnail_key=KEYS[1],
+        result={"outputs": [{"key": key} for key in KEYS]},
+        completed_at=START,
     )
-)  # fmt: skip
+)
 RUNNING = snapshot(
     Job(
-        JOB, ACCOUNT, "user", "generate", "POST /generate-media", {}, "", START, START, status=JobStatus.GENERATING,
-        progress=10, started_at=START,
+        JOB,
+        ACCOUNT,
+        "user",
+        "generate",
+        "POST /generate-media",
+        {},
+        "",
+        START,
+        START,
+        status=JobStatus.GENERATING,
+        progress=10,
+        started_at=START,
     )
-)  # fmt: skip
+)
 
 
 class Asked:
@@ -51,9 +73,13 @@ class Asked:
 
     def credentials(self, token: str) -> None:
         client = boto3.client(
-            "s3", "eu-west-1", aws_access_key_id="a", aws_secret_access_key="b", aws_session_token=token,
+            "s3",
+            "eu-west-1",
+            aws_access_key_id="a",
+            aws_secret_access_key="b",
+            aws_session_token=token,
             config=Config(signature_version="s3v4"),
-        )  # fmt: skip
+        )
         self.media = S3MediaStore(client, "media", self.clock)
 
     def get(self, **headers: str) -> tuple[int, str, str]:
@@ -62,9 +88,15 @@ class Asked:
         route = Route("GET", "/status/{jobId}", "r", "status", None, None, True, 29.0)
         call = Call("GET", f"/local/status/{JOB}", f"/status/{JOB}", "1.1", "h", sent, (), "::1", "i", "x", "t", 0.0)
         event = proxy_event(
-            call, route, Deployment("1", "a", "eu-west-1", "local"), path_parameters={"jobId": str(JOB)},
-            authorizer={"accountId": str(ACCOUNT), "scopes": "read"}, api_key={}, body=None, is_base64=False,
-        )  # fmt: skip
+            call,
+            route,
+            Deployment("1", "a", "eu-west-1", "local"),
+            path_parameters={"jobId": str(JOB)},
+            authorizer={"accountId": str(ACCOUNT), "scopes": "read"},
+            api_key={},
+            body=None,
+            is_base64=False,
+        )
         answer: dict[str, Any] = status(event, LambdaContext())
         return answer["statusCode"], _header(answer, "ETag"), answer.get("body") or ""
 

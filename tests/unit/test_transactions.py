@@ -37,8 +37,10 @@ def _calls_inside(tree: ast.AST) -> Iterator[ast.Call]:
 
 
 def _takes_both(function: ast.FunctionDef) -> bool:
-    named = {argument.arg: ast.unparse(argument.annotation or ast.Constant("")) for argument in
-             (*function.args.args, *function.args.kwonlyargs)}  # fmt: skip
+    named = {
+        argument.arg: ast.unparse(argument.annotation or ast.Constant(""))
+        for argument in (*function.args.args, *function.args.kwonlyargs)
+    }
     return "Transaction" in named.values() and bool(OUTSIDE & {name.lstrip("_") for name in named})
 
 

@@ -20,9 +20,13 @@ from tests.memory import MemoryClock
 
 START = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 JOB = SimpleNamespace(
-    id=uuid4(), media_type="image", status=SimpleNamespace(value="pending"), estimated_seconds=1, estimated_cost_usd=1,
+    id=uuid4(),
+    media_type="image",
+    status=SimpleNamespace(value="pending"),
+    estimated_seconds=1,
+    estimated_cost_usd=1,
     notes=[],
-)  # fmt: skip
+)
 
 
 class CallContext(LambdaContext):
@@ -74,17 +78,33 @@ class Waiting:
         self._call(compile_videos.handler, "POST", "/api/scripts/1/compile", cold_seconds, left_seconds, headers)
 
     def _call(
-        self, handler: Callable[[Any, Any], Any], method: str, path: str, cold_seconds: float, left_seconds: float,
-        headers: dict[str, str] | None = None, query: dict[str, str] | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        handler: Callable[[Any, Any], Any],
+        method: str,
+        path: str,
+        cold_seconds: float,
+        left_seconds: float,
+        headers: dict[str, str] | None = None,
+        query: dict[str, str] | None = None,
+    ) -> None:
         began = self.clock.now()
         taken = int((began - timedelta(seconds=cold_seconds)).timestamp() * 1000)
         caller = {"accountId": str(uuid4()), "scopes": "read generate compile"}
         event = {
-            "httpMethod": method, "path": path, "headers": headers or {}, "queryStringParameters": query, "body": None,
-            "requestContext": {"authorizer": caller, "requestTimeEpoch": taken, "path": path, "domainName": "api",
-                               "identity": {}, "requestId": "r"},
-        }  # fmt: skip
+            "httpMethod": method,
+            "path": path,
+            "headers": headers or {},
+            "queryStringParameters": query,
+            "body": None,
+            "requestContext": {
+                "authorizer": caller,
+                "requestTimeEpoch": taken,
+                "path": path,
+                "domainName": "api",
+                "identity": {},
+                "requestId": "r",
+            },
+        }
 
         def left() -> int:
             return int((left_seconds - (self.clock.now() - began).total_seconds()) * 1000)

@@ -75,10 +75,24 @@ def test_one_of_several_signatures_is_enough() -> None:
 
 @pytest.mark.parametrize(
     "signature",
-    ["", "v1", "v1,", SIGNATURE[3:], "v2" + SIGNATURE[2:], "V1" + SIGNATURE[2:], "v1a" + SIGNATURE[2:], "v1,%%%",
-     "v1,\u00e9", SIGNATURE.replace(",", ";"), "v1," + SIGNATURE, SIGNATURE[:-5] + "=", ",,, , v1,A", "v1,AAA",
-     " ".join(["v1,AAAA"] * 16 + [SIGNATURE])],
-)  # fmt: skip
+    [
+        "",
+        "v1",
+        "v1,",
+        SIGNATURE[3:],
+        "v2" + SIGNATURE[2:],
+        "V1" + SIGNATURE[2:],
+        "v1a" + SIGNATURE[2:],
+        "v1,%%%",
+        "v1,\u00e9",
+        SIGNATURE.replace(",", ";"),
+        "v1," + SIGNATURE,
+        SIGNATURE[:-5] + "=",
+        ",,, , v1,A",
+        "v1,AAA",
+        " ".join(["v1,AAAA"] * 16 + [SIGNATURE]),
+    ],
+)
 def test_malformed_or_foreign_signatures_are_refused(signature: str) -> None:
     with pytest.raises(Unauthorized):
         verify({**HEADERS, "webhook-signature": signature}, BODY, [SECRET], SENT_AT)

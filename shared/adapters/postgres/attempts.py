@@ -11,9 +11,14 @@ from shared.domain.jobs import Attempt, AttemptState
 
 _COLUMNS = ", ".join(ATTEMPT_COLUMNS)
 _SETTABLE = (
-    *ATTEMPT_COLUMNS, "actual_usd", "provider_status", "error_message", "accepted_at", "finished_at",
+    *ATTEMPT_COLUMNS,
+    "actual_usd",
+    "provider_status",
+    "error_message",
+    "accepted_at",
+    "finished_at",
     "next_check_at",
-)  # fmt: skip
+)
 
 
 _STAMPS = {
@@ -62,6 +67,8 @@ class AttemptRows(Rows):
             "WHERE id = %(_id)s",
             {
                 **{name: column_value(value) for name, value in changes.items()},
-                "_to": to.value, "_id": attempt.id, "_check_in": check_in,
+                "_to": to.value,
+                "_id": attempt.id,
+                "_check_in": check_in,
             },
-        )  # fmt: skip
+        )

@@ -176,11 +176,14 @@ class ErasureRows(Rows):
         rows = self.all(
             f"SELECT {_JOBS} FROM vsl.jobs WHERE {_TO_ERASE} ORDER BY id LIMIT %(limit)s FOR UPDATE",
             {
-                "account": erasure.account_id, "id": erasure.id, "job": erasure.job_id, "limit": limit,
+                "account": erasure.account_id,
+                "id": erasure.id,
+                "job": erasure.job_id,
+                "limit": limit,
                 "nobody": erasure.nobody if whole else None,
                 "source": Jsonb({"sources": [{"userId": erasure.user_id}]}) if whole else None,
             },
-        )  # fmt: skip
+        )
         return [to_job(row) for row in rows]
 
     def mark_erased(self, erasure: Erasure, job_ids: Sequence[UUID]) -> None:
@@ -202,10 +205,11 @@ class ErasureRows(Rows):
         row = self.one(
             f"SELECT max(created_at) + %(arrival)s AS moment FROM vsl.uploads {_OF_USER}",
             {
-                "account": erasure.account_id, "user": erasure.user_id if erasure.subject == WHOLE_USER else None,
+                "account": erasure.account_id,
+                "user": erasure.user_id if erasure.subject == WHOLE_USER else None,
                 "arrival": ARRIVAL,
             },
-        )  # fmt: skip
+        )
         return row["moment"] if row else None
 
     def last_write(self, job_ids: Sequence[UUID], patience: timedelta) -> datetime | None:
@@ -223,10 +227,13 @@ class ErasureRows(Rows):
             f"SELECT {_JOBS} FROM vsl.jobs WHERE account_id = %(account)s "
             "AND (erasure_id = %(id)s OR id = %(job)s::uuid) AND id > %(cursor)s ORDER BY id LIMIT %(limit)s",
             {
-                "account": erasure.account_id, "id": erasure.id, "job": erasure.job_id, "cursor": erasure.cursor,
+                "account": erasure.account_id,
+                "id": erasure.id,
+                "job": erasure.job_id,
+                "cursor": erasure.cursor,
                 "limit": limit,
             },
-        )  # fmt: skip
+        )
         return [to_job(row) for row in rows]
 
     def stored_keys(self, job_ids: Sequence[UUID]) -> Sequence[str]:
@@ -256,17 +263,21 @@ class ErasureRows(Rows):
             "SELECT DISTINCT script_id FROM vsl_frontend.section_videos WHERE account_id = %(account)s "
             "AND script_id IS NOT NULL AND (job_id = ANY(%(jobs)s) OR user_id = %(user)s) ORDER BY script_id",
             {
-                "account": erasure.account_id, "jobs": list(job_ids),
+                "account": erasure.account_id,
+                "jobs": list(job_ids),
                 "user": erasure.user_id if erasure.subject == WHOLE_USER else None,
             },
-        )  # fmt: skip
+        )
         return [row["script_id"] for row in rows]
 
     def open_waits(self, erasure: Erasure) -> Sequence[Wait]:
         values = {
-            "id": erasure.id, "job": erasure.job_id, "account": erasure.account_id, "user": erasure.user_id,
+            "id": erasure.id,
+            "job": erasure.job_id,
+            "account": erasure.account_id,
+            "user": erasure.user_id,
             "subject": erasure.subject,
-        }  # fmt: skip
+        }
         calls = self.one(
             "SELECT count(*) AS n, max(j.deadline_at) FILTER (WHERE j.deadline_at > now()) AS until "
             "FROM vsl.provider_attempts a JOIN vsl.jobs j ON j.id = a.job_id "
@@ -290,7 +301,9 @@ class ErasureRows(Rows):
 def _values(erasure: Erasure) -> dict[str, Any]:
     plain = {name: getattr(erasure, name) for name in _ERASURE}
     return plain | {
-        "found": Jsonb(dict(erasure.found)), "erased": Jsonb(dict(erasure.erased)),
-        "films": Jsonb(list(erasure.films)), "scripts": Jsonb(list(erasure.scripts)),
+        "found": Jsonb(dict(erasure.found)),
+        "erased": Jsonb(dict(erasure.erased)),
+        "films": Jsonb(list(erasure.films)),
+        "scripts": Jsonb(list(erasure.scripts)),
         "waits": Jsonb(dict(erasure.waits)),
-    }  # fmt: skip
+    }

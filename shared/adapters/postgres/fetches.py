@@ -27,10 +27,13 @@ class FetchRows(Rows):
                 "INSERT INTO vsl.source_fetches (job_id, account_id, number, url, key, state) "
                 "VALUES (%(job)s, %(account)s, %(number)s, %(url)s, %(key)s, %(state)s)",
                 {
-                    **_id(fetch), "account": fetch.account_id, "url": fetch.url, "key": fetch.key,
+                    **_id(fetch),
+                    "account": fetch.account_id,
+                    "url": fetch.url,
+                    "key": fetch.key,
                     "state": fetch.state,
                 },
-            )  # fmt: skip
+            )
 
     def lock_fetch(self, job_id: UUID, number: int) -> SourceFetch | None:
         row = self.one(f"{_SELECT} {_THIS} FOR UPDATE", {"job": job_id, "number": number})

@@ -79,11 +79,17 @@ class JobRows(Rows):
             " AND (%(at)s::timestamptz IS NULL OR (created_at, id) < (%(at)s, %(id)s::uuid))"
             " ORDER BY created_at DESC, id DESC LIMIT %(limit)s",
             {
-                "account": account_id, "user": narrow.user_id, "status": narrow.status, "kind": narrow.kind,
-                "from": narrow.created_from, "to": narrow.created_to, "at": created_at, "id": job_id,
+                "account": account_id,
+                "user": narrow.user_id,
+                "status": narrow.status,
+                "kind": narrow.kind,
+                "from": narrow.created_from,
+                "to": narrow.created_to,
+                "at": created_at,
+                "id": job_id,
                 "limit": narrow.limit,
             },
-        )  # fmt: skip
+        )
         return [to_job(row) for row in rows]
 
     def move_job(self, job: Job, to: JobStatus, **changes: Any) -> Job | None:
@@ -97,10 +103,13 @@ class JobRows(Rows):
             f"AND status = ANY(%(_sources)s::vsl.job_status[]) RETURNING {_COLUMNS}",
             {
                 **{name: column_value(value) for name, value in changes.items()},
-                "_to": to.value, "_id": job.id, "_account": job.account_id, "_version": job.version,
+                "_to": to.value,
+                "_id": job.id,
+                "_account": job.account_id,
+                "_version": job.version,
                 "_sources": [source.value for source in sources_of(to)],
             },
-        )  # fmt: skip
+        )
         return to_job(row) if row else None
 
     def touch_job(self, job: Job, **changes: Any) -> Job | None:
@@ -109,9 +118,10 @@ class JobRows(Rows):
             f"WHERE id = %(_id)s AND account_id = %(_account)s AND {_OPEN} RETURNING {_COLUMNS}",
             {
                 **{name: column_value(value) for name, value in changes.items()},
-                "_id": job.id, "_account": job.account_id,
+                "_id": job.id,
+                "_account": job.account_id,
             },
-        )  # fmt: skip
+        )
         return to_job(row) if row else None
 
     def add_cost(self, job: Job, amount_usd: Decimal) -> Job:
@@ -155,10 +165,13 @@ class JobRows(Rows):
             "INSERT INTO vsl.job_events (account_id, job_id, name, status, details) "
             "VALUES (%(account)s, %(job)s, %(name)s, %(status)s, %(details)s)",
             {
-                "account": job.account_id, "job": job.id, "name": name, "status": job.status.value,
+                "account": job.account_id,
+                "job": job.id,
+                "name": name,
+                "status": job.status.value,
                 "details": Jsonb(dict(details or {})),
             },
-        )  # fmt: skip
+        )
 
     def events(self, account_id: UUID, job_id: UUID) -> Sequence[Mapping[str, Any]]:
         rows = self.all(

@@ -50,8 +50,12 @@ class MoneyRows(Rows):
         )
 
     def settle_cost(self, job: Job, attempt: Attempt | None, actual_usd: Decimal) -> None:
-        values = {**_entry(job, attempt), "actual": actual_usd, "at": job.created_at,
-                  "reserved": attempt.reserved_usd if attempt else Decimal(0)}  # fmt: skip
+        values = {
+            **_entry(job, attempt),
+            "actual": actual_usd,
+            "at": job.created_at,
+            "reserved": attempt.reserved_usd if attempt else Decimal(0),
+        }
         if not self._write("actual", values, actual_usd):
             return
         self.all(f"SELECT 1 FROM vsl.budgets WHERE {_ROWS} ORDER BY user_id, period FOR UPDATE", values)
@@ -108,6 +112,11 @@ class MoneyRows(Rows):
 
 def _entry(job: Job, attempt: Attempt | None) -> dict[str, Any]:
     return {
-        "account": job.account_id, "user": job.user_id, "job": job.id, "kind": job.kind, "model": job.model_id,
-        "attempt": attempt.id if attempt else None, "provider": attempt.provider if attempt else None,
-    }  # fmt: skip
+        "account": job.account_id,
+        "user": job.user_id,
+        "job": job.id,
+        "kind": job.kind,
+        "model": job.model_id,
+        "attempt": attempt.id if attempt else None,
+        "provider": attempt.provider if attempt else None,
+    }

@@ -35,10 +35,13 @@ class OutboxRows(Rows):
             "INSERT INTO vsl.outbox (account_id, job_id, topic, body, due_at) VALUES (%(account)s, %(job)s, "
             "%(topic)s, %(body)s, now() + make_interval(secs => %(delay)s))",
             {
-                "account": job.account_id, "job": job.id, "topic": topic, "body": Jsonb(dict(body)),
+                "account": job.account_id,
+                "job": job.id,
+                "topic": topic,
+                "body": Jsonb(dict(body)),
                 "delay": delay_seconds,
             },
-        )  # fmt: skip
+        )
 
     def claim_unsent(self, job_id: UUID | None, topics: Sequence[str], limit: int) -> Sequence[Announcement]:
         rows = self.all(
@@ -68,18 +71,30 @@ class OutboxRows(Rows):
         )
 
     def record_webhook(
-        self, provider: str, webhook_id: str, provider_id: str, provider_status: str, *,
-        job_id: UUID | None, attempt_id: UUID | None, parked: bool,
-    ) -> bool:  # fmt: skip
+        self,
+        provider: str,
+        webhook_id: str,
+        provider_id: str,
+        provider_status: str,
+        *,
+        job_id: UUID | None,
+        attempt_id: UUID | None,
+        parked: bool,
+    ) -> bool:
         written = self.run(
             "INSERT INTO vsl.webhook_inbox (provider, webhook_id, provider_id, provider_status, job_id, "
             "attempt_id, parked) VALUES (%(provider)s, %(webhook)s, %(id)s, %(status)s, %(job)s, %(attempt)s, "
             "%(parked)s) ON CONFLICT (provider, webhook_id) DO NOTHING",
             {
-                "provider": provider, "webhook": webhook_id, "id": provider_id, "status": provider_status,
-                "job": job_id, "attempt": attempt_id, "parked": parked,
+                "provider": provider,
+                "webhook": webhook_id,
+                "id": provider_id,
+                "status": provider_status,
+                "job": job_id,
+                "attempt": attempt_id,
+                "parked": parked,
             },
-        )  # fmt: skip
+        )
         return written == 1
 
     def unpark(self, provider: str, provider_id: str) -> bool:
@@ -92,13 +107,19 @@ class OutboxRows(Rows):
 
     def log_storage(
         self, job: Job, operation: str, key: str, *, success: bool, size_bytes: int | None, duration_ms: int
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.run(
             "INSERT INTO vsl.storage_operations (account_id, job_id, operation, bucket, key, success, "
             "size_bytes, duration_ms) VALUES (%(account)s, %(job)s, %(operation)s, %(bucket)s, %(key)s, "
             "%(success)s, %(size)s, %(duration)s)",
             {
-                "account": job.account_id, "job": job.id, "operation": operation, "bucket": job.s3_bucket or "",
-                "key": key, "success": success, "size": size_bytes, "duration": duration_ms,
+                "account": job.account_id,
+                "job": job.id,
+                "operation": operation,
+                "bucket": job.s3_bucket or "",
+                "key": key,
+                "success": success,
+                "size": size_bytes,
+                "duration": duration_ms,
             },
-        )  # fmt: skip
+        )

@@ -15,9 +15,14 @@ _SCRIPTS = "vsl_frontend.section_detailed_scripts"
 _VIDEOS = "vsl_frontend.section_videos"
 _LISTED = "id, account_id, section_id, NULL AS script_content, compiled_video_url, compiled_at, created_at, updated_at"
 _VIDEO_STATUS_OF_JOB = {
-    "pending": "pending", "generating": "generating", "processing": "generating", "completed": "completed",
-    "failed": "failed", "timeout": "failed", "cancelled": "cancelled",
-}  # fmt: skip
+    "pending": "pending",
+    "generating": "generating",
+    "processing": "generating",
+    "completed": "completed",
+    "failed": "failed",
+    "timeout": "failed",
+    "cancelled": "cancelled",
+}
 
 
 # A prompt may be as long as its model takes; lists show so much of it.
@@ -99,11 +104,15 @@ class ScriptRows(Rows):
             f"coalesce(%(position)s::integer, (SELECT max(position) + 1 FROM {_VIDEOS} "
             "WHERE account_id = %(account)s AND script_id = %(script)s), 1) RETURNING id",
             {
-                "account": job.account_id, "section": section_id, "script": script_id, "user": job.user_id,
-                "job": job.id, "position": take_of.position if take_of else None,
+                "account": job.account_id,
+                "section": section_id,
+                "script": script_id,
+                "user": job.user_id,
+                "job": job.id,
+                "position": take_of.position if take_of else None,
                 "take": (take_of.first_take_id or take_of.id) if take_of else None,
             },
-        )  # fmt: skip
+        )
         assert row is not None
         return self._shown(job.account_id, row["id"])
 
@@ -120,10 +129,16 @@ class ScriptRows(Rows):
         return self.video(account_id, video_id)
 
     def videos(
-        self, account_id: UUID, *, script_id: int | None = None, section_id: int | None = None,
-        user_id: str | None = None, status: str | None = None, after: int | None = None,
+        self,
+        account_id: UUID,
+        *,
+        script_id: int | None = None,
+        section_id: int | None = None,
+        user_id: str | None = None,
+        status: str | None = None,
+        after: int | None = None,
         limit: int | None = None,
-    ) -> Sequence[SectionVideo]:  # fmt: skip
+    ) -> Sequence[SectionVideo]:
         order = "v.position, v.id" if script_id is not None else "v.id DESC"
         rows = self.all(
             f"{_SHOWN} AND (%(script)s::integer IS NULL OR v.script_id = %(script)s)"
@@ -132,10 +147,15 @@ class ScriptRows(Rows):
             " AND (%(status)s::text IS NULL OR v.status = %(status)s)"
             f" ORDER BY {order} LIMIT %(limit)s OFFSET %(after)s",
             {
-                "account": account_id, "script": script_id, "section": section_id, "user": user_id,
-                "status": status, "after": after or 0, "limit": limit,
+                "account": account_id,
+                "script": script_id,
+                "section": section_id,
+                "user": user_id,
+                "status": status,
+                "after": after or 0,
+                "limit": limit,
             },
-        )  # fmt: skip
+        )
         return [to_video(row) for row in rows]
 
     def count_videos(self, account_id: UUID, script_id: int, status: str | None = None) -> int:
@@ -204,10 +224,11 @@ class ScriptRows(Rows):
             "AND status IN ('pending', 'generating', 'processing') "
             "AND (script_id = %(script)s::integer OR request @> ANY(%(sources)s::jsonb[])) ORDER BY created_at, id",
             {
-                "account": account_id, "script": script_id,
+                "account": account_id,
+                "script": script_id,
                 "sources": [Jsonb({"sources": [{"key": key}]}) for key in keys],
             },
-        )  # fmt: skip
+        )
         return [row["id"] for row in rows]
 
     def step_video(self, account_id: UUID, video_id: int) -> SectionVideo:
@@ -230,8 +251,13 @@ class ScriptRows(Rows):
             "version = version + 1, updated_at = now() WHERE account_id = %(account)s AND job_id = %(job)s "
             "AND status IN ('pending', 'generating')",
             {
-                "account": job.account_id, "job": job.id, "status": _VIDEO_STATUS_OF_JOB[job.status.value],
-                "key": job.s3_key, "thumbnail": job.thumbnail_key, "error": job.error_message,
-                "cost": job.actual_cost_usd, "seconds": int(job.actual_seconds or 0),
+                "account": job.account_id,
+                "job": job.id,
+                "status": _VIDEO_STATUS_OF_JOB[job.status.value],
+                "key": job.s3_key,
+                "thumbnail": job.thumbnail_key,
+                "error": job.error_message,
+                "cost": job.actual_cost_usd,
+                "seconds": int(job.actual_seconds or 0),
             },
-        )  # fmt: skip
+        )

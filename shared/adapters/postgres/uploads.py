@@ -24,13 +24,19 @@ class UploadRows(Rows):
                 "%(files)s, %(key)s, %(hash)s, %(created)s, %(expires)s) "
                 "ON CONFLICT (account_id, idempotency_key) DO NOTHING",
                 {
-                    "id": upload.id, "account": upload.account_id, "user": upload.user_id, "kind": upload.kind,
-                    "script": upload.script_id, "files": Jsonb([_kept(file) for file in upload.files]),
-                    "key": upload.idempotency_key, "hash": upload.request_hash, "created": upload.created_at,
+                    "id": upload.id,
+                    "account": upload.account_id,
+                    "user": upload.user_id,
+                    "kind": upload.kind,
+                    "script": upload.script_id,
+                    "files": Jsonb([_kept(file) for file in upload.files]),
+                    "key": upload.idempotency_key,
+                    "hash": upload.request_hash,
+                    "created": upload.created_at,
                     "expires": upload.expires_at,
                 },
             )
-        )  # fmt: skip
+        )
 
     def open_uploads(self, account_id: UUID, now: datetime) -> tuple[int, int, datetime | None]:
         row = self.one(
@@ -53,9 +59,12 @@ class UploadRows(Rows):
 
 def _kept(file: UploadFile) -> dict[str, Any]:
     return {
-        "name": file.name, "contentType": file.content_type, "sizeBytes": file.size_bytes, "key": file.key,
+        "name": file.name,
+        "contentType": file.content_type,
+        "sizeBytes": file.size_bytes,
+        "key": file.key,
         "jobId": str(file.job_id) if file.job_id else None,
-    }  # fmt: skip
+    }
 
 
 def _file(kept: Mapping[str, Any]) -> UploadFile:

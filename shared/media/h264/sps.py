@@ -14,8 +14,25 @@ HIGH_PROFILES = {44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244}
 LARGEST_SIDE_UNITS = 1024  # macroblocks, 16384 pixels
 LARGEST_ID = 31
 _EXTENDED_SAR = 255
-_SARS = ("1", "1", "12/11", "10/11", "16/11", "40/33", "24/11", "20/11", "32/11", "80/33", "18/11", "15/11",
-         "64/33", "160/99", "4/3", "3/2", "2")  # fmt: skip
+_SARS = (
+    "1",
+    "1",
+    "12/11",
+    "10/11",
+    "16/11",
+    "40/33",
+    "24/11",
+    "20/11",
+    "32/11",
+    "80/33",
+    "18/11",
+    "15/11",
+    "64/33",
+    "160/99",
+    "4/3",
+    "3/2",
+    "2",
+)
 _WHAT = "sequence parameter set"
 
 
@@ -68,13 +85,24 @@ def parse_sps(unit: bytes) -> Sps:
     if not progressive:
         bits.flag()
     bits.flag()
-    width, height = _cropped(bits, across * 16, down * 16 * (2 - progressive), 0 if planes else chroma_format,
-                             2 - progressive)  # fmt: skip
+    width, height = _cropped(
+        bits, across * 16, down * 16 * (2 - progressive), 0 if planes else chroma_format, 2 - progressive
+    )
     usability = _usability(bits) if bits.flag() else VideoUsability()
     return Sps(
-        sps_id, profile, compatibility, level, chroma_format, luma, chroma, references, width, height,
-        progressive, usability,
-    )  # fmt: skip
+        sps_id,
+        profile,
+        compatibility,
+        level,
+        chroma_format,
+        luma,
+        chroma,
+        references,
+        width,
+        height,
+        progressive,
+        usability,
+    )
 
 
 def _format(bits: Bits) -> tuple[int, int, int, bool]:

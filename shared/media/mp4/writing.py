@@ -91,9 +91,19 @@ def moov(timescale: int, tracks: Sequence[NewTrack], payload_at: int, *, long_of
     duration = max(track.shown for track in tracks)
     wide, version = _wide(duration)
     header = full_box(
-        "mvhd", version, 0, _NO_DATE * 2 * (wide // 4), _number(timescale), _number(duration, wide),
-        _number(_NORMAL_RATE), bytes.fromhex("0100"), bytes(10), UNIT_MATRIX, bytes(24), _number(len(tracks) + 1),
-    )  # fmt: skip
+        "mvhd",
+        version,
+        0,
+        _NO_DATE * 2 * (wide // 4),
+        _number(timescale),
+        _number(duration, wide),
+        _number(_NORMAL_RATE),
+        bytes.fromhex("0100"),
+        bytes(10),
+        UNIT_MATRIX,
+        bytes(24),
+        _number(len(tracks) + 1),
+    )
     return box("moov", header, *(_trak(track, payload_at, long_offsets) for track in tracks))
 
 
@@ -107,9 +117,19 @@ def visual_entry(kind: str, shown: Shape, config_kind: str, config: bytes, colou
     inner += box("clap", shown.aperture) if shown.aperture else b""
     inner += box("pasp", _number(shown.pixel_aspect.numerator), _number(shown.pixel_aspect.denominator))
     return box(
-        kind, bytes(6), _number(1, 2), bytes(16), _number(width, 2), _number(height, 2), _72_DPI, bytes(4),
-        _number(1, 2), bytes(32), bytes.fromhex("0018ffff"), inner,
-    )  # fmt: skip
+        kind,
+        bytes(6),
+        _number(1, 2),
+        bytes(16),
+        _number(width, 2),
+        _number(height, 2),
+        _72_DPI,
+        bytes(4),
+        _number(1, 2),
+        bytes(32),
+        bytes.fromhex("0018ffff"),
+        inner,
+    )
 
 
 def aac_entry(like: AudioEntry, aac: AudioConfig) -> bytes:
@@ -132,10 +152,21 @@ def _trak(track: NewTrack, payload_at: int, long_offsets: bool) -> bytes:
     wide, version = _wide(track.shown)
     volume = bytes.fromhex("0100" if track.handler == SOUND else "0000")
     header = full_box(
-        "tkhd", version, _ENABLED_IN_MOVIE, _NO_DATE * 2 * (wide // 4), _number(track.id), bytes(4),
-        _number(track.shown, wide), bytes(10), bytes(2), volume, bytes(2), track.matrix,
-        _number(track.width << 16), _number(track.height << 16),
-    )  # fmt: skip
+        "tkhd",
+        version,
+        _ENABLED_IN_MOVIE,
+        _NO_DATE * 2 * (wide // 4),
+        _number(track.id),
+        bytes(4),
+        _number(track.shown, wide),
+        bytes(10),
+        bytes(2),
+        volume,
+        bytes(2),
+        track.matrix,
+        _number(track.width << 16),
+        _number(track.height << 16),
+    )
     return box("trak", header, _edts(track), _mdia(track, payload_at, long_offsets))
 
 

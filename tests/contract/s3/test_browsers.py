@@ -11,10 +11,15 @@ from tests.s3_servers import S3Server, refused
 
 OURS, STRANGER = "http://localhost:3000", "https://evil.example"
 RULES = [
-    {"AllowedOrigins": [OURS], "AllowedMethods": ["GET", "PUT", "POST"], "AllowedHeaders": ["content-*"],
-     "ExposeHeaders": ["ETag"], "MaxAgeSeconds": 3000},
+    {
+        "AllowedOrigins": [OURS],
+        "AllowedMethods": ["GET", "PUT", "POST"],
+        "AllowedHeaders": ["content-*"],
+        "ExposeHeaders": ["ETag"],
+        "MaxAgeSeconds": 3000,
+    },
     {"AllowedOrigins": ["https://*.example.com"], "AllowedMethods": ["GET"]},
-]  # fmt: skip
+]
 
 
 @pytest.fixture

@@ -41,8 +41,15 @@ def test_a_copy_outlives_its_source(s3: Any, bucket: str, etag: str) -> None:
 
 
 def test_a_copy_may_replace_headers_and_tags(s3: Any, bucket: str, etag: str) -> None:
-    copy(s3, bucket, MetadataDirective="REPLACE", ContentType="text/plain", Metadata={"b": "2"},
-         TaggingDirective="REPLACE", Tagging="c=3")  # fmt: skip
+    copy(
+        s3,
+        bucket,
+        MetadataDirective="REPLACE",
+        ContentType="text/plain",
+        Metadata={"b": "2"},
+        TaggingDirective="REPLACE",
+        Tagging="c=3",
+    )
     answer = s3.head_object(Bucket=bucket, Key="copy")
     assert (answer["ContentType"], answer["Metadata"]) == ("text/plain", {"b": "2"})
     assert s3.get_object_tagging(Bucket=bucket, Key="copy")["TagSet"] == [{"Key": "c", "Value": "3"}]

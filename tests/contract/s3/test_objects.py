@@ -26,8 +26,14 @@ def read(s3: Any, bucket: str, key: str = KEY, **more: Any) -> bytes:
 
 
 def test_an_object_comes_back_with_its_headers_and_metadata(s3: Any, bucket: str) -> None:
-    sent = {"ContentType": "video/mp4", "CacheControl": "no-store", "ContentDisposition": "inline",
-            "ContentEncoding": "identity", "ContentLanguage": "en", "Metadata": {"job": "j1"}}  # fmt: skip
+    sent = {
+        "ContentType": "video/mp4",
+        "CacheControl": "no-store",
+        "ContentDisposition": "inline",
+        "ContentEncoding": "identity",
+        "ContentLanguage": "en",
+        "Metadata": {"job": "j1"},
+    }
     put(s3, bucket, **sent)
     answer = s3.get_object(Bucket=bucket, Key=KEY)
     assert answer["Body"].read() == b"0123456789"
@@ -99,9 +105,13 @@ def test_a_body_that_does_not_fit_its_checksum_is_not_stored(s3: Any, bucket: st
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("CRC32", "y/Q5Jg=="), ("CRC32C", "4waSgw=="), ("CRC64NVME", "rosUhgp5mIg="),
-     ("SHA256", base64.b64encode(hashlib.sha256(b"123456789").digest()).decode())],
-)  # fmt: skip
+    [
+        ("CRC32", "y/Q5Jg=="),
+        ("CRC32C", "4waSgw=="),
+        ("CRC64NVME", "rosUhgp5mIg="),
+        ("SHA256", base64.b64encode(hashlib.sha256(b"123456789").digest()).decode()),
+    ],
+)
 def test_a_checksum_is_kept_and_told(s3: Any, bucket: str, name: str, value: str) -> None:
     put(s3, bucket, body=b"123456789", **{f"Checksum{name}": value})
     told = s3.head_object(Bucket=bucket, Key=KEY, ChecksumMode="ENABLED")
@@ -110,9 +120,14 @@ def test_a_checksum_is_kept_and_told(s3: Any, bucket: str, name: str, value: str
 
 @pytest.mark.parametrize(
     ("asked", "sent", "told"),
-    [("bytes=2-4", b"234", "bytes 2-4/10"), ("bytes=7-", b"789", "bytes 7-9/10"), ("bytes=-3", b"789", "bytes 7-9/10"),
-     ("bytes=8-99", b"89", "bytes 8-9/10"), ("bytes=-99", b"0123456789", "bytes 0-9/10")],
-)  # fmt: skip
+    [
+        ("bytes=2-4", b"234", "bytes 2-4/10"),
+        ("bytes=7-", b"789", "bytes 7-9/10"),
+        ("bytes=-3", b"789", "bytes 7-9/10"),
+        ("bytes=8-99", b"89", "bytes 8-9/10"),
+        ("bytes=-99", b"0123456789", "bytes 0-9/10"),
+    ],
+)
 def test_a_range_is_answered_with_its_place(s3: Any, bucket: str, asked: str, sent: bytes, told: str) -> None:
     put(s3, bucket)
     answer = s3.get_object(Bucket=bucket, Key=KEY, Range=asked)

@@ -43,8 +43,11 @@ def test_a_presigned_url_opens_its_object(s3: Any, stored: str) -> None:
 
 
 def test_a_presigned_url_says_how_the_object_is_shown(s3: Any, stored: str) -> None:
-    shown = {"ResponseContentDisposition": 'attachment; filename="film.mp4"', "ResponseContentType": "text/plain",
-             "ResponseCacheControl": "no-store"}  # fmt: skip
+    shown = {
+        "ResponseContentDisposition": 'attachment; filename="film.mp4"',
+        "ResponseContentType": "text/plain",
+        "ResponseCacheControl": "no-store",
+    }
     answer = httpx.get(presigned(s3, stored, **shown))
     told = answer.headers["Content-Disposition"], answer.headers["Content-Type"]
     assert told == ('attachment; filename="film.mp4"', "text/plain")
@@ -189,9 +192,13 @@ def test_a_form_is_answered_as_it_asks(s3: Any, bucket: str) -> None:
 
 @pytest.mark.parametrize(
     ("changed", "code"),
-    [({"key": "other"}, "403 AccessDenied"), ({"Content-Type": "text/html"}, "403 AccessDenied"),
-     ({"x-amz-meta-extra": "1"}, "403 AccessDenied"), ({"x-amz-signature": "0" * 64}, "403 SignatureDoesNotMatch")],
-)  # fmt: skip
+    [
+        ({"key": "other"}, "403 AccessDenied"),
+        ({"Content-Type": "text/html"}, "403 AccessDenied"),
+        ({"x-amz-meta-extra": "1"}, "403 AccessDenied"),
+        ({"x-amz-signature": "0" * 64}, "403 SignatureDoesNotMatch"),
+    ],
+)
 def test_a_form_that_was_changed_is_refused(s3: Any, bucket: str, changed: dict[str, str], code: str) -> None:
     made = form(s3, bucket, SIZE_AND_TYPE, **{"Content-Type": "image/png"})
     assert error_code(send(made, **changed)) == code

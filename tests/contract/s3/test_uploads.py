@@ -36,9 +36,13 @@ class Upload:
 
     def copy(self, number: int, source: str, **more: Any) -> dict[str, Any]:
         made = self.s3.upload_part_copy(
-            Bucket=self.bucket, Key=self.key, UploadId=self.id, PartNumber=number,
-            CopySource={"Bucket": self.bucket, "Key": source}, **more,
-        )  # fmt: skip
+            Bucket=self.bucket,
+            Key=self.key,
+            UploadId=self.id,
+            PartNumber=number,
+            CopySource={"Bucket": self.bucket, "Key": source},
+            **more,
+        )
         return {"PartNumber": number, "ETag": made["CopyPartResult"]["ETag"]}
 
     def complete(self, parts: Sequence[dict[str, Any]], **more: Any) -> dict[str, Any]:

@@ -138,9 +138,11 @@ def fragmented(flags: str) -> list[Path]:
     """Without and with pictures shown out of order, beside a clip in one piece."""
     moving = f"-movflags {flags}"
     return [
-        clip(options=moving), clip(tone=550), clip(options=f"{X264_MEDIUM} {moving}", tone=660, pictures=24, sound=1.0),
+        clip(options=moving),
+        clip(tone=550),
+        clip(options=f"{X264_MEDIUM} {moving}", tone=660, pictures=24, sound=1.0),
         clip(options=f"{X264_MEDIUM} -g 5 {moving}", tone=880, sound=0.3),
-    ]  # fmt: skip
+    ]
 
 
 def fragments() -> list[Path]:
@@ -204,13 +206,45 @@ def hd_colours_and_aspect() -> list[Path]:
 
 
 JOINS = [
-    like_clips, without_sound_in_the_middle, without_sound_first_and_last, without_any_sound, long_silence,
-    b_pictures_behind_an_edit_list, b_pictures_beside_none, shown_before_decoded, other_timescales, other_rates,
-    changing_rate, other_sets_of_the_same_ids, baseline_beside_high, with_buffering_periods, sets_under_distinct_ids,
-    sets_in_band_everywhere, sets_in_band_of_the_fewer, sets_in_band_of_the_more, index_behind_and_in_front,
-    quicktime, sound_shorter_and_longer, sound_that_begins_late, mono, one_clip, hevc, av1, vp9,
-    mpeg4_out_of_order, hd_colours_and_aspect,
-    fragments, fragments_counted_from_the_file, fragments_behind_samples_of_the_index, fragments_behind_an_edit_list,
-    fragments_shown_before_decoded, fragments_shown_before_decoded_behind_an_edit_list, fragments_of_cmaf,
-    fragments_of_dash, fragments_of_every_picture, fragments_of_quicktime, fragments_of_hevc, fragments_of_other_sets,
-]  # fmt: skip
+    like_clips,
+    without_sound_in_the_middle,
+    without_sound_first_and_last,
+    without_any_sound,
+    long_silence,
+    b_pictures_behind_an_edit_list,
+    b_pictures_beside_none,
+    shown_before_decoded,
+    other_timescales,
+    other_rates,
+    changing_rate,
+    other_sets_of_the_same_ids,
+    baseline_beside_high,
+    with_buffering_periods,
+    sets_under_distinct_ids,
+    sets_in_band_everywhere,
+    sets_in_band_of_the_fewer,
+    sets_in_band_of_the_more,
+    index_behind_and_in_front,
+    quicktime,
+    sound_shorter_and_longer,
+    sound_that_begins_late,
+    mono,
+    one_clip,
+    hevc,
+    av1,
+    vp9,
+    mpeg4_out_of_order,
+    hd_colours_and_aspect,
+    fragments,
+    fragments_counted_from_the_file,
+    fragments_behind_samples_of_the_index,
+    fragments_behind_an_edit_list,
+    fragments_shown_before_decoded,
+    fragments_shown_before_decoded_behind_an_edit_list,
+    fragments_of_cmaf,
+    fragments_of_dash,
+    fragments_of_every_picture,
+    fragments_of_quicktime,
+    fragments_of_hevc,
+    fragments_of_other_sets,
+]

@@ -48,8 +48,18 @@ def test_what_is_no_configuration_is_refused(config: str) -> None:
 @pytest.mark.parametrize("channel_config", range(1, 8))
 def test_a_silent_frame_decodes_to_silence(channel_config: int, tmp_path: Path) -> None:
     frame = silent_frame(channel_config)
-    head = [(0xFFF, 12), (1, 4), (1, 2), (3, 4), (0, 1), (channel_config, 3), (0, 4), (len(frame) + 7, 13), (0x7FF, 11),
-            (0, 2)]  # fmt: skip
+    head = [
+        (0xFFF, 12),
+        (1, 4),
+        (1, 2),
+        (3, 4),
+        (0, 1),
+        (channel_config, 3),
+        (0, 4),
+        (len(frame) + 7, 13),
+        (0x7FF, 11),
+        (0, 2),
+    ]
     path = tmp_path / "silence.aac"
     path.write_bytes((packed(head) + frame) * 20)
     argv = [FFMPEG, "-v", "error", "-xerror", "-i", str(path), "-f", "s16le", "-"]
@@ -75,8 +85,11 @@ def test_packets_beyond_the_pictures_are_left_out() -> None:
 def test_missing_packets_are_silent() -> None:
     plan = plan_sound([sound(20), None, sound(48)], begins("0", "1", "2", "3"), RATE)
     assert [(one.clip, one.is_silent, one.packets) for one in plan.stretches] == [
-        (0, False, 20), (0, True, 28), (1, True, 46), (2, False, 48),
-    ]  # fmt: skip
+        (0, False, 20),
+        (0, True, 28),
+        (1, True, 46),
+        (2, False, 48),
+    ]
 
 
 def test_a_long_priming_does_not_cost_the_clip_before_its_end() -> None:

@@ -31,11 +31,29 @@ def test_a_common_clip() -> None:
     path = clip(options=f"-preset medium -bf 2 {HD}")
     found = facts(path)
     assert found.video == VideoTrackFacts(
-        codec="h264", profile="High", level="1.0", width=96, height=64, display_width=96, display_height=64,
-        fps=Fraction(24), constant_rate=True, sar=Fraction(1), pixel_format="yuv420p", bit_depth=8,
-        rotation_degrees=0, mirrored=False, colour=Colour(1, 1, 1, False), hdr=None, interlaced=False, gop="closed",
-        frames=12, seconds=0.5, track=1, enabled=True,
-    )  # fmt: skip
+        codec="h264",
+        profile="High",
+        level="1.0",
+        width=96,
+        height=64,
+        display_width=96,
+        display_height=64,
+        fps=Fraction(24),
+        constant_rate=True,
+        sar=Fraction(1),
+        pixel_format="yuv420p",
+        bit_depth=8,
+        rotation_degrees=0,
+        mirrored=False,
+        colour=Colour(1, 1, 1, False),
+        hdr=None,
+        interlaced=False,
+        gop="closed",
+        frames=12,
+        seconds=0.5,
+        track=1,
+        enabled=True,
+    )
     assert found.audio == AudioTrackFacts("aac", 44100, 2, "stereo", 1024, 0.5, 2, True)
     assert (found.brand, found.header_seconds, found.seconds, found.faults) == ("isom", 0.5, 0.5, ())
     assert [(edit.handler, edit.seconds, edit.speed) for edit in found.edits] == [("vide", 0.5, 1), ("soun", 0.5, 1)]

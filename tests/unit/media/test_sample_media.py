@@ -24,8 +24,11 @@ def test_pictures_sizes_and_rates_are_those_a_decoder_finds() -> None:
         found, decoded = clip_facts(read_clip(FileSource(SHELF / told["file"]))).video, told["video"][0]
         assert found is not None
         assert (found.codec, found.width, found.height, found.frames) == (
-            decoded["codec"], decoded["width"], decoded["height"], decoded["frames"],
-        ), told["file"]  # fmt: skip
+            decoded["codec"],
+            decoded["width"],
+            decoded["height"],
+            decoded["frames"],
+        ), told["file"]
         checked += 1
     assert checked > 20
 
