@@ -1,4 +1,4 @@
-"""What each function may do besides logging: the actions that its code needs, on what it needs them for.
+"""The rights of each function besides logging: the actions that its code needs, on what it needs them for.
 
 CDK's `grant_*` ask for more than any call makes (twelve actions of DynamoDB, all objects of a bucket), so none is used.
 `tests/infra/test_permissions.py` holds every role against the calls of its function's code, both ways.
@@ -23,7 +23,7 @@ RESULTS = ("generated/*", "compiled/*")
 ALL_MEDIA = (*USERS_MEDIA, "compiled/*", "derived/*", "incoming/*", "fetched/*")
 SWEPT_MEDIA = ("uploads/*", "compiled/*", "derived/*", "incoming/*", "fetched/*")
 CATALOG = "catalog/models.json"
-# What Lambda reads a queue with (AWSLambdaSQSQueueExecutionRole), and what makes a failed message come again sooner.
+# The actions Lambda reads a queue with (AWSLambdaSQSQueueExecutionRole), and the one that hides a failed message.
 CONSUME = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility")
 
 
@@ -118,7 +118,7 @@ REGISTRY_READERS = ("generate_media", "review", "provider_catalog")
 
 @dataclass(frozen=True)
 class Stores:
-    """What access is to."""
+    """The resources that access is granted to."""
 
     stage: Stage
     media: aws_s3.IBucket

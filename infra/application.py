@@ -38,7 +38,7 @@ def build_stage(app: App, stage: Stage) -> ServiceStack:
 
 
 def _options(stage: Stage) -> Callable[[], dict[str, Any]]:
-    """What every stack of the stage is made with: a synthesizer is good for one stack."""
+    """The options of every stack of the stage: a synthesizer is good for one stack."""
     if stage.is_local:
         return lambda: {"synthesizer": CliCredentialsStackSynthesizer()}
     place = Environment(account=stage.account or None, region=stage.region or None)

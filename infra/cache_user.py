@@ -1,4 +1,4 @@
-"""What the functions' user of the cache may do: the commands of `shared/adapters/redis_cache.py`, on its keys.
+"""The rights of the functions' user of the cache: the commands of `shared/adapters/redis_cache.py`, on its keys.
 
 ElastiCache takes it as an access string, the local stack's Redis as an ACL
 (https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/Clusters.RBAC.html#Access-string).

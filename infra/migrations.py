@@ -1,4 +1,4 @@
-"""What makes CloudFormation make the database's roles, and run the migrations, again."""
+"""Digests that make CloudFormation make the database's roles, and run the migrations, again."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ LEAST_UNRESERVED = 100
 
 @dataclass(frozen=True)
 class QueueNumbers:
-    """Of one queue and the function that reads it."""
+    """Numbers of one queue and the function that reads it."""
 
     batch_size: int = 1
     # A message that keeps failing comes again for 44 minutes (`shared/batches.py`), longer than most outages, unless
@@ -51,7 +51,7 @@ class QueueNumbers:
 
 @dataclass(frozen=True)
 class ScheduleNumbers:
-    """Of a function that runs by the clock. What a run did not do the next one does: it is worth no second try, and
+    """Numbers of a scheduled function. The next run does what this one did not: it is worth no second try, and
     nothing once the next one has begun."""
 
     every_minutes: int = 1
@@ -73,7 +73,7 @@ class AlarmNumbers:
     api_seconds: float = 3
     worker_errors: int = 10
     retention_errors: int = 3
-    # Of one hour, in which it runs once.
+    # A period of one hour, in which it runs once.
     catalog_errors: int = 1
     throttles: int = 10
     dead_letters: int = 1
@@ -123,7 +123,7 @@ class Stage:
     # The largest file that is accepted, in MiB: an output of a provider (functions/store_media/handler.py). Fetched
     # sources and uploads are smaller.
     largest_file_mb: int = 2048
-    # Of temporary storage, for thumbnails, logs and listings beside the media.
+    # Temporary storage for thumbnails, logs and listings beside the media.
     spare_storage_mb: int = 512
     api_timeout_seconds: int = 29
     worker_timeout_seconds: int = 120
@@ -144,8 +144,8 @@ class Stage:
     waiters_of_stage: int = 40
     # Execution environments of one function that answer calls at once, besides those whose callers wait.
     calls_at_once: int = 20
-    # What Lambda lets this stage run at once: the account's limit in the region, or this stage's part of it. 1,000 is
-    # what an account has once it was asked for; a new one has 10, of which nothing can be reserved.
+    # The executions that Lambda lets this stage run at once: the account's limit in the region, or a part of it. An
+    # account has 1,000 once they were asked for; a new one has 10, of which nothing can be reserved.
     account_concurrency: int = 1000
     log_days: int = 30
     # For how long media that were deleted or written over can be brought back; 0 for not at all. Erasure does not wait.

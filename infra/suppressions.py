@@ -100,7 +100,7 @@ def acknowledge_findings(data: DataStack, media: MediaStack, service: ServiceSta
 
 
 def _accept_schema(service: ServiceStack) -> None:
-    """What the CDK's framework brings that answers CloudFormation."""
+    """The parts of the CDK's framework that answer CloudFormation."""
     for name, provider in service.schema.providers.items():
         _accept(provider.node.find_child("framework-onEvent").node.find_child("Resource"), FRAMEWORK)
         asked = _logical_id(service, service.functions[name])

@@ -35,7 +35,7 @@ SLIM_PACKAGES = frozenset(
     | {"redis", "typing-inspection", "typing_extensions"}
     | {"boto3", "botocore", "python-dateutil", "s3transfer", "six", "urllib3"}
 )
-# Of AWS's services, the ones that functions call: boto3's descriptions of all four hundred weigh 27 MB.
+# The AWS services that functions call: boto3's descriptions of all four hundred weigh 27 MB.
 SERVICES = ("dynamodb", "lambda", "rds", "rds-data", "s3", "secretsmanager", "sqs", "ssm", "sts")
 MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
 PYTHON = "3.13"

@@ -37,7 +37,7 @@ def regional_roots(script: str) -> dict[str, str]:
 
 
 def common_name(pem: str) -> str:
-    """Whose certificate it is."""
+    """The common name of a certificate's subject."""
     return _name(x509.load_pem_x509_certificate(pem.encode()))
 
 

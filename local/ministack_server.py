@@ -31,7 +31,7 @@ def carry_trace_headers(sqs: Any, functions: Any) -> None:
 
 
 def _remembering(handle: Callable[..., Any]) -> Callable[..., Any]:
-    """What a request starts, in other threads too, has the request's header."""
+    """Work that a request starts, in other threads too, has the request's header."""
 
     async def handle_request(method: str, path: str, headers: dict[str, str], *rest: Any) -> Any:
         _trace.set(headers.get(_HEADER))

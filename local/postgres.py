@@ -89,7 +89,7 @@ class Postgres:
             self._make_master(self.data)
 
     def make_roles(self) -> None:
-        """What the product's own statements make of its roles and the database; the server runs."""
+        """Applies the product's own statements for roles and database; the server runs."""
         with psycopg.connect(self.url) as connection:
             make_roles(PsycopgSql(connection))
 
@@ -107,7 +107,7 @@ class Postgres:
         draft.rename(self.data)
 
     def _make_master(self, data: Path) -> None:
-        """What RDS gives a master; and the roles, as nobody but the superuser may alter or join them later.
+        """The rights RDS gives a master; and the roles, as nobody but the superuser may alter or join them later.
 
         They have passwords in place of tokens, and no limits of their own, which are the database's.
         """

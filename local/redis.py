@@ -108,7 +108,7 @@ def prepare_redis(layout: Layout, port: int, announced_port: int, passwords: Map
 
 
 def refusals(url: str, seconds: float) -> list[str]:
-    """What the server refused its users in the last seconds, one line each (ACL LOG keeps it)."""
+    """Commands the server refused its users in the last seconds, one line each (ACL LOG keeps it)."""
     with Redis.from_url(url, socket_timeout=ANSWER_SECONDS, decode_responses=True) as client:
         entries = client.acl_log()
     fresh = [entry for entry in entries if float(entry["age-seconds"]) <= seconds]

@@ -135,7 +135,7 @@ def _has_ended(layout: Layout, keeper: subprocess.Popen[bytes] | None) -> bool:
 
 
 def why_not_up(layout: Layout) -> str:
-    """What ended a start, for its user."""
+    """The reason why a start ended, for its user."""
     status = read_json(layout.status_file)
     if failure := status.get("failure"):
         return explain(layout, failure)

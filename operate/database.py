@@ -1,4 +1,4 @@
-"""What an operator asks the database and sets in it, on any stage, with the credentials of the environment.
+"""Questions and settings of an operator for the database, on any stage, with the credentials of the environment.
 
 `python -m operate.database --stage STAGE pace list|reset PROVIDER`, `turns`, `set-back list|take-back ROW`,
 `limits ACCOUNT [NAME NUMBER|default]`. Nobody reaches the database from here: the function `vsl-{stage}-account` does
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def order_of(chosen: argparse.Namespace) -> dict[str, Any]:
-    """What the function is asked."""
+    """The question to the function."""
     match (chosen.command, getattr(chosen, "what", None)):
         case ("pace", "list"):
             return {"action": "list_paces"}

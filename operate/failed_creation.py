@@ -1,4 +1,4 @@
-"""What a stage's first deployment leaves when it fails, and stands in the way of the second.
+"""Removes the obstacles that a stage's failed first deployment leaves to the second.
 
 CloudFormation ends a creation that it rolls back in ROLLBACK_COMPLETE or, where something could not be deleted, in
 ROLLBACK_FAILED: states that only a stack has which was never complete. The CDK's command line begins the next try by

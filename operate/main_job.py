@@ -197,7 +197,7 @@ def _ended(client: Client, job_id: str) -> dict[str, Any]:
 
 
 def _compiled(client: Client, script_id: int) -> dict[str, Any]:
-    """What the finished compile answers: to the first call, or to its repetition where it took too long to wait for."""
+    """The answer of a finished compile: to the first call, or to its repetition where it took too long to wait for."""
     key = str(uuid4())
     body = {"outputFormat": "mp4"}
     made: dict[str, Any] = client.call("POST", f"/api/scripts/{script_id}/compile", body, key)["data"]

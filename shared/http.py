@@ -209,7 +209,7 @@ def seconds_to_answer(event: Mapping[str, Any], context: Any) -> float:
 
 
 def own_time() -> datetime:
-    """Of this machine: good enough for how long a caller waits, and for nothing else."""
+    """This machine's clock: good enough for how long a caller waits, and for nothing else."""
     return datetime.now(UTC)
 
 

@@ -29,7 +29,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 
 def _applied(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """What was applied. A stage that is taken down takes its schema down with the database, or keeps both."""
+    """The migrations that were applied: none for a stage that is taken down, which loses or keeps the whole database."""
     applied: list[str] = []
     if event.get("RequestType") != "Delete":
         bootstrap.lambda_seconds_left(context)

@@ -1,4 +1,4 @@
-"""What somebody is woken for: few alarms, each with a threshold in stages.py and a runbook in docs/operations.md."""
+"""The alarms that wake somebody: few, each with a threshold in stages.py and a runbook in docs/operations.md."""
 
 from __future__ import annotations
 

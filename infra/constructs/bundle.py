@@ -1,4 +1,4 @@
-"""What a deployment carries besides templates: layers, and functions' sources compiled for Lambda's Python.
+"""The parts of a deployment besides templates: layers, and functions' sources compiled for Lambda's Python.
 
 The context `bundle=true`, which `app.py` sets by itself, asks for it. Tests and `make synth` want templates alone and
 get placeholders, with which the CDK's command line refuses to deploy (`infra/application.py`).
@@ -44,7 +44,7 @@ def layer_content(scope: Construct, name: str, architecture: str) -> tuple[Path,
 
 
 def code_folder(scope: Construct) -> Path:
-    """What holds the functions' sources: the checkout, or a compiled copy for a deployment."""
+    """The folder of the functions' sources: the checkout, or a compiled copy for a deployment."""
     return _compiled() if _is_wanted(scope) and build.compiler() else ROOT
 
 

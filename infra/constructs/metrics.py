@@ -22,7 +22,7 @@ class StageMetrics:
     minutes: int = 5
 
     def product(self, name: str, statistic: str) -> aws_cloudwatch.Metric:
-        """What the functions print, over the stage."""
+        """A metric that the functions print, over the whole stage."""
         return self._metric(NAMESPACE, name, statistic, {"stage": self.stage.name, "service": SERVICE})
 
     def product_by(self, detail: str, name: str, statistic: str) -> aws_cloudwatch.MathExpression:
@@ -36,30 +36,30 @@ class StageMetrics:
         )
 
     def function(self, folder: str, name: str, statistic: str = "Sum") -> aws_cloudwatch.Metric:
-        """Of the function of `functions/<folder>`."""
+        """A metric of the function in `functions/<folder>`."""
         full_name = f"vsl-{self.stage.name}-{folder.replace('_', '-')}"
         return self._metric("AWS/Lambda", name, statistic, {"FunctionName": full_name}, label=folder)
 
     def queue(self, topic: str, name: str, statistic: str = "Maximum") -> aws_cloudwatch.Metric:
-        """Of the queue of a topic; its dead letters are the topic `<topic>-dlq`."""
+        """A metric of a topic's queue; its dead letters are the topic `<topic>-dlq`."""
         dimensions = {"QueueName": f"vsl-{self.stage.name}-{topic}"}
         return self._metric("AWS/SQS", name, statistic, dimensions, label=topic)
 
     def api(self, name: str, statistic: str) -> aws_cloudwatch.Metric:
-        """Of all routes together."""
+        """The sum over all routes."""
         return self._metric("AWS/ApiGateway", name, statistic, self._of_api)
 
     def route(self, method: str, path: str, name: str, statistic: str) -> aws_cloudwatch.Metric:
-        """Of one route: the API's stage has detailed metrics."""
+        """A metric of one route: the API's stage has detailed metrics."""
         dimensions = {**self._of_api, "Method": method, "Resource": path}
         return self._metric("AWS/ApiGateway", name, statistic, dimensions, label=f"{method} {path}")
 
     def database(self, name: str, statistic: str) -> aws_cloudwatch.Metric:
-        """Of the cluster."""
+        """A metric of the database cluster."""
         return self._metric("AWS/RDS", name, statistic, {"DBClusterIdentifier": self.stage.cluster_name})
 
     def cache(self, name: str, statistic: str) -> aws_cloudwatch.Metric:
-        """Of the serverless cache."""
+        """A metric of the serverless cache."""
         return self._metric("AWS/ElastiCache", name, statistic, {"clusterId": self.stage.cache_name})
 
     @property

@@ -80,7 +80,7 @@ class NetworkStack(Stack):
     def _allow(
         self, actions: str, resources: Sequence[str], conditions: dict[str, str] | None = None
     ) -> aws_iam.PolicyStatement:
-        """What an endpoint lets through: requests of this account's roles, which say what each may do, for its own
+        """A statement of an endpoint's policy: this account's roles, which say what each may do, reach its own
         resources. A function that was taken over reaches no bucket of another account, and with no other key."""
         return aws_iam.PolicyStatement(
             # Gateway endpoints take no other principal (VPC guide, "Endpoint policies for gateway endpoints").

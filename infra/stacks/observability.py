@@ -56,7 +56,7 @@ class ObservabilityStack(Stack):
         return topic
 
     def _for_alarms(self, actions: list[str], resource: str) -> aws_iam.PolicyStatement:
-        """What CloudWatch may do for this stage's alarms, and for nobody else's (Amazon SNS, key management)."""
+        """Lets CloudWatch use it for this stage's alarms, and for nobody else's (Amazon SNS, key management)."""
         alarms = f"arn:{self.partition}:cloudwatch:{self.region}:{self.account}:alarm:vsl-{self.stage.name}-*"
         return aws_iam.PolicyStatement(
             principals=[aws_iam.ServicePrincipal("cloudwatch.amazonaws.com")],

@@ -251,7 +251,7 @@ class ServiceStack(Stack):
             self.data.cluster.grant_connect(function, role)
 
     def _of_database(self) -> None:
-        """What makes the database what the others find: its roles, from outside of its network, and its objects."""
+        """Prepares the database for the other functions: its roles, from outside of its network, and its objects."""
         stage, cluster = self.stage, self.data.cluster
         owner = {"DATABASE_URL": self._address("database-owner-url")}
         bounds = (stage.migrate_timeout_seconds, stage.worker_memory_mb)

@@ -32,7 +32,7 @@ class FunctionConfig:
     variables: Mapping[str, str] = field(default_factory=dict)
     reserved_concurrency: int | None = None
     storage_mb: int = LEAST_STORAGE_MB
-    """Of `/tmp`, in MiB."""
+    """Size of `/tmp`, in MiB."""
     may_loop: bool = False
     """Its `RecursiveLoop` is `Allow`."""
 

@@ -196,7 +196,7 @@ class ExecutionEnvironment:
 
 
 def held_bytes(folder: Path) -> int:
-    """What a folder's files take on the disk; those that go meanwhile count for nothing."""
+    """The bytes a folder's files take on the disk; those that go meanwhile count for nothing."""
     total = 0
     for parent, _, names in os.walk(folder):
         for name in names:

@@ -78,7 +78,7 @@ async def list_objects(service: Service, call: Call) -> web.StreamResponse:
 
 
 async def list_object_versions(service: Service, call: Call) -> web.StreamResponse:
-    """Of a bucket without versions, as all are here: each object is the only one of its key, with the version `null`.
+    """The versions of a bucket that keeps none, as all are here: each object is one, called `null`.
 
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html
     """

@@ -33,7 +33,7 @@ class DataApi:
         try:
             yield DataApiSession(self, began)
         except BaseException:
-            # What was raised tells why; and whose rollback fails, as after a lost session, is rolled back by itself.
+            # The error raised tells why; a transaction whose rollback fails, as after a lost session, ends by itself.
             with suppress(ClientError):
                 self.client.rollback_transaction(**place, transactionId=began)
             raise
@@ -67,7 +67,7 @@ def _value(field: Mapping[str, Any]) -> Any:
 
 
 def patiently(api: DataApi, work: Callable[[DataApiSession], T], clock: Clock) -> T:
-    """What the work returns, in a transaction of its own; tried again where that was rolled back.
+    """The work's result, from a transaction of its own; tried again where that was rolled back.
 
     A new cluster does not take its password at once, and a row or table may be in somebody's hands.
     """

@@ -46,7 +46,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class FullestBudget:
-    """Of all accounts' budgets the one of which the largest share is spent or reserved, in percent."""
+    """The share spent or reserved of the fullest budget of all accounts, in percent."""
 
     account_id: UUID
     period: str

@@ -1,4 +1,4 @@
-"""What holds while a secret is rotated: the value before stays accepted for a day, and the new one signs last.
+"""Rules of a secret's rotation: the value before stays accepted for a day, and the new one signs last.
 
 Functions keep a secret for a minute. A new value signs only once no function can still know the old one alone,
 so that whatever is signed is accepted everywhere, whichever function reads the rotation first.

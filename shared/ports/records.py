@@ -264,7 +264,7 @@ class Transaction(Erasures, Fetches, Scripts, Tending, Protocol):
         """For how long the unfinished job that is the longest past its deadline is so; 0 when there is none."""
 
     def fullest_budget(self, at: datetime) -> FullestBudget | None:
-        """Of whole accounts, for all time or the month of `at`; None while no account has a limit over 0."""
+        """The share of whole accounts, for all time or the month of `at`; None while no account has a limit over 0."""
 
     def set_back(self, row_id: str, seconds: int) -> None:
         """The sweep finds the row no more for so long; nothing of the row itself is changed."""

@@ -26,7 +26,7 @@ class Tending(Protocol):
         """Has the next sweep take the row; False when it is not left alone."""
 
     def account_settings(self, account_id: UUID) -> Mapping[str, int] | None:
-        """What is set for the account; None when there is no such account."""
+        """The account's settings; None when there is no such account."""
 
     def set_account(self, account_id: UUID, name: str, value: int | None) -> None:
         """Sets one limit of an account that there is, or goes back to the product's own."""

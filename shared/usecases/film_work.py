@@ -154,7 +154,7 @@ class FilmWork:
         return replace(planned, probes=probes, plan=plan_film(probes, self._work.wishes))
 
     def _read_as(self, read: Callable[..., MediaFacts], number: int, inputs: FilmInputs) -> MediaFacts:
-        """What FFmpeg finds in a clip. Raises BadMedia naming it."""
+        """Facts that FFmpeg finds in a clip. Raises BadMedia naming it."""
         try:
             return self._timed("ffmpeg", partial(read, inputs.of(number), inputs.streams(number)))
         except BadMedia as error:

@@ -61,7 +61,7 @@ def reason_of(error: Exception) -> str:
 
 
 def why_broken_off(tx: Transaction, account_id: UUID, job_id: UUID) -> str | None:
-    """What the caller of a job that is late is told of its workers; None where none broke off."""
+    """The sentence about its workers for the caller of a late job; None where none broke off."""
     reasons = [event["details"]["reason"] for event in tx.events(account_id, job_id) if event["name"] == BROKEN_OFF]
     if not reasons:
         return None

@@ -122,7 +122,7 @@ class Inspector:
             logger.info("inspection_stopped", extra={**job_fields(job), "reason": error.code})
 
     def _wait_for_room(self, job: Job, owner: str) -> None:
-        """What a provider made is paid for: another worker may have room, or the operator makes some."""
+        """A provider's output is paid for: another worker may have room, or the operator makes some."""
         with self.records.transaction() as tx:
             held = tx.lock_job(job.id)
             if held is not None and held.lease_owner == owner:

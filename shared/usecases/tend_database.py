@@ -1,4 +1,4 @@
-"""What operators ask the database, and the few things that they set in it: nobody has to reach it with SQL."""
+"""Operators' questions to the database, and the few settings they change: nobody has to reach it with SQL."""
 
 from __future__ import annotations
 

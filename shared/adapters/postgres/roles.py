@@ -107,7 +107,7 @@ def _hand_over(sql: Sql) -> int:
 
 
 def rights(role: str, schemas: tuple[str, ...]) -> Iterator[str]:
-    """What is granted on rows, of the tables that there are."""
+    """The grants on rows of the tables that there are."""
     named = ", ".join(schemas)
     yield f"GRANT USAGE ON SCHEMA {named} TO {role}"
     yield f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {named} TO {role}"

@@ -1,4 +1,4 @@
-"""What operators look at and set."""
+"""The subjects of operators' questions and settings."""
 
 from __future__ import annotations
 
