@@ -29,7 +29,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 
 def _applied(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """The migrations that were applied: none for a stage that is taken down, which loses or keeps the whole database."""
+    """The migrations that were applied: none for a stage that is taken down, which loses or keeps its database."""
     applied: list[str] = []
     if event.get("RequestType") != "Delete":
         bootstrap.lambda_seconds_left(context)
