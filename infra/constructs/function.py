@@ -60,13 +60,11 @@ class ProductFunction(aws_lambda.Function):
     ) -> None:
         stage, kebab = around.stage, name.replace("_", "-")
         full_name = f"vsl-{stage.name}-{kebab}"
-        logs = aws_logs.LogGroup(
-            scope, f"{name}-logs", log_group_name=f"/aws/lambda/{full_name}",
-            retention=log_retention(stage), removal_policy=RemovalPolicy.DESTROY,
-        )  # fmt: skip
+        logs = _log_group(scope, name, full_name, stage)
         role = _role(scope, name, full_name, logs, world)
         super().__init__(
-            scope, name,
+            scope,
+            name,
             function_name=full_name,
             runtime=aws_lambda.Runtime.PYTHON_3_13,
             architecture=_architecture(stage),
@@ -83,15 +81,28 @@ class ProductFunction(aws_lambda.Function):
             recursive_loop=aws_lambda.RecursiveLoop.ALLOW if in_chain else None,
             tracing=aws_lambda.Tracing.DISABLED if stage.is_local else aws_lambda.Tracing.ACTIVE,
             environment={
-                "STAGE": stage.name, "LOG_LEVEL": "INFO", "POWERTOOLS_SERVICE_NAME": "vsl", **environment,
+                "STAGE": stage.name,
+                "LOG_LEVEL": "INFO",
+                "POWERTOOLS_SERVICE_NAME": "vsl",
+                **environment,
             },
             **_place(around, world),  # type: ignore[arg-type]
-        )  # fmt: skip
+        )
 
     def allow(self, *actions: str, on: Sequence[str], conditions: Mapping[str, object] | None = None) -> None:
         """Adds to the function's own role. `on`: ARNs."""
         statement = aws_iam.PolicyStatement(actions=list(actions), resources=list(on), conditions=conditions)
         self.add_to_role_policy(statement)
+
+
+def _log_group(scope: Construct, name: str, full_name: str, stage: Stage) -> aws_logs.LogGroup:
+    return aws_logs.LogGroup(
+        scope,
+        f"{name}-logs",
+        log_group_name=f"/aws/lambda/{full_name}",
+        retention=log_retention(stage),
+        removal_policy=RemovalPolicy.DESTROY,
+    )
 
 
 def _role(scope: Construct, name: str, full_name: str, logs: aws_logs.LogGroup, world: World) -> aws_iam.Role:
@@ -112,9 +123,11 @@ def _not_by_code(scope: Construct, full_name: str) -> aws_iam.PolicyStatement:
     # By its name: a role that refers to its function could not be made before it.
     function = f"arn:{stack.partition}:lambda:{stack.region}:{stack.account}:function:{full_name}"
     return aws_iam.PolicyStatement(
-        effect=aws_iam.Effect.DENY, actions=VPC_ACTIONS, resources=["*"],
+        effect=aws_iam.Effect.DENY,
+        actions=VPC_ACTIONS,
+        resources=["*"],
         conditions={"ArnEquals": {"lambda:SourceFunctionArn": function}},
-    )  # fmt: skip
+    )
 
 
 def _place(around: Surroundings, world: World) -> dict[str, object]:

@@ -92,19 +92,24 @@ class ProductApi(Construct):
     def __init__(self, scope: Construct, stage: Stage, functions: Mapping[str, ProductFunction]) -> None:
         super().__init__(scope, "api")
         self.api = aws_apigateway.RestApi(
-            self, "rest", rest_api_name=f"vsl-{stage.name}", deploy_options=_options(self, stage),
+            self,
+            "rest",
+            rest_api_name=f"vsl-{stage.name}",
+            deploy_options=_options(self, stage),
             api_key_source_type=aws_apigateway.ApiKeySourceType.AUTHORIZER,
             endpoint_types=[aws_apigateway.EndpointType.REGIONAL],
             # The account has one such role in a region, and the stage that came last has set it: it outlives each of
             # them, also one whose creation is rolled back. Neither it nor the setting has a name that could be taken.
             cloud_watch_role=not stage.is_local,
             cloud_watch_role_removal_policy=None if stage.is_local else RemovalPolicy.RETAIN,
-        )  # fmt: skip
+        )
         authorizer = aws_apigateway.RequestAuthorizer(
-            self, "key-authorizer", handler=functions["authorizer"],
+            self,
+            "key-authorizer",
+            handler=functions["authorizer"],
             identity_sources=[aws_apigateway.IdentitySource.header("X-API-Key")],
             results_cache_ttl=Duration.seconds(stage.authorizer_cache_seconds),
-        )  # fmt: skip
+        )
         integrations: dict[str, aws_apigateway.LambdaIntegration] = {}
         for method, path, name in (*PUBLIC_ROUTES, *KEYED_ROUTES):
             keyed = (method, path, name) in KEYED_ROUTES
@@ -114,27 +119,37 @@ class ProductApi(Construct):
                 resource.add_method(verb, integration, authorizer=authorizer if keyed else None, api_key_required=keyed)
         self._preflights(stage)
         _responses(self.api, stage)
+        self._plan(stage)
+        if not stage.is_local:
+            aws_ssm.StringParameter(
+                self,
+                "public-base-url",
+                parameter_name=f"/vsl/{stage.name}/public-base-url",
+                string_value=self.api.url,
+            )
+
+    def _plan(self, stage: Stage) -> None:
+        """How much each key may call."""
         plan = self.api.add_usage_plan(
-            "plan", name=f"vsl-{stage.name}",
+            "plan",
+            name=f"vsl-{stage.name}",
             throttle=aws_apigateway.ThrottleSettings(
                 rate_limit=stage.throttle_per_second, burst_limit=stage.throttle_burst
             ),
             quota=aws_apigateway.QuotaSettings(limit=stage.quota_per_day, period=aws_apigateway.Period.DAY),
-        )  # fmt: skip
+        )
         plan.add_api_stage(stage=self.api.deployment_stage)
-        if not stage.is_local:
-            aws_ssm.StringParameter(
-                self, "public-base-url", parameter_name=f"/vsl/{stage.name}/public-base-url",
-                string_value=self.api.url,
-            )  # fmt: skip
 
     def _preflights(self, stage: Stage) -> None:
         """For every route but the webhooks, which no browser calls."""
         for path in sorted({path for _, path, name in (*PUBLIC_ROUTES, *KEYED_ROUTES) if name != "webhook"}):
             self.api.root.resource_for_path(path).add_cors_preflight(
-                allow_origins=list(stage.cors_origins), allow_methods=ALLOWED_METHODS, allow_headers=ALLOWED_HEADERS,
-                expose_headers=EXPOSED_HEADERS, max_age=Duration.minutes(10),
-            )  # fmt: skip
+                allow_origins=list(stage.cors_origins),
+                allow_methods=ALLOWED_METHODS,
+                allow_headers=ALLOWED_HEADERS,
+                expose_headers=EXPOSED_HEADERS,
+                max_age=Duration.minutes(10),
+            )
 
 
 def _integration(function: aws_lambda.IFunction) -> aws_apigateway.LambdaIntegration:
@@ -146,23 +161,31 @@ def _options(scope: Construct, stage: Stage) -> aws_apigateway.StageOptions:
     if stage.is_local:
         return aws_apigateway.StageOptions(stage_name=stage.name)
     logs = aws_logs.LogGroup(
-        scope, "access", log_group_name=access_log_name(stage), retention=log_retention(stage),
+        scope,
+        "access",
+        log_group_name=access_log_name(stage),
+        retention=log_retention(stage),
         removal_policy=RemovalPolicy.DESTROY,
-    )  # fmt: skip
+    )
     return aws_apigateway.StageOptions(
-        stage_name=stage.name, tracing_enabled=True, metrics_enabled=True,
-        throttling_rate_limit=stage.method_per_second, throttling_burst_limit=2 * stage.method_per_second,
+        stage_name=stage.name,
+        tracing_enabled=True,
+        metrics_enabled=True,
+        throttling_rate_limit=stage.method_per_second,
+        throttling_burst_limit=2 * stage.method_per_second,
         access_log_destination=aws_apigateway.LogGroupLogDestination(logs),
         access_log_format=aws_apigateway.AccessLogFormat.custom(json.dumps(ACCESS_FIELDS)),
         method_options={
             # What is set for a method takes the place of all that is set for every method: metrics, too.
             f"{path}/{method}": aws_apigateway.MethodDeploymentOptions(
-                metrics_enabled=True, data_trace_enabled=False,
-                throttling_rate_limit=rate, throttling_burst_limit=2 * rate,
+                metrics_enabled=True,
+                data_trace_enabled=False,
+                throttling_rate_limit=rate,
+                throttling_burst_limit=2 * rate,
             )
             for method, path, rate in _public_throttles(stage)
         },
-    )  # fmt: skip
+    )
 
 
 def _public_throttles(stage: Stage) -> Iterator[tuple[str, str, int]]:
@@ -193,6 +216,9 @@ def _responses(api: aws_apigateway.RestApi, stage: Stage) -> None:
             headers["Retry-After"] = f"'{wait_seconds}'"
         body = {"success": False, "error": sentence, "code": code, "details": [], "requestId": "$context.requestId"}
         api.add_gateway_response(
-            kind.lower(), type=aws_apigateway.ResponseType.of(kind), response_headers=headers,
-            status_code=None if status is None else str(status), templates={"application/json": json.dumps(body)},
-        )  # fmt: skip
+            kind.lower(),
+            type=aws_apigateway.ResponseType.of(kind),
+            response_headers=headers,
+            status_code=None if status is None else str(status),
+            templates={"application/json": json.dumps(body)},
+        )
