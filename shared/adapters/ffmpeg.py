@@ -127,16 +127,29 @@ class FfmpegEncoder:
         self._run(commands.rewrap_command(clip, facts.video, result, sound=heard, held=held), clip, result, tell=tell)
 
     def whole_sound(
-        self, pieces: Sequence[SoundPiece], sample_rate: int, channels: int, result: MediaResult, *,
+        self,
+        pieces: Sequence[SoundPiece],
+        sample_rate: int,
+        channels: int,
+        result: MediaResult,
+        *,
         tell: Tell | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         source = _RawSound(self._run, pieces, sample_rate, channels)
         self._run(commands.whole_sound_command(sample_rate, channels, result), source, result, tell=tell)
 
     def conform(
-        self, clip: MediaInput, facts: MediaFacts, like: Target, result: MediaResult, *,
-        model: VideoFacts | None = None, timing: Timing | None = None, changing: bool = False, tell: Tell | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        clip: MediaInput,
+        facts: MediaFacts,
+        like: Target,
+        result: MediaResult,
+        *,
+        model: VideoFacts | None = None,
+        timing: Timing | None = None,
+        changing: bool = False,
+        tell: Tell | None = None,
+    ) -> None:
         command = conform_command(clip, facts, like, result, model=model, timing=timing, changing=changing)
         _, log = self._run(command, clip, result, tell=tell)
         if not changing and has_changed(log):
@@ -148,9 +161,14 @@ class FfmpegEncoder:
         return self._run(arguments, source, limits=replace(self._limits, file_bytes=most))
 
     def _run(
-        self, arguments: Sequence[str], source: MediaInput | None, result: MediaResult | None = None, *,
-        limits: Limits | None = None, tell: Tell | None = None,
-    ) -> tuple[str, str]:  # fmt: skip
+        self,
+        arguments: Sequence[str],
+        source: MediaInput | None,
+        result: MediaResult | None = None,
+        *,
+        limits: Limits | None = None,
+        tell: Tell | None = None,
+    ) -> tuple[str, str]:
         """stdout and log of a run. Raises BadMedia with a remedy, Conflict when told to stop, what a pipe's end met."""
         with _work_folder(source, result) as folder, _files(folder) as (out, log):
             told = _Told(folder / "told.progress", tell)
@@ -161,10 +179,16 @@ class FfmpegEncoder:
             def start() -> subprocess.Popen[bytes]:
                 # A group that is ended as one, in this session: schedulers may weigh sessions as wholes (sched(7)).
                 return subprocess.Popen(
-                    command, stdin=subprocess.PIPE if stream else subprocess.DEVNULL,
-                    stdout=subprocess.PIPE if takes else out, stderr=log, cwd=folder, env={}, process_group=0,
-                    close_fds=True, umask=0o077,
-                )  # fmt: skip
+                    command,
+                    stdin=subprocess.PIPE if stream else subprocess.DEVNULL,
+                    stdout=subprocess.PIPE if takes else out,
+                    stderr=log,
+                    cwd=folder,
+                    env={},
+                    process_group=0,
+                    close_fds=True,
+                    umask=0o077,
+                )
 
             process = start_kept_in(start, **_files_of(self._ffmpeg, folder, source, result))
             pipes = Pipes(process, stream, takes)
@@ -177,14 +201,8 @@ class FfmpegEncoder:
                 pipes.join(LONGEST_JOIN_SECONDS)
             pipes.check()
             text = _read(log, LOG_BYTES)
-            # Some demuxers take the end of a cut file for its end: no error, exit code 0.
-            listing, cut = _read(out, LISTING_BYTES), cut_off(text)
-            if code == DISK_FULL:
-                raise NoRoom
-            if code != 0 and has_changed(text):
-                raise ClipChanges
-            if code != 0 or cut:
-                raise BadMedia(ENDED_BY.get(-code) or cut or remedy(text, listing))
+            listing = _read(out, LISTING_BYTES)
+            _check_end(code, text, listing)
             if isinstance(result, Path):
                 _must_exist(result)
             return listing, text
@@ -201,6 +219,18 @@ class FfmpegEncoder:
                 raise OutOfTime
             with suppress(subprocess.TimeoutExpired):
                 return process.wait(POLL_SECONDS)
+
+
+def _check_end(code: int, log: str, listing: str) -> None:
+    """Raises NoRoom, ClipChanges or BadMedia for a run that did not end well."""
+    # Some demuxers take the end of a cut file for its end: no error, exit code 0.
+    cut = cut_off(log)
+    if code == DISK_FULL:
+        raise NoRoom
+    if code != 0 and has_changed(log):
+        raise ClipChanges
+    if code != 0 or cut:
+        raise BadMedia(ENDED_BY.get(-code) or cut or remedy(log, listing))
 
 
 @contextmanager
