@@ -200,8 +200,7 @@ class FfmpegEncoder:
                 _kill(process)
                 pipes.join(LONGEST_JOIN_SECONDS)
             pipes.check()
-            text = _read(log, LOG_BYTES)
-            listing = _read(out, LISTING_BYTES)
+            text, listing = _read(log, LOG_BYTES), _read(out, LISTING_BYTES)
             _check_end(code, text, listing)
             if isinstance(result, Path):
                 _must_exist(result)
